@@ -1,0 +1,260 @@
+//! Who needs whom: start cycles, prerequisites that never run, effective classes and priorities.
+//!
+//! Uses the records of `cluster`. Called by the edits of VMs and rules.
+//!
+//! A VM *needs* the prerequisites it gives up on and the leaders it must follow. A VM that is needed counts as at
+//! least as important as those that need it: class first, then priority, transitively. The walk goes only where
+//! something is needed, so that a cluster without such edges pays nothing.
+
+use super::{Cluster, Edge, EditError, OnTimeout, Priority, RestartClass, Strength, Vm};
+use crate::cluster::rules::RuleBody;
+use crate::ids::VmSlot;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+impl Cluster {
+    /// The VMs that a VM needs, each once or more.
+    pub(crate) fn needs(&self, slot: VmSlot) -> Vec<VmSlot> {
+        let Some(record) = self.vms.get(slot) else { return Vec::new() };
+        let edges = record.starts_after.iter().filter(|edge| edge.on_timeout == OnTimeout::GiveUp).map(|edge| edge.vm);
+        edges.chain(self.leaders(slot)).collect()
+    }
+
+    /// The leaders that required `follow` rules bind a VM to.
+    pub(crate) fn leaders(&self, slot: VmSlot) -> impl Iterator<Item = VmSlot> + '_ {
+        let rules = self.vms.get(slot).map_or(&[][..], |record| &record.rules);
+        rules.iter().filter_map(move |rule| {
+            let rule = self.rules.get(*rule).filter(|rule| rule.strength == Strength::Required)?;
+            match &rule.body {
+                RuleBody::Follow { leader } if *leader != slot => Some(*leader),
+                _ => None,
+            }
+        })
+    }
+
+    /// The VMs that need a VM, each once or more.
+    fn needers(&self, slot: VmSlot) -> Vec<VmSlot> {
+        let Some(record) = self.vms.get(slot) else { return Vec::new() };
+        let dependents = record.dependents.iter().copied().filter(|dependent| {
+            self.vms.get(*dependent).is_some_and(|dependent| {
+                dependent.starts_after.iter().any(|edge| edge.vm == slot && edge.on_timeout == OnTimeout::GiveUp)
+            })
+        });
+        let followers = record
+            .leads
+            .iter()
+            .filter_map(|rule| self.rules.get(*rule))
+            .filter(|rule| rule.strength == Strength::Required)
+            .flat_map(|rule| rule.members.iter().copied())
+            .filter(|member| *member != slot);
+        dependents.chain(followers).collect()
+    }
+
+    /// Refuses a VM that would run and needs one that never will.
+    pub(super) fn check_needs(
+        &self,
+        slot: VmSlot,
+        on: bool,
+        restart: RestartClass,
+        edges: &[Edge],
+    ) -> Result<(), EditError> {
+        let name = self.vms.get(slot).map_or("", |record| &record.name);
+        self.check_edges(name, on, restart, edges)?;
+        if on && restart != RestartClass::Never {
+            for leader in self.leaders(slot) {
+                self.check_needed(name, leader)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for start edges alone.
+    pub(super) fn check_edges(
+        &self,
+        name: &str,
+        on: bool,
+        restart: RestartClass,
+        edges: &[Edge],
+    ) -> Result<(), EditError> {
+        if on && restart != RestartClass::Never {
+            for edge in edges.iter().filter(|edge| edge.on_timeout == OnTimeout::GiveUp) {
+                self.check_needed(name, edge.vm)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the leaders that a VM gets to follow by its groups, and, if it is there already, by name.
+    pub(super) fn check_group_leaders(&self, vm: &Vm, slot: Option<VmSlot>) -> Result<(), EditError> {
+        if !vm.is_on() || vm.restart == RestartClass::Never {
+            return Ok(());
+        }
+        let grouped =
+            vm.groups.iter().filter_map(|name| self.groups.get(name)).filter_map(|group| self.groups.value(group));
+        let named = slot.and_then(|slot| self.vms.get(slot)).map_or(&[][..], |record| &record.rules);
+        for rule in grouped.flat_map(|group| &group.rules).chain(named).filter_map(|rule| self.rules.get(*rule)) {
+            match &rule.body {
+                RuleBody::Follow { leader } if rule.strength == Strength::Required && Some(*leader) != slot => {
+                    self.check_needed(&vm.name, *leader)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_needed(&self, name: &str, needed: VmSlot) -> Result<(), EditError> {
+        let Some(record) = self.vms.get(needed) else { return Ok(()) };
+        if record.on && record.restart != RestartClass::Never {
+            return Ok(());
+        }
+        Err(EditError::NeedsIdle { vm: name.into(), needed: (*record.name).into(), off: !record.on })
+    }
+
+    /// Refuses to make a VM idle that a running one needs.
+    pub(super) fn check_needers(&self, slot: VmSlot, on: bool, restart: RestartClass) -> Result<(), EditError> {
+        if on && restart != RestartClass::Never {
+            return Ok(());
+        }
+        for needer in self.needers(slot) {
+            let Some(record) = self.vms.get(needer) else { continue };
+            if record.on && record.restart != RestartClass::Never {
+                let needed = self.vms.get(slot).map_or_else(String::new, |record| (*record.name).into());
+                return Err(EditError::NeedsIdle { vm: (*record.name).into(), needed, off: !on });
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings effective classes and priorities up to date for these VMs and all that they need.
+    pub(super) fn recompute_effective(&mut self, seeds: &[VmSlot]) {
+        // Nearly always one VM that neither needs others nor is needed.
+        if let [slot] = seeds {
+            if self.needs(*slot).is_empty() && self.needers(*slot).is_empty() {
+                if let Some(record) = self.vms.get_mut(*slot) {
+                    record.effective = (record.restart, record.priority);
+                }
+                return;
+            }
+        }
+        let mut reached: BTreeSet<VmSlot> = BTreeSet::new();
+        let mut open: Vec<VmSlot> = seeds.to_vec();
+        while let Some(slot) = open.pop() {
+            if self.vms.get(slot).is_some() && reached.insert(slot) {
+                open.extend(self.needs(slot));
+            }
+        }
+        // From below: own values first, then raised until nothing changes; a maximum needs no order, even in a circle
+        // of leaders.
+        for slot in &reached {
+            if let Some(record) = self.vms.get_mut(*slot) {
+                record.effective = (record.restart, record.priority);
+            }
+        }
+        let mut open: Vec<VmSlot> = Vec::new();
+        for slot in &reached {
+            for needer in self.needers(*slot) {
+                if !reached.contains(&needer) {
+                    self.raise_effective(*slot, needer);
+                }
+            }
+            open.push(*slot);
+        }
+        while let Some(slot) = open.pop() {
+            for needed in self.needs(slot) {
+                if self.raise_effective(needed, slot) {
+                    open.push(needed);
+                }
+            }
+        }
+    }
+
+    /// Makes a VM at least as important as one that needs it; says whether that changed anything.
+    fn raise_effective(&mut self, needed: VmSlot, claimant: VmSlot) -> bool {
+        let Some(claim) = self.vms.get(claimant).filter(|record| record.on).map(|record| record.effective) else {
+            return false;
+        };
+        self.vms.get_mut(needed).is_some_and(|record| {
+            let raised = claim > record.effective;
+            record.effective = record.effective.max(claim);
+            raised
+        })
+    }
+
+    /// A cycle that these start edges of a VM would close, by names.
+    pub(super) fn cycle_with(&self, slot: VmSlot, edges: &[Edge]) -> Option<Vec<String>> {
+        let mut search = CycleSearch::default();
+        search.edges_of.insert(slot, edges.iter().map(|edge| edge.vm).collect());
+        search.run(self, [slot])
+    }
+
+    /// A cycle among the start edges that can be reached from these VMs, by names.
+    pub(super) fn find_cycle(&self, from: impl IntoIterator<Item = VmSlot>) -> Option<Vec<String>> {
+        CycleSearch::default().run(self, from)
+    }
+
+    /// What a VM is worth to a plan: its effective class and priority.
+    pub(crate) fn effective(&self, slot: VmSlot) -> (RestartClass, Priority) {
+        self.vms.get(slot).map_or((RestartClass::Never, Priority(0)), |record| record.effective)
+    }
+}
+
+/// Depth-first search for a cycle of start edges.
+#[derive(Default)]
+struct CycleSearch {
+    /// Edges that stand in for those of the cluster.
+    edges_of: BTreeMap<VmSlot, Vec<VmSlot>>,
+    done: BTreeSet<VmSlot>,
+}
+
+impl CycleSearch {
+    fn run(&mut self, cluster: &Cluster, from: impl IntoIterator<Item = VmSlot>) -> Option<Vec<String>> {
+        let mut path: Vec<(VmSlot, usize)> = Vec::new();
+        let mut on_path: BTreeSet<VmSlot> = BTreeSet::new();
+        for start in from {
+            if self.done.contains(&start) {
+                continue;
+            }
+            path.push((start, 0));
+            on_path.insert(start);
+            while let Some((slot, next)) = path.last_mut() {
+                let Some(successor) = self.successor(cluster, *slot, *next) else {
+                    on_path.remove(slot);
+                    self.done.insert(*slot);
+                    path.pop();
+                    continue;
+                };
+                *next = next.saturating_add(1);
+                if on_path.contains(&successor) {
+                    let cycle = path.iter().map(|(slot, _)| *slot).skip_while(|slot| *slot != successor);
+                    let name =
+                        |slot| cluster.vms.get(slot).map_or_else(String::new, |record| String::from(&*record.name));
+                    return Some(canonical_cycle(cycle.map(name).collect()));
+                }
+                if !self.done.contains(&successor) {
+                    path.push((successor, 0));
+                    on_path.insert(successor);
+                }
+            }
+        }
+        None
+    }
+
+    fn successor(&self, cluster: &Cluster, slot: VmSlot, position: usize) -> Option<VmSlot> {
+        match self.edges_of.get(&slot) {
+            Some(edges) => edges.get(position).copied(),
+            None => cluster.vms.get(slot)?.starts_after.get(position).map(|edge| edge.vm),
+        }
+    }
+}
+
+/// The cycle from its first name in order, that name repeated at the end.
+fn canonical_cycle(mut names: Vec<String>) -> Vec<String> {
+    let first = names.iter().enumerate().min_by(|left, right| left.1.cmp(right.1)).map_or(0, |(position, _)| position);
+    names.rotate_left(first);
+    if let Some(first) = names.first().cloned() {
+        names.push(first);
+    }
+    names
+}

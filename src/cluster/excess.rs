@@ -1,0 +1,136 @@
+//! How far each rule is broken in the present state: each rule kind by its definition.
+//!
+//! Uses the stores of `cluster`. Used by `check` and by callers; 0 means that the rule is kept.
+
+use super::rules::RuleBody;
+use super::{Cluster, EditError, RuleRecord, Strength, own_node};
+use crate::dense::to_usize;
+use crate::ids::{DomainKey, LevelIx, NodeSlot, RuleId, RuleSlot, VmSlot};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// The nodes that a VM counts on: its own, and the target of a migration.
+type Places = SmallVec<[NodeSlot; 2]>;
+
+impl Cluster {
+    /// How far a rule is broken by the VMs where they are now; 0 = it is kept. A migrating VM counts in both domains;
+    /// VMs that are off or have no node that is up break nothing.
+    ///
+    /// Costs the number of members; for `spread` with `max_skew` the number of nodes times that of members at worst.
+    ///
+    /// # Errors
+    /// A stale id.
+    pub fn rule_excess(&self, rule: RuleId) -> Result<u64, EditError> {
+        self.rule_slot(rule).map(|slot| self.excess(slot))
+    }
+
+    pub(crate) fn excess(&self, slot: RuleSlot) -> u64 {
+        let Some(rule) = self.rules.get(slot) else { return 0 };
+        match &rule.body {
+            RuleBody::Separate { level, max_per_domain } => {
+                let most = u64::from(*max_per_domain);
+                self.counts(&rule.members, *level).values().map(|count| count.saturating_sub(most)).fold(0, add)
+            }
+            RuleBody::Sides { level, sides } => {
+                let mut sides_in: BTreeMap<DomainKey, u64> = BTreeMap::new();
+                for side in sides {
+                    for domain in self.counts(side, *level).into_keys() {
+                        let sides = sides_in.entry(domain).or_default();
+                        *sides = sides.saturating_add(1);
+                    }
+                }
+                sides_in.values().map(|sides| sides.saturating_sub(1)).fold(0, add)
+            }
+            RuleBody::Together { level } => count(self.counts(&rule.members, *level).len()).saturating_sub(1),
+            RuleBody::Place { inside, nodes, .. } => {
+                let wrong = |node: &NodeSlot| nodes.contains(*node) != *inside;
+                count(rule.members.iter().filter(|vm| self.places(**vm).iter().any(wrong)).count())
+            }
+            RuleBody::Spread { level, min_domains, max_skew } => {
+                self.spread_excess(rule, *level, *min_domains, *max_skew)
+            }
+            RuleBody::Follow { leader } => {
+                let leader = self.places(*leader);
+                if leader.is_empty() {
+                    return 0;
+                }
+                let away = |vm: &&VmSlot| self.places(**vm).iter().any(|node| !leader.contains(node));
+                count(rule.members.iter().filter(away).count())
+            }
+        }
+    }
+
+    fn spread_excess(&self, rule: &RuleRecord, level: LevelIx, min_domains: u32, max_skew: Option<u32>) -> u64 {
+        let counts = self.counts(&rule.members, level);
+        let up = count(rule.members.iter().filter(|vm| !self.places(**vm).is_empty()).count());
+        let missing = u64::from(min_domains).min(up).saturating_sub(count(counts.len()));
+        let Some(max_skew) = max_skew else { return missing };
+        let (mut least, mut most) = (u64::MAX, 0);
+        for domain in self.eligible_domains(rule, level) {
+            let here = counts.get(&domain).copied().unwrap_or(0);
+            least = least.min(here);
+            most = most.max(here);
+        }
+        add(missing, most.saturating_sub(least).saturating_sub(u64::from(max_skew)))
+    }
+
+    /// The domains that have an accepting node which suits one of the rule's powered-on members, whatever is free there.
+    fn eligible_domains(&self, rule: &RuleRecord, level: LevelIx) -> BTreeSet<DomainKey> {
+        let mut domains = BTreeSet::new();
+        for (node, _) in self.nodes.iter().filter(|(_, record)| record.state.accepts()) {
+            let domain = self.levels.domain(level, node);
+            if domains.contains(&domain) {
+                continue;
+            }
+            let takes = |vm: &VmSlot| self.vms.get(*vm).is_some_and(|vm| vm.on && self.suits(vm, node));
+            if rule.members.iter().any(takes) {
+                domains.insert(domain);
+            }
+        }
+        domains
+    }
+
+    /// The nodes on which a VM counts: where it runs, and where it migrates to.
+    fn places(&self, vm: VmSlot) -> Places {
+        let runs = |node: &NodeSlot| self.nodes.get(*node).is_some_and(|node| node.state.runs_vms());
+        let Some(record) = self.vms.get(vm).filter(|record| record.on) else { return Places::new() };
+        let Some(node) = record.node.filter(runs) else { return Places::new() };
+        [node].into_iter().chain(record.migrating_to.filter(runs)).collect()
+    }
+
+    /// How many of these VMs count in each domain of a level; domains without any are left out.
+    fn counts(&self, vms: &[VmSlot], level: LevelIx) -> BTreeMap<DomainKey, u64> {
+        let mut counts: BTreeMap<DomainKey, u64> = BTreeMap::new();
+        for vm in vms {
+            let mut domains: SmallVec<[DomainKey; 2]> =
+                self.places(*vm).into_iter().map(|node| self.levels.domain(level, node)).collect();
+            domains.dedup();
+            for domain in domains {
+                debug_assert!(own_node(domain).is_none_or(|node| to_usize(node.0) < self.nodes.slots()));
+                let here = counts.entry(domain).or_default();
+                *here = here.saturating_add(1);
+            }
+        }
+        counts
+    }
+}
+
+fn add(left: u64, right: u64) -> u64 {
+    left.saturating_add(right)
+}
+
+fn count(items: usize) -> u64 {
+    u64::try_from(items).unwrap_or(u64::MAX)
+}
+
+impl Cluster {
+    /// The required rules that are broken now, with their excess, by name.
+    pub(super) fn broken_rules(&self) -> Vec<(&str, u64)> {
+        let required = self.rules.iter().filter(|(_, rule)| rule.strength == Strength::Required);
+        let mut broken: Vec<(&str, u64)> =
+            required.map(|(slot, rule)| (&*rule.name, self.excess(slot))).filter(|(_, excess)| *excess > 0).collect();
+        broken.sort_unstable();
+        broken
+    }
+}

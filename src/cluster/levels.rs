@@ -1,0 +1,178 @@
+//! Fault domains: named levels, the domains of each, and which nodes are in them.
+//!
+//! Uses `dense`, `ids`, `slab`. Used by `cluster`; the table of domains per node is read by every engine.
+//!
+//! Every node slot has a [`DomainKey`] at every level. A node without a domain at a level is a domain of its own
+//! there: its key is its slot with the top bit set, so that keys compare without a special case. The last level is
+//! `node`, where each node is its own domain. Levels need not nest, and nothing here assumes that they do.
+
+use super::slab::Interner;
+use crate::dense::{DenseId, IdVec};
+use crate::ids::{DomainKey, LevelIx, NodeSlot};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The most levels a cluster can have, `node` not counted.
+pub const MAX_LEVELS: usize = 16;
+
+/// The name of the implicit narrowest level.
+pub const NODE_LEVEL: &str = "node";
+
+/// Set in the key of a node that is a domain of its own.
+const OWN: u32 = 1 << 31;
+
+/// The key of a node that has no domain at a level.
+pub(crate) const fn own_domain(node: NodeSlot) -> DomainKey {
+    DomainKey(node.0 | OWN)
+}
+
+/// The node that is a domain of its own under this key.
+pub(crate) const fn own_node(key: DomainKey) -> Option<NodeSlot> {
+    if key.0 & OWN == 0 { None } else { Some(NodeSlot(key.0 & !OWN)) }
+}
+
+/// The nodes of each level's domains.
+#[derive(Clone, Debug)]
+pub(crate) struct Levels {
+    levels: Vec<Level>,
+    /// Per level, the last one being `node`, the domain of every node slot.
+    domain_of: IdVec<LevelIx, IdVec<NodeSlot, DomainKey>>,
+}
+
+#[derive(Clone, Debug)]
+struct Level {
+    name: String,
+    domains: Interner<DomainKey, Vec<NodeSlot>>,
+    /// Whether the level's names were listed: then there are no others.
+    declared: bool,
+}
+
+impl Levels {
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        let levels: Vec<Level> =
+            names.into_iter().map(|name| Level { name, domains: Interner::new(), declared: false }).collect();
+        let domain_of = (0..=levels.len()).map(|_| IdVec::new()).collect();
+        Self { levels, domain_of }
+    }
+
+    /// The named levels, widest first, without `node`.
+    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.levels.iter().map(|level| level.name.as_str())
+    }
+
+    pub(crate) fn node_level(&self) -> LevelIx {
+        LevelIx::from_index(self.levels.len())
+    }
+
+    pub(crate) fn named_levels(&self) -> impl Iterator<Item = LevelIx> + use<> {
+        (0..self.levels.len()).map(LevelIx::from_index)
+    }
+
+    /// The level of a name, `node` included.
+    pub(crate) fn find(&self, name: &str) -> Option<LevelIx> {
+        if name == NODE_LEVEL {
+            return Some(self.node_level());
+        }
+        self.levels.iter().position(|level| level.name == name).map(LevelIx::from_index)
+    }
+
+    pub(crate) fn name(&self, level: LevelIx) -> &str {
+        self.levels.get(level.index()).map_or(NODE_LEVEL, |level| &level.name)
+    }
+
+    pub(crate) fn is_declared(&self, level: LevelIx) -> bool {
+        self.levels.get(level.index()).is_some_and(|level| level.declared)
+    }
+
+    /// Lists the names of a level's domains; from then on there are no others.
+    pub(crate) fn declare(&mut self, level: LevelIx, names: &[String]) {
+        let Some(level) = self.levels.get_mut(level.index()) else { return };
+        level.declared = true;
+        for name in names {
+            level.domains.acquire(name);
+        }
+    }
+
+    pub(crate) fn find_domain(&self, level: LevelIx, name: &str) -> Option<DomainKey> {
+        self.levels.get(level.index())?.domains.get(name)
+    }
+
+    /// The domain's name, or nothing if the key is that of a node of its own or the level is `node`.
+    pub(crate) fn domain_name(&self, level: LevelIx, key: DomainKey) -> Option<&str> {
+        if own_node(key).is_some() {
+            return None;
+        }
+        self.levels.get(level.index()).map(|level| level.domains.name(key))
+    }
+
+    /// The nodes of a domain.
+    pub(crate) fn nodes(&self, level: LevelIx, key: DomainKey) -> &[NodeSlot] {
+        self.levels.get(level.index()).and_then(|level| level.domains.value(key)).map_or(&[], |nodes| nodes)
+    }
+
+    /// The named domains of a level with their nodes, in an order that depends on edits.
+    pub(crate) fn domains(&self, level: LevelIx) -> impl Iterator<Item = (DomainKey, &str, &[NodeSlot])> {
+        self.levels
+            .get(level.index())
+            .into_iter()
+            .flat_map(|level| level.domains.iter().map(|(key, name, nodes)| (key, name, nodes.as_slice())))
+    }
+
+    /// Keeps a domain's name while a rule speaks of it.
+    pub(crate) fn hold(&mut self, level: LevelIx, name: &str) {
+        if let Some(level) = self.levels.get_mut(level.index()) {
+            level.domains.acquire(name);
+        }
+    }
+
+    /// The opposite of [`hold`](Self::hold).
+    pub(crate) fn let_go(&mut self, level: LevelIx, name: &str) {
+        if let Some(level) = self.levels.get_mut(level.index()) {
+            if let Some(key) = level.domains.get(name) {
+                level.domains.release(key);
+            }
+        }
+    }
+
+    /// Enters a node, with a domain at some levels.
+    pub(crate) fn add_node(&mut self, node: NodeSlot, domains: &[(LevelIx, &str)]) {
+        let node_level = self.node_level();
+        for (level, table) in self.domain_of.ids().zip(self.domain_of.iter_mut()) {
+            table.grow_to(node, &own_domain(NodeSlot(0)));
+            table[node] = if level == node_level { DomainKey(node.0) } else { own_domain(node) };
+        }
+        for (level, name) in domains {
+            let Some(entry) = self.levels.get_mut(level.index()) else { continue };
+            let key = entry.domains.acquire(name);
+            if let Some(nodes) = entry.domains.value_mut(key) {
+                nodes.push(node);
+            }
+            self.domain_of[*level][node] = key;
+        }
+    }
+
+    /// Takes a node out of its domains.
+    pub(crate) fn remove_node(&mut self, node: NodeSlot) {
+        for (level, table) in self.levels.iter_mut().zip(self.domain_of.iter_mut()) {
+            let key = table[node];
+            if own_node(key).is_some() {
+                continue;
+            }
+            if let Some(nodes) = level.domains.value_mut(key) {
+                nodes.retain(|member| *member != node);
+            }
+            level.domains.release(key);
+            table[node] = own_domain(node);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn domain(&self, level: LevelIx, node: NodeSlot) -> DomainKey {
+        self.domain_of[level][node]
+    }
+
+    /// Per level the domain of every node slot.
+    pub(crate) fn table(&self) -> &IdVec<LevelIx, IdVec<NodeSlot, DomainKey>> {
+        &self.domain_of
+    }
+}

@@ -1,0 +1,194 @@
+//! Slots with generations, and names with reference counts.
+//!
+//! Uses `dense`. Used by `cluster`, and by `document` for its hasher.
+
+use crate::dense::{DenseId, IdVec};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::{BuildHasherDefault, Hasher};
+use indexmap::IndexMap;
+
+/// The crate's hasher: `SipHash` with a fixed key. The same names hash alike on every machine, and names crafted to
+/// collide cost far more to find than they cost to look up.
+#[expect(deprecated, reason = "core has no other SipHash, and its fixed key is what is wanted here")]
+type FixedHasher = core::hash::SipHasher;
+pub(crate) type FixedState = BuildHasherDefault<FixedHasher>;
+
+/// The fixed hash of a name.
+pub(crate) fn hash_name(name: &str, salt: u8) -> u64 {
+    let mut hasher = FixedHasher::default();
+    hasher.write_u8(salt);
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+/// Objects in slots: a freed slot is used again, under another generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Slab<S, T> {
+    entries: IdVec<S, Entry<T>>,
+    free: Vec<S>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<S: DenseId, T> Slab<S, T> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: IdVec::new(), free: Vec::new() }
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len().saturating_sub(self.free.len())
+    }
+
+    /// How many slots there are, free ones included: the length of dense arrays beside the slab.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> S {
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot].value = Some(value);
+            slot
+        } else {
+            self.entries.push(Entry { generation: 0, value: Some(value) })
+        }
+    }
+
+    pub(crate) fn remove(&mut self, slot: S) -> Option<T> {
+        let entry = &mut self.entries[slot];
+        let value = entry.value.take()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot);
+        Some(value)
+    }
+
+    pub(crate) fn generation(&self, slot: S) -> u32 {
+        self.entries[slot].generation
+    }
+
+    /// Whether the slot holds the object of this generation.
+    pub(crate) fn holds(&self, slot: S, generation: u32) -> bool {
+        self.entries.lookup(slot).is_some_and(|entry| entry.value.is_some() && entry.generation == generation)
+    }
+
+    pub(crate) fn get(&self, slot: S) -> Option<&T> {
+        self.entries.lookup(slot).and_then(|entry| entry.value.as_ref())
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: S) -> Option<&mut T> {
+        self.entries[slot].value.as_mut()
+    }
+
+    /// Objects with their slots, in slot order.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (S, &T)> {
+        self.entries.enumerate().filter_map(|(slot, entry)| entry.value.as_ref().map(|value| (slot, value)))
+    }
+}
+
+/// Slot of each name.
+#[derive(Clone, Debug)]
+pub(crate) struct Names<S> {
+    index: IndexMap<Arc<str>, S, FixedState>,
+}
+
+impl<S: DenseId> Names<S> {
+    pub(crate) fn new() -> Self {
+        Self { index: IndexMap::default() }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<S> {
+        self.index.get(name).copied()
+    }
+
+    pub(crate) fn insert(&mut self, name: Arc<str>, slot: S) {
+        self.index.insert(name, slot);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.index.swap_remove(name);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, S)> {
+        self.index.iter().map(|(name, slot)| (&**name, *slot))
+    }
+}
+
+/// Interned strings with something beside each: kept while anything refers to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Interner<S, T> {
+    names: Names<S>,
+    entries: Slab<S, Interned<T>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Interned<T> {
+    name: Arc<str>,
+    references: u32,
+    pub(crate) value: T,
+}
+
+impl<S: DenseId, T: Default> Interner<S, T> {
+    pub(crate) fn new() -> Self {
+        Self { names: Names::new(), entries: Slab::new() }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<S> {
+        self.names.get(name)
+    }
+
+    /// The slot of a name, with one more reference to it.
+    pub(crate) fn acquire(&mut self, name: &str) -> S {
+        if let Some(slot) = self.names.get(name) {
+            if let Some(entry) = self.entries.get_mut(slot) {
+                entry.references = entry.references.saturating_add(1);
+            }
+            return slot;
+        }
+        let name: Arc<str> = Arc::from(name);
+        let slot = self.entries.insert(Interned { name: Arc::clone(&name), references: 1, value: T::default() });
+        self.names.insert(name, slot);
+        slot
+    }
+
+    /// Takes one reference away, and the name with the last one.
+    pub(crate) fn release(&mut self, slot: S) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        entry.references = entry.references.saturating_sub(1);
+        if entry.references > 0 {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(slot) {
+            self.names.remove(&entry.name);
+        }
+    }
+
+    pub(crate) fn name(&self, slot: S) -> &str {
+        self.entries.get(slot).map_or("", |entry| &entry.name)
+    }
+
+    pub(crate) fn value(&self, slot: S) -> Option<&T> {
+        self.entries.get(slot).map(|entry| &entry.value)
+    }
+
+    pub(crate) fn value_mut(&mut self, slot: S) -> Option<&mut T> {
+        self.entries.get_mut(slot).map(|entry| &mut entry.value)
+    }
+
+    /// Names with their slots and values, in slot order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (S, &str, &T)> {
+        self.entries.iter().map(|(slot, entry)| (slot, &*entry.name, &entry.value))
+    }
+
+    /// The names of these slots, sorted.
+    pub(crate) fn sorted_names(&self, slots: &[S]) -> Vec<String> {
+        let mut names: Vec<String> = slots.iter().map(|slot| String::from(self.name(*slot))).collect();
+        names.sort_unstable();
+        names
+    }
+}

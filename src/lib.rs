@@ -1,0 +1,26 @@
+//! `lifeboat` decides where every VM restarts when hosts fail, and says so when not all of them can.
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod annotations;
+mod cluster;
+mod dense;
+mod failure;
+mod ids;
+mod named;
+pub mod policy;
+mod resources;
+mod room;
+
+pub use cluster::{
+    Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
+    RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
+};
+pub use failure::{Failure, FailureError};
+pub use ids::{NodeId, RuleId, VmId};
+pub use policy::Policy;
+pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
