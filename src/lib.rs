@@ -9,6 +9,9 @@ extern crate std;
 pub mod annotations;
 mod cluster;
 mod dense;
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub mod document;
 mod failure;
 mod ids;
 mod named;
@@ -20,6 +23,8 @@ pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
     RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
 };
+#[cfg(feature = "serde")]
+pub use document::{Document, DocumentError, DocumentErrors};
 pub use failure::{Failure, FailureError};
 pub use ids::{NodeId, RuleId, VmId};
 pub use policy::Policy;

@@ -1,0 +1,185 @@
+//! VMs: where they are and where they may be.
+//!
+//! Uses `parse::vm` and `cluster`. Used by `resolve`.
+
+use super::starts::Starts;
+use super::{Resolver, duplicate};
+use crate::cluster::{Cluster, EditError, Power, Vm};
+use crate::dense::DenseId;
+use crate::document::error::{DocumentWarning, item, join, quoted, segment};
+use crate::document::parse::rule::RawRule;
+use crate::document::parse::vm::RawVm;
+use crate::document::read::Text;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Labels that no node carries, with the first place that names each.
+pub(super) type UnknownLabels = BTreeMap<String, (String, Option<String>)>;
+
+impl<'de> Resolver<'de> {
+    /// Adds the VMs without their start edges, which are returned for all VMs at once.
+    pub(super) fn add_vms(&mut self, cluster: &mut Cluster, raw: Vec<RawVm<'de>>) -> (Vec<Starts<'de>>, UnknownLabels) {
+        let mut all_starts = Vec::new();
+        let mut labels = UnknownLabels::new();
+        let mut carried = Text::default();
+        for (index, mut raw) in raw.into_iter().enumerate() {
+            let start = self.reader.sink.mark();
+            let edges = core::mem::take(&mut raw.starts_after);
+            let mut starts = (!edges.is_empty()).then_some(Starts { at: index, vm: None, name: String::new(), edges });
+            note_labels(cluster, &raw, index, &mut labels, &mut carried);
+            let Some(name) = raw.name.take() else {
+                self.vm(cluster, raw, String::new());
+                self.place_errors(start, "vms", index, None);
+                all_starts.extend(starts);
+                continue;
+            };
+            let mut broken = raw.broken;
+            let vm = self.vm(cluster, raw, name.clone().into_owned());
+            if !self.lost_vms.is_empty() {
+                if let Some(earlier) = self.lost_vms.get(&name).copied() {
+                    duplicate(self.sink(), "VM", &name, "vms", Some(earlier));
+                }
+            }
+            let mut added = None;
+            if !broken && !self.reader.sink.grew(start) {
+                match cluster.add_vm(vm) {
+                    Ok(id) => {
+                        self.vm_at.push(index);
+                        added = Some(id);
+                    }
+                    Err(EditError::DuplicateName { .. }) => self.duplicate_vm(cluster, &name),
+                    Err(error) => self.sink().add(field_of(&error), error.code(), error.to_string()),
+                }
+            } else if cluster.vm_id(&name).is_some() {
+                self.duplicate_vm(cluster, &name);
+            }
+            if let Some(starts) = &mut starts {
+                starts.vm = added;
+                starts.name = name.clone().into_owned();
+            }
+            all_starts.extend(starts);
+            broken |= self.reader.sink.grew(start);
+            self.place_errors(start, "vms", index, Some(&name));
+            if broken && cluster.vm_id(&name).is_none() {
+                self.lost_vms.entry(name).or_insert(index);
+            }
+        }
+        (all_starts, labels)
+    }
+
+    fn duplicate_vm(&mut self, cluster: &Cluster, name: &str) {
+        let at = cluster.vm_id(name).and_then(|vm| self.vm_at.get(vm.slot.index()).copied());
+        duplicate(self.sink(), "VM", name, "vms", at);
+    }
+
+    /// The VM as a cluster takes it, as far as it has no errors, without its start edges.
+    pub(in crate::document) fn vm(&mut self, cluster: &Cluster, raw: RawVm<'de>, name: String) -> Vm {
+        let on = raw.power.map_or(raw.node.is_some(), |power| power == Power::On);
+        let mut vm = Vm::named(name);
+        vm.display = raw.display.map(Text::into_owned);
+        vm.power = Some(if on { Power::On } else { Power::Off });
+        if let Some(span) = raw.demand {
+            let (demand, stated) = self.amounts(cluster, "demand", span, &[]);
+            if on && !raw.broken {
+                self.stated.vm(&vm.name, stated);
+            }
+            vm.demand = Some(demand);
+        }
+        if let Some(span) = raw.restart_demand {
+            let base = vm.demand.clone().unwrap_or_default();
+            vm.restart_demand = Some(self.amounts(cluster, "restart_demand", span, &base).0);
+        }
+        if let Some(span) = raw.reservation {
+            vm.reservation = Some(self.amounts(cluster, "reservation", span, &[]).0);
+        }
+        vm.node = raw.node.as_ref().and_then(|name| self.find_node(cluster, name, || "node".into()));
+        if let Some(target) = &raw.migrating_to {
+            let to = self.find_node(cluster, target, || "migrating_to".into());
+            if !on || raw.node.is_none() || raw.node == raw.migrating_to {
+                let error = EditError::BadMigration;
+                self.sink().add("migrating_to", error.code(), error.to_string());
+            } else if vm.node.is_some() {
+                vm.migrating_to = to;
+            }
+        }
+        vm.priority = raw.priority.unwrap_or_default();
+        vm.restart = raw.restart.unwrap_or_default();
+        vm.preemptible = raw.preemptible;
+        vm.requires = raw.requires.into_iter().map(Text::into_owned).collect();
+        vm.allowed_nodes = raw.allowed_nodes.map(|names| {
+            let found = |(at, name): (usize, Text<'de>)| self.find_node(cluster, &name, || item("allowed_nodes", at));
+            names.into_iter().enumerate().filter_map(found).collect()
+        });
+        vm.pinned = !raw.migratable.unwrap_or(true);
+        vm.migrate_requires = raw.migrate_requires.into_iter().map(Text::into_owned).collect();
+        vm.groups = raw.groups.into_iter().map(Text::into_owned).collect();
+        vm.start_s = raw.start_s;
+        vm.annotations = raw.annotations;
+        vm
+    }
+
+    /// One warning for each label that is asked for and that no node carries.
+    pub(super) fn label_warnings(
+        &mut self,
+        cluster: &Cluster,
+        of_vms: &UnknownLabels,
+        rules: &[RawRule<'de>],
+    ) -> Vec<DocumentWarning> {
+        let mut unknown = of_vms.clone();
+        for (index, rule) in rules.iter().enumerate() {
+            for (at, label) in rule.labels.iter().flatten().enumerate() {
+                if cluster.label_nodes(label) == 0 && !unknown.contains_key(&**label) {
+                    let path = format!("rules[{index}].labels[{at}]");
+                    unknown.insert(label.to_string(), (path, rule.name.as_ref().map(ToString::to_string)));
+                }
+            }
+        }
+        let carried = cluster.labels();
+        let mut warnings = Vec::new();
+        for (label, (path, object)) in unknown {
+            let known = carried.iter().copied().filter(|known| cluster.label_nodes(known) > 0);
+            let hint = self.reader.nearest.hint(&label, known);
+            let message = format!("no node carries the label {}{hint}", quoted(&label));
+            warnings.push(DocumentWarning { path, object, code: "unknown_label", message });
+        }
+        warnings
+    }
+}
+
+/// `carried` is a label known to be carried by some node: VMs often ask for the same.
+fn note_labels<'de>(
+    cluster: &Cluster,
+    raw: &RawVm<'de>,
+    index: usize,
+    labels: &mut UnknownLabels,
+    carried: &mut Text<'de>,
+) {
+    for (field, names) in [("requires", &raw.requires), ("migrate_requires", &raw.migrate_requires)] {
+        for (at, label) in names.iter().enumerate() {
+            if label == carried {
+                continue;
+            }
+            if cluster.label_nodes(label) > 0 {
+                carried.clone_from(label);
+            } else if !labels.contains_key(&**label) {
+                let path = format!("vms[{index}].{field}[{at}]");
+                labels.insert(label.to_string(), (path, raw.name.as_ref().map(ToString::to_string)));
+            }
+        }
+    }
+}
+
+/// The field that the refusal of a VM is about.
+fn field_of(error: &EditError) -> String {
+    let field = match error {
+        EditError::Overflow { kind } => return join("demand", &segment(kind)),
+        EditError::DuplicateName { .. } | EditError::EmptyName { what: "vm" } => "name",
+        EditError::DemandMissing => "demand",
+        EditError::BadMigration => "migrating_to",
+        EditError::NeedsIdle { .. } | EditError::StartCycle { .. } => "starts_after",
+        _ => "",
+    };
+    field.into()
+}
