@@ -15,6 +15,7 @@ pub mod document;
 mod failure;
 mod ids;
 mod named;
+mod placement;
 pub mod policy;
 mod resources;
 mod room;
@@ -27,5 +28,6 @@ pub use cluster::{
 pub use document::{Document, DocumentError, DocumentErrors};
 pub use failure::{Failure, FailureError};
 pub use ids::{NodeId, RuleId, VmId};
+pub use placement::budget::Control;
 pub use policy::Policy;
 pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
