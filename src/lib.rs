@@ -1,4 +1,46 @@
 //! `lifeboat` decides where every VM restarts when hosts fail, and says so when not all of them can.
+//!
+//! It is pure: no I/O, no clock, no threads, no randomness; `no_std` with `alloc`. The same input gives the same plan,
+//! bit for bit, whatever the order in which nodes, VMs and rules are listed. All arithmetic is on integers.
+//!
+//! ```
+//! use lifeboat::{Cluster, Failure, Node, Planner, Policy, Priority, ResourceKinds, Vm};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut cluster = Cluster::new(ResourceKinds::new([("cpu", "MHz"), ("memory", "MiB")])?, ["site", "rack"])?;
+//! let one = cluster.add_node(Node::named("esx-01").capacity([48_000, 393_216]).domain("rack", "n1"))?;
+//! let two = cluster.add_node(Node::named("esx-02").capacity([48_000, 393_216]).domain("rack", "n2"))?;
+//! let vm = cluster.add_vm(Vm::named("db-1").demand([8_000, 32_768]).on(one).priority(Priority::HIGH))?;
+//!
+//! let failure = Failure::none().domain(&cluster, "rack", "n1")?;
+//! let plan = Planner::new().restart(&cluster, &Policy::default(), &failure)?;
+//! assert_eq!((plan.placements()[0].vm, plan.placements()[0].node), (vm, two));
+//! assert!(plan.is_optimal());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The map
+//!
+//! Data flows one way: document, cluster, failure, placement, answer.
+//!
+//! | part | what it holds |
+//! |---|---|
+//! | [`ResourceKinds`], [`Amounts`] | what is counted, in which order |
+//! | [`Cluster`] | nodes, VMs, domains and rules, and edits that keep them consistent |
+#![cfg_attr(
+    feature = "serde",
+    doc = "| [`document`] | the JSON form `lifeboat/1`: read with all errors at once, written back |"
+)]
+//! | [`Policy`] | what is promised and allowed |
+//! | [`Failure`] | which nodes are lost |
+//! | [`Planner`], [`RestartPlan`] | where every VM restarts, what does not fit, and why |
+//! | [`check_plan`] | validates any plan from first principles, sharing no code with the planner |
+//!
+//! # What is not there yet
+//!
+//! The guarantee over all failures of a class, preemption, costs of `relaxed` and `preferred` rules (they are read,
+//! checked and reported, and plans neither obey nor seek them), rule conflicts, admission control, capacity, moves, and
+//! the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -18,6 +60,7 @@ mod named;
 mod placement;
 pub mod policy;
 mod resources;
+mod restart;
 mod room;
 
 pub use cluster::{
@@ -31,3 +74,7 @@ pub use ids::{NodeId, RuleId, VmId};
 pub use placement::budget::Control;
 pub use policy::Policy;
 pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
+pub use restart::{
+    ClassCount, Eviction, Free, Note, Placement, PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason,
+    ReasonCount, RestartPlan, Unplaced, check_evictions, check_placements, check_plan,
+};

@@ -1,0 +1,21 @@
+//! The restart plan: which VM restarts where when these nodes fail, what does not fit, and why.
+//!
+//! Uses `cluster`, `failure`, `policy`, `placement`. `planner` is the way in and tells the data's path.
+
+mod checker;
+mod compile;
+mod eligible;
+mod overlay;
+mod parts;
+mod plan;
+mod planner;
+mod quick;
+mod reasons;
+mod scene;
+mod targets;
+mod waves;
+
+pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
+pub use parts::PlanParts;
+pub use plan::{ClassCount, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan, Unplaced};
+pub use planner::{PlanError, Planner};

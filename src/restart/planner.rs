@@ -1,0 +1,304 @@
+//! The planner: from a cluster, a policy and a failure to a restart plan.
+//!
+//! Uses everything else in `restart`, and `placement`. Called by embedders, the example program and, later, by
+//! verdicts.
+//!
+//! **The data's path.** `scene` finds who is displaced; `compile` turns rules and start edges into constraints among
+//! them; `quick` places everything through the cluster's index, which settles it in the usual case. Otherwise
+//! `targets` lays out the nodes and the solver of `placement` finds the most that can be placed, class by class, with
+//! a bound for each. `waves` orders the starts; `reasons` tells why the rest is left. In the usual case all
+//! memory but that of the plan itself belongs to the planner and is used again; the solver allocates for itself.
+
+use super::compile::Parts;
+use super::overlay::Overlay;
+use super::plan::{ClassCount, Note, Reason, RestartPlan};
+use super::quick::Quick;
+use super::scene::Scene;
+use super::{reasons, targets, waves};
+use crate::cluster::{Cluster, EditError};
+use crate::dense::{IdVec, to_usize};
+use crate::failure::Failure;
+use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::placement::budget::{Budget, Cancelled, Control};
+use crate::placement::problem::ItemIx;
+use crate::placement::rules::RuleStates;
+use crate::placement::solve::{Scratch, solve};
+use crate::policy::{Policy, Preemption};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Makes restart plans. It owns the memory that planning needs, so that a planner used again allocates little more than
+/// the plan itself as long as everything can be placed at once.
+///
+/// ```
+/// use lifeboat::{Cluster, Failure, Node, Planner, Policy, ResourceKinds, Vm};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")])?, ["rack"])?;
+/// let one = cluster.add_node(Node::named("one").capacity([4096]))?;
+/// let two = cluster.add_node(Node::named("two").capacity([4096]))?;
+/// let vm = cluster.add_vm(Vm::named("db").demand([1024]).on(one))?;
+///
+/// let plan = Planner::new().restart(&cluster, &Policy::default(), &Failure::of([one]))?;
+/// assert_eq!(plan.placements()[0].node, two);
+/// assert_eq!(plan.placements()[0].vm, vm);
+/// assert!(plan.is_optimal());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Planner {
+    scene: Scene,
+    parts: Parts,
+    overlay: Overlay,
+    states: RuleStates,
+    quick: Quick,
+    places: IdVec<ItemIx, Option<NodeSlot>>,
+    scratch: Scratch,
+    waves: waves::Waves,
+}
+
+/// Why there is no plan.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The failure names a node that is not there.
+    #[error("the failure names a node that is not in the cluster: {0}")]
+    Node(#[from] EditError),
+    /// The caller cancelled through the [`Control`].
+    #[error("the plan was cancelled")]
+    Cancelled,
+}
+
+impl PlanError {
+    /// A stable machine-readable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Node(error) => error.code(),
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl From<Cancelled> for PlanError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
+}
+
+impl Planner {
+    /// A planner without any memory yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides where every VM restarts that `failure` displaces or that waits for a place already.
+    ///
+    /// The plan places as many VMs as it can, class by class (protected ones by falling priority, then best-effort ones),
+    /// and says where that is proved to be the most. Where everything can be placed at once it costs about the VMs displaced; otherwise up to
+    /// `policy.budget.plan` node evaluations.
+    ///
+    /// # Errors
+    /// The failure names a node that is not there.
+    pub fn restart(&mut self, cluster: &Cluster, policy: &Policy, failure: &Failure) -> Result<RestartPlan, PlanError> {
+        self.run(cluster, policy, failure, None)
+    }
+
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`PlanError::Cancelled`].
+    pub fn restart_controlled(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: &Control,
+    ) -> Result<RestartPlan, PlanError> {
+        self.run(cluster, policy, failure, Some(control))
+    }
+
+    /// Says for every node, by name, why a VM does not start there under a plan; `None` where nothing bars it, or where
+    /// the plan puts it.
+    ///
+    /// # Errors
+    /// Ids of the failure, the plan or the VM that are not in the cluster.
+    pub fn explain(
+        &mut self,
+        cluster: &Cluster,
+        failure: &Failure,
+        plan: &RestartPlan,
+        vm: VmId,
+    ) -> Result<Vec<(NodeId, Option<Reason>)>, PlanError> {
+        let slot = cluster.vm_slot(vm)?;
+        self.scene.set(cluster, failure)?;
+        self.parts.set(cluster, &self.scene);
+        self.overlay.set(cluster, &self.scene);
+        self.places.reset(None, self.scene.items.len());
+        for placement in &plan.placements {
+            let (vm, node) = (cluster.vm_slot(placement.vm)?, cluster.node_slot(placement.node)?);
+            if let Some(item) = self.scene.item_of(vm) {
+                self.places[item] = Some(node);
+            }
+        }
+        let problem = self.parts.lend(cluster, cluster.free_rows(), &[], self.scene.classes.len());
+        self.states.reset(&problem);
+        for (item, node) in self.places.enumerate().filter_map(|(item, node)| node.map(|node| (item, node))) {
+            self.overlay.take(cluster, node, &problem.need[item]);
+            self.states.place(&problem, item, node);
+        }
+        let view = reasons::View {
+            cluster,
+            scene: &self.scene,
+            parts: &self.parts,
+            problem: &problem,
+            overlay: &self.overlay,
+            states: &self.states,
+        };
+        let placed = self.scene.item_of(slot).and_then(|item| self.places[item]);
+        let table = view.node_by_node(slot, placed);
+        self.parts.take_back(problem);
+        Ok(table)
+    }
+
+    fn run(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
+    ) -> Result<RestartPlan, PlanError> {
+        self.scene.set(cluster, failure)?;
+        self.parts.set(cluster, &self.scene);
+        let classes = self.scene.classes.len();
+        let mut plan = RestartPlan::default();
+        let problem = self.parts.lend(cluster, cluster.free_rows(), &[], classes);
+        self.overlay.set(cluster, &self.scene);
+        self.states.reset(&problem);
+        let complete = self.parts.missing.is_empty()
+            && self.quick.place_all(
+                cluster,
+                &self.scene,
+                &self.parts,
+                &problem,
+                &mut self.overlay,
+                &mut self.states,
+                policy.strategy,
+                &mut self.places,
+            );
+        plan.work = self.quick.work();
+        self.parts.take_back(problem);
+        self.describe(cluster, failure, &mut plan);
+        if !complete {
+            self.solve(cluster, policy, control, &mut plan)?;
+            self.leave_reasons(cluster, &mut plan);
+        }
+        self.waves.set(cluster, policy, &self.scene, &self.places);
+        self.waves.placements(cluster, &self.scene, &self.places, &mut plan);
+        Ok(plan)
+    }
+
+    /// Everything about the plan that does not depend on where VMs go; the counts as if all were placed.
+    fn describe(&self, cluster: &Cluster, failure: &Failure, plan: &mut RestartPlan) {
+        let vm_id = |vm: &_| cluster.vm_id_of(*vm);
+        plan.waiting = self.scene.waiting.iter().map(vm_id).collect();
+        plan.left_alone = self.scene.left_alone.iter().map(vm_id).collect();
+        plan.failed = failure.nodes().to_vec();
+        let name = |node: &NodeId| cluster.node_record(node.slot).map(|record| &*record.name);
+        plan.failed.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        plan.classes.reserve_exact(self.scene.classes.len());
+        plan.classes.extend(self.scene.classes.iter().map(|(restart, priority)| ClassCount {
+            restart: *restart,
+            priority: *priority,
+            displaced: 0,
+            placed: 0,
+            bound: 0,
+        }));
+        for class in self.scene.class_of.iter() {
+            if let Some(count) = plan.classes.get_mut(to_usize(*class)) {
+                count.displaced = count.displaced.saturating_add(1);
+                count.placed = count.displaced;
+                count.bound = count.displaced;
+            }
+        }
+        let mut already: Vec<NodeId> = self.scene.failed_already.iter().map(|node| cluster.node_id_of(*node)).collect();
+        already.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        plan.notes.extend(already.into_iter().map(|node| Note::FailedAlready { node }));
+        for vm in self.scene.items.iter() {
+            if cluster.vm_record(*vm).is_some_and(|record| record.effective > (record.restart, record.priority)) {
+                plan.notes.push(Note::Promoted { vm: cluster.vm_id_of(*vm) });
+            }
+        }
+    }
+
+    /// Asks the solver for the most that can be placed.
+    fn solve(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        control: Option<&Control>,
+        plan: &mut RestartPlan,
+    ) -> Result<(), PlanError> {
+        self.overlay.set(cluster, &self.scene);
+        let nodes = targets::targets(cluster, &self.scene);
+        let room = targets::room(cluster, &self.overlay);
+        let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
+        let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
+        targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
+        let mut budget = Budget::new(policy.budget.plan, control);
+        let solution = solve(&problem, &mut self.scratch, &mut budget);
+        plan.work = plan.work.saturating_add(budget.spent());
+        let solution = match solution {
+            Ok(solution) => solution,
+            Err(cancelled) => {
+                self.parts.take_back(problem);
+                return Err(cancelled.into());
+            }
+        };
+        self.states.reset(&problem);
+        for (item, node) in solution.node.enumerate() {
+            if let Some(node) = node {
+                self.overlay.take(cluster, *node, &problem.need[item]);
+                self.states.place(&problem, item, *node);
+            }
+        }
+        self.places = solution.node;
+        self.parts.take_back(problem);
+        for ((count, placed), bound) in plan.classes.iter_mut().zip(&solution.placed).zip(&solution.bound) {
+            count.placed = *placed;
+            count.bound = *bound;
+        }
+        if policy.preemption != Preemption::Never {
+            // What evictions could make room for is not looked into: so a bound without them proves nothing.
+            for count in &mut plan.classes {
+                count.bound = count.displaced;
+            }
+            if plan.classes.iter().any(|count| count.placed < count.displaced) {
+                plan.notes.push(Note::EvictionsNotConsidered);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_reasons(&mut self, cluster: &Cluster, plan: &mut RestartPlan) {
+        let problem = self.parts.lend(cluster, cluster.free_rows(), &[], self.scene.classes.len());
+        let view = reasons::View {
+            cluster,
+            scene: &self.scene,
+            parts: &self.parts,
+            problem: &problem,
+            overlay: &self.overlay,
+            states: &self.states,
+        };
+        for (item, vm) in self.scene.items.enumerate() {
+            if self.places[item].is_none() {
+                plan.unplaced.push(view.unplaced(item, *vm, &self.places));
+            }
+        }
+        let key =
+            |vm: VmId| (Reverse(cluster.effective(vm.slot)), cluster.vm_record(vm.slot).map(|record| &*record.name));
+        plan.unplaced.sort_by(|left, right| key(left.vm).cmp(&key(right.vm)));
+        self.parts.take_back(problem);
+    }
+}
