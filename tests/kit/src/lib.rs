@@ -1,0 +1,21 @@
+//! What the tests, benches and fuzz targets of `lifeboat` measure it by.
+//!
+//! Uses the public interface of `lifeboat` only; never published. `reference` finds the best restart plan by
+//! exhaustion; `generate` makes realistic clusters of any size; `random_small` makes small nasty ones; `rebuild` makes
+//! the same cluster again in another order or under other names; `data` reads the instances of `../shared/data`.
+//! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
+//! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
+//!
+//! Being test code it may panic: a panic is a failed test.
+
+pub mod choices;
+pub mod data;
+pub mod edits;
+pub mod generate;
+pub mod properties;
+pub mod random_small;
+pub mod rebuild;
+pub mod reference;
+
+pub use choices::Choices;
+pub use random_small::Case;
