@@ -78,3 +78,8 @@ pub use restart::{
     ClassCount, Eviction, Free, Note, Placement, PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason,
     ReasonCount, RestartPlan, Unplaced, check_evictions, check_placements, check_plan,
 };
+
+/// The examples of the read-me are tested with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

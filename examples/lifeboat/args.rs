@@ -1,0 +1,88 @@
+//! What can be asked on the command line.
+//!
+//! Used by `main` and the commands; knows nothing of the library.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Decides where every VM restarts when hosts fail.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a document: errors, warnings, utilisation. (Conflicts between rules are not looked for yet.)
+    ///
+    /// Exit status: 0 clean, 1 warnings, 2 errors.
+    Check(CheckArgs),
+    /// Plan the restarts after a failure: which VM starts where, what does not fit, and why.
+    ///
+    /// Exit status: 0 all protected VMs restart, 1 proved that not all of them can, 3 not all of them do and that
+    /// more could is not excluded, 2 bad input, 4 cancelled.
+    Plan(PlanArgs),
+    /// Check a plan that `plan --json` printed, by independent code.
+    ///
+    /// Exit status: 0 valid, 1 not valid, 2 bad input.
+    CheckPlan(CheckPlanArgs),
+}
+
+impl Command {
+    /// Whether the answer is to be JSON.
+    pub(crate) const fn json(&self) -> bool {
+        match self {
+            Self::Check(args) => args.json,
+            Self::Plan(args) => args.json,
+            Self::CheckPlan(args) => args.json,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// Take a resource kind that nodes or VMs leave out for an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print JSON (lifeboat-check/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print long lists in full.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// What fails: a node, or a whole domain as LEVEL=DOMAIN. May be given more than once.
+    #[arg(long, value_name = "NODE | LEVEL=DOMAIN")]
+    pub(crate) fail: Vec<String>,
+    /// Say of this VM, node by node, why it can or cannot run there. May be given more than once.
+    #[arg(long, value_name = "VM")]
+    pub(crate) explain: Vec<String>,
+    /// Print JSON (lifeboat-plan/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print long lists in full.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckPlanArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// The plan (lifeboat-plan/1), or - for standard input.
+    pub(crate) plan: String,
+    /// What failed, as for `plan`; without it the nodes that the plan itself names as failed.
+    #[arg(long, value_name = "NODE | LEVEL=DOMAIN")]
+    pub(crate) fail: Vec<String>,
+    /// Print JSON (lifeboat-plan-check/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,294 @@
+//! A restart plan as JSON, `lifeboat-plan/1`.
+//!
+//! The order of the fields here is that of the text.
+
+use crate::plan::{Explained, Planned};
+use lifeboat::{Cluster, NodeId, Note, Reason, ReasonCount, ResourceKinds, VmId};
+use serde::{Serialize, Serializer};
+
+#[derive(Serialize)]
+pub(crate) struct Plan<'a> {
+    format: &'static str,
+    status: &'static str,
+    optimal: bool,
+    failed: Vec<&'a str>,
+    placements: Vec<Start<'a>>,
+    evictions: Vec<Stopped<'a>>,
+    unplaced: Vec<Unplaced<'a>>,
+    waiting: Vec<&'a str>,
+    left_alone: Vec<&'a str>,
+    classes: Vec<Class>,
+    free: Fields<'a, Free>,
+    notes: Vec<NoteJson<'a>>,
+    work: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explain: Vec<Explain<'a>>,
+}
+
+#[derive(Serialize)]
+struct Start<'a> {
+    vm: &'a str,
+    node: &'a str,
+    wave: u32,
+}
+
+#[derive(Serialize)]
+struct Stopped<'a> {
+    vm: &'a str,
+    node: &'a str,
+}
+
+#[derive(Serialize)]
+struct Unplaced<'a> {
+    vm: &'a str,
+    reasons: Vec<Counted<'a>>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Counted<'a> {
+    #[serde(flatten)]
+    reason: ReasonJson<'a>,
+    nodes: usize,
+    examples: Vec<&'a str>,
+}
+
+/// A reason: its code, and the fields that this code has.
+#[derive(Serialize, Default)]
+struct ReasonJson<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_free: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    largest_hole: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Class {
+    restart: &'static str,
+    priority: u32,
+    displaced: u32,
+    placed: u32,
+    bound: u32,
+}
+
+#[derive(Serialize)]
+struct Free {
+    total: u64,
+    largest: u64,
+}
+
+#[derive(Serialize, Default)]
+struct NoteJson<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prerequisite: Option<&'a str>,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Explain<'a> {
+    vm: &'a str,
+    nodes: Vec<ExplainNode<'a>>,
+}
+
+#[derive(Serialize)]
+struct ExplainNode<'a> {
+    node: &'a str,
+    /// Whether the VM is placed there, or could be beside what the plan places.
+    fits: bool,
+    placed: bool,
+    #[serde(flatten)]
+    reason: Option<ReasonJson<'a>>,
+}
+
+/// An object whose fields keep their order.
+pub(crate) struct Fields<'a, T>(pub(crate) Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for Fields<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// The plan in the form that is printed.
+pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
+    let Planned { cluster, plan, free, explained } = *planned;
+    let kinds = cluster.kinds();
+    let free = kinds.iter().enumerate().map(|(position, kind)| {
+        (kind.name.as_str(), Free { total: free.total.of(position), largest: free.largest.of(position) })
+    });
+    Plan {
+        format: "lifeboat-plan/1",
+        status: plan.status().name(),
+        optimal: plan.is_optimal(),
+        failed: node_names(cluster, plan.failed()),
+        placements: plan
+            .placements()
+            .iter()
+            .map(|start| Start {
+                vm: vm_name(cluster, start.vm),
+                node: node_name(cluster, start.node),
+                wave: start.wave,
+            })
+            .collect(),
+        evictions: plan
+            .evictions()
+            .iter()
+            .map(|stop| Stopped { vm: vm_name(cluster, stop.vm), node: node_name(cluster, stop.node) })
+            .collect(),
+        unplaced: plan
+            .unplaced()
+            .iter()
+            .map(|unplaced| Unplaced {
+                vm: vm_name(cluster, unplaced.vm),
+                reasons: unplaced.reasons.iter().map(|reason| counted(cluster, reason)).collect(),
+                message: &unplaced.message,
+            })
+            .collect(),
+        waiting: vm_names(cluster, plan.waiting()),
+        left_alone: vm_names(cluster, plan.left_alone()),
+        classes: plan
+            .classes()
+            .iter()
+            .map(|class| Class {
+                restart: class.restart.name(),
+                priority: class.priority.0,
+                displaced: class.displaced,
+                placed: class.placed,
+                bound: class.bound,
+            })
+            .collect(),
+        free: Fields(free.collect()),
+        notes: plan.notes().iter().map(|note| note_json(cluster, note)).collect(),
+        work: plan.work(),
+        explain: explained.iter().map(|explained| explain(planned, explained)).collect(),
+    }
+}
+
+fn counted<'a>(cluster: &'a Cluster, count: &'a ReasonCount) -> Counted<'a> {
+    Counted {
+        reason: reason_json(cluster.kinds(), &count.reason),
+        nodes: count.nodes,
+        examples: node_names(cluster, &count.examples),
+    }
+}
+
+fn reason_json<'a>(kinds: &'a ResourceKinds, reason: &'a Reason) -> ReasonJson<'a> {
+    let mut json = ReasonJson { code: reason.code(), ..ReasonJson::default() };
+    let kind_name = |position: usize| kinds.get(position).map(|kind| kind.name.as_str());
+    match reason {
+        Reason::NotAccepting { state } => json.state = Some(state.name()),
+        Reason::MissingLabel { label } => json.label = Some(label),
+        Reason::Rule { name, .. } => json.name = Some(name),
+        Reason::Insufficient { kind, needed, free } => {
+            json.kind = kind_name(*kind);
+            json.needed = Some(*needed);
+            json.free = Some(*free);
+        }
+        Reason::Fragmentation { kind, total_free, largest_hole } => {
+            json.kind = kind_name(*kind);
+            json.total_free = Some(*total_free);
+            json.largest_hole = Some(*largest_hole);
+        }
+        Reason::Prerequisite { name, .. } => json.vm = Some(name),
+        _ => {}
+    }
+    json
+}
+
+fn note_json<'a>(cluster: &'a Cluster, note: &Note) -> NoteJson<'a> {
+    let (code, message) = (note.code(), note_text(cluster, note));
+    match note {
+        Note::FailedAlready { node } => {
+            NoteJson { code, node: Some(node_name(cluster, *node)), message, ..NoteJson::default() }
+        }
+        Note::Promoted { vm } => NoteJson { code, vm: Some(vm_name(cluster, *vm)), message, ..NoteJson::default() },
+        Note::StartsWithout { vm, prerequisite } => NoteJson {
+            code,
+            vm: Some(vm_name(cluster, *vm)),
+            prerequisite: Some(vm_name(cluster, *prerequisite)),
+            message,
+            ..NoteJson::default()
+        },
+        _ => NoteJson { code, message, ..NoteJson::default() },
+    }
+}
+
+/// A note for people.
+pub(crate) fn note_text(cluster: &Cluster, note: &Note) -> String {
+    match note {
+        Note::FailedAlready { node } => format!("{} had failed already", node_name(cluster, *node)),
+        Note::Promoted { vm } => {
+            let (class, priority) = cluster.vm(*vm).map(lifeboat::VmRef::effective).unwrap_or_default();
+            let name = vm_name(cluster, *vm);
+            format!("{name} counts as {}, priority {priority}, because another VM needs it", class_name(class))
+        }
+        Note::StartsWithout { vm, prerequisite } => {
+            let (vm, prerequisite) = (vm_name(cluster, *vm), vm_name(cluster, *prerequisite));
+            format!("{vm} starts without {prerequisite}, which neither runs nor restarts")
+        }
+        Note::EvictionsNotConsidered => {
+            "the policy allows evictions, which this version does not plan: more VMs might restart with them"
+                .to_string()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// A restart class for people.
+pub(crate) const fn class_name(class: lifeboat::RestartClass) -> &'static str {
+    match class {
+        lifeboat::RestartClass::Protected => "protected",
+        lifeboat::RestartClass::BestEffort => "best effort",
+        lifeboat::RestartClass::Never => "never",
+    }
+}
+
+fn explain<'a>(planned: &Planned<'a>, explained: &'a Explained) -> Explain<'a> {
+    let Planned { cluster, plan, .. } = *planned;
+    let target = plan.placements().iter().find(|start| start.vm == explained.vm).map(|start| start.node);
+    let nodes = explained.nodes.iter().map(|(node, reason)| ExplainNode {
+        node: node_name(cluster, *node),
+        fits: reason.is_none(),
+        placed: target == Some(*node),
+        reason: reason.as_ref().map(|reason| reason_json(cluster.kinds(), reason)),
+    });
+    Explain { vm: vm_name(cluster, explained.vm), nodes: nodes.collect() }
+}
+
+/// A VM's name. All ids in a plan are those of its cluster.
+pub(crate) fn vm_name(cluster: &Cluster, vm: VmId) -> &str {
+    cluster.vm(vm).map_or("?", lifeboat::VmRef::name)
+}
+
+/// A node's name.
+pub(crate) fn node_name(cluster: &Cluster, node: NodeId) -> &str {
+    cluster.node(node).map_or("?", lifeboat::NodeRef::name)
+}
+
+pub(crate) fn vm_names<'a>(cluster: &'a Cluster, vms: &[VmId]) -> Vec<&'a str> {
+    vms.iter().map(|vm| vm_name(cluster, *vm)).collect()
+}
+
+pub(crate) fn node_names<'a>(cluster: &'a Cluster, nodes: &[NodeId]) -> Vec<&'a str> {
+    nodes.iter().map(|node| node_name(cluster, *node)).collect()
+}
