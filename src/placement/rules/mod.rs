@@ -243,21 +243,8 @@ impl RuleStates {
     /// The first constraint of `item` that would not hold with it on `node`, given that they hold without it.
     #[inline]
     pub(crate) fn barring(&self, problem: &Problem<'_>, item: ItemIx, node: NodeSlot) -> Option<ConstraintIx> {
-        let allows = |membership: &&Membership| {
-            let constraint = &problem.constraints[membership.constraint];
-            let tally = &self.tallies[membership.constraint];
-            let domain = domain_of(problem, constraint, node);
-            match constraint {
-                Constraint::Separate { limit, .. } => separate::allows(tally, *limit, domain),
-                Constraint::Sides { .. } => sides::allows(tally, domain, membership.side),
-                Constraint::Together { stay, .. } => together::allows(tally, stay, domain),
-                Constraint::Spread { min_domains, max_skew, counting, .. } => {
-                    spread::allows(tally, *min_domains, *max_skew, counting, domain)
-                }
-                Constraint::Follow => follow::allows(tally, domain, membership.side),
-            }
-        };
-        problem.member_of[item].iter().find(|membership| !allows(membership)).map(|membership| membership.constraint)
+        let mut parts = problem.member_of[item].iter();
+        parts.find(|part| !self.part_allows(problem, **part, node, spread::allows)).map(|part| part.constraint)
     }
 
     /// Whether the constraints of `item` could hold in the end with it on `node`, if the items told by
@@ -265,20 +252,31 @@ impl RuleStates {
     /// [`allows`](Self::allows) for kinds closed under subsets.
     #[inline]
     pub(crate) fn could_allow(&self, problem: &Problem<'_>, item: ItemIx, node: NodeSlot) -> bool {
-        problem.member_of[item].iter().all(|membership| {
-            let constraint = &problem.constraints[membership.constraint];
-            let tally = &self.tallies[membership.constraint];
-            let domain = domain_of(problem, constraint, node);
-            match constraint {
-                Constraint::Separate { limit, .. } => separate::allows(tally, *limit, domain),
-                Constraint::Sides { .. } => sides::allows(tally, domain, membership.side),
-                Constraint::Together { stay, .. } => together::allows(tally, stay, domain),
-                Constraint::Spread { min_domains, max_skew, counting, .. } => {
-                    spread::could_allow(tally, *min_domains, *max_skew, counting, domain)
-                }
-                Constraint::Follow => follow::allows(tally, domain, membership.side),
+        problem.member_of[item].iter().all(|part| self.part_allows(problem, *part, node, spread::could_allow))
+    }
+
+    /// Whether one constraint allows a member on `node`; `spread` judges those that are not closed under subsets, for
+    /// which it matters whether more is to come.
+    #[inline]
+    fn part_allows(
+        &self,
+        problem: &Problem<'_>,
+        part: Membership,
+        node: NodeSlot,
+        spread: impl Fn(&Tally, u32, Option<u32>, &[DomainKey], DomainKey) -> bool,
+    ) -> bool {
+        let constraint = &problem.constraints[part.constraint];
+        let tally = &self.tallies[part.constraint];
+        let domain = domain_of(problem, constraint, node);
+        match constraint {
+            Constraint::Separate { limit, .. } => separate::allows(tally, *limit, domain),
+            Constraint::Sides { .. } => sides::allows(tally, domain, part.side),
+            Constraint::Together { stay, .. } => together::allows(tally, stay, domain),
+            Constraint::Spread { min_domains, max_skew, counting, .. } => {
+                spread(tally, *min_domains, *max_skew, counting, domain)
             }
-        })
+            Constraint::Follow => follow::allows(tally, domain, part.side),
+        }
     }
 
     /// Puts `item` on `node`.
