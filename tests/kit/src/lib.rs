@@ -3,6 +3,8 @@
 //! Uses the public interface of `lifeboat` only; never published. `reference` finds the best restart plan by
 //! exhaustion; `generate` makes realistic clusters of any size; `random_small` makes small nasty ones; `rebuild` makes
 //! the same cluster again in another order or under other names; `data` reads the instances of `../shared/data`.
+//! `verdict` decides guarantees by exhaustion, over the plain tables of `verdict_model`; `verdict_replay` plays losses
+//! one after another against somebody's restarts; `verdict_cases` makes clusters for both.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
 //! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
@@ -16,6 +18,10 @@ pub mod properties;
 pub mod random_small;
 pub mod rebuild;
 pub mod reference;
+pub mod verdict;
+pub mod verdict_cases;
+mod verdict_model;
+pub mod verdict_replay;
 
 pub use choices::Choices;
 pub use random_small::Case;
