@@ -103,6 +103,9 @@ pub struct RawNode {
     /// A field that a cluster cannot say.
     #[serde(default)]
     pub neighborhood: Option<Value>,
+    /// Facts that are not capacities.
+    #[serde(default)]
+    pub attributes: Value,
 }
 
 /// A VM of an instance.
@@ -124,6 +127,12 @@ pub struct RawVm {
     /// `false`: cannot be restarted elsewhere.
     #[serde(default)]
     pub restart: Option<bool>,
+    /// What the source reserves for it.
+    #[serde(default)]
+    pub reservation: Quantities,
+    /// What the hypervisor needs to run it.
+    #[serde(default)]
+    pub memory_overhead_mib: Option<u64>,
 }
 
 /// Amounts by kind, in the order of the file.

@@ -4,7 +4,8 @@
 //! exhaustion; `generate` makes realistic clusters of any size; `random_small` makes small nasty ones; `rebuild` makes
 //! the same cluster again in another order or under other names; `data` reads the instances of `../shared/data`.
 //! `verdict` decides guarantees by exhaustion, over the plain tables of `verdict_model`; `verdict_replay` plays losses
-//! one after another against somebody's restarts; `verdict_cases` makes clusters for both.
+//! one after another against somebody's restarts; `verdict_cases` makes clusters for both;
+//! `verdict_known` lists what is known of public data.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
 //! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
@@ -20,6 +21,7 @@ pub mod rebuild;
 pub mod reference;
 pub mod verdict;
 pub mod verdict_cases;
+pub mod verdict_known;
 mod verdict_model;
 pub mod verdict_replay;
 
