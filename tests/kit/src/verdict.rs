@@ -82,8 +82,12 @@ pub struct ClassVerdict {
 }
 
 /// The units of a level: what may fail.
+///
+/// # Panics
+/// If there is no such level.
 #[must_use]
 pub fn units(cluster: &Cluster, level: &str) -> Vec<Unit> {
+    assert!(level == NODE_LEVEL || cluster.levels().any(|known| known == level), "there is no level {level}");
     let up = |node: &lifeboat::NodeRef<'_>| matches!(node.state(), NodeState::Online | NodeState::Cordoned);
     let mut units: BTreeMap<(String, bool), Vec<NodeId>> = BTreeMap::new();
     for node in cluster.nodes().filter(up) {
