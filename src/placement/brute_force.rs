@@ -144,6 +144,8 @@ fn random_case(dice: &mut Dice, items_max: u64, nodes_max: u64) -> Case {
                 level,
                 min_domains: dice.below(4) as u32,
                 max_skew: if dice.chance(2) { Some(dice.below(3) as u32) } else { None },
+                // Sometimes fewer than domains: members that migrate.
+                stay_members: stay.iter().map(|entry| entry.1).sum::<u32>().saturating_sub(u32::from(dice.chance(4))),
                 stay,
                 counting: domains.iter().copied().filter(|_| !dice.chance(4)).collect(),
             },
@@ -242,12 +244,13 @@ pub(super) fn is_legal(problem: &Problem<'_>, places: &[Option<NodeSlot>]) -> bo
                 Some((leader, _)) => placed.iter().all(|(node, _)| node == leader),
                 None => true,
             },
-            Constraint::Spread { level, min_domains, max_skew, stay, counting } => {
+            Constraint::Spread { level, min_domains, max_skew, stay, stay_members, counting } => {
                 let mut count: BTreeMap<DomainKey, u32> = stay.iter().copied().collect();
                 for (node, _) in &placed {
                     *count.entry(domain(*level, *node)).or_default() += 1;
                 }
-                let enough = count.len() as u32 >= (*min_domains).min((stay.len() + placed.len()) as u32);
+                let staying = (stay.len() as u32).min(*stay_members);
+                let enough = count.len() as u32 >= (*min_domains).min(staying + placed.len() as u32);
                 let least = counting.iter().map(|domain| count.get(domain).copied().unwrap_or(0)).min();
                 let even = match (max_skew, least) {
                     (Some(skew), Some(least)) => {

@@ -83,6 +83,8 @@ pub(crate) enum Constraint {
         min_domains: u32,
         max_skew: Option<u32>,
         stay: Vec<(DomainKey, u32)>,
+        /// How many members stay: one that migrates counts in two domains.
+        stay_members: u32,
         /// The domains over which the least count is taken.
         counting: Vec<DomainKey>,
     },

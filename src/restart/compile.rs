@@ -99,6 +99,13 @@ impl Parts {
         }
     }
 
+    /// Makes one class of all items, for questions to which only everything is an answer.
+    pub(super) fn one_class(&mut self) {
+        for class in self.class.iter_mut() {
+            *class = 0;
+        }
+    }
+
     /// The leaders that stay, of an item.
     pub(super) fn leaders(&self, item: ItemIx) -> &[Leader] {
         self.leaders.lookup(item).map_or(&[], |leaders| leaders)
@@ -168,6 +175,13 @@ impl Parts {
                     min_domains: *min_domains,
                     max_skew: *max_skew,
                     stay,
+                    stay_members: to_u32(
+                        rule.members
+                            .iter()
+                            .filter_map(|vm| cluster.vm_record(*vm))
+                            .filter(|record| !scene.places(cluster, record).is_empty())
+                            .count(),
+                    ),
                     counting,
                 };
                 self.add(scene, slot, rule, constraint);

@@ -95,7 +95,7 @@ struct Tally {
     placed_side_0: u32,
     /// Items not placed yet that may still be (only kept for search, see [`RuleStates::reset`]).
     open: u32,
-    /// Domains with a member that stays.
+    /// Domains with a member that stays; of a spread at most as many as such members.
     stay_domains: u32,
     /// Domains with any member.
     used_domains: u32,
@@ -210,7 +210,9 @@ impl RuleStates {
                 Constraint::Separate { stay, .. } => separate::start(tally, stay),
                 Constraint::Sides { stay, .. } => sides::start(tally, stay),
                 Constraint::Together { stay, .. } => together::start(tally, stay),
-                Constraint::Spread { stay, counting, .. } => spread::start(tally, stay, counting),
+                Constraint::Spread { stay, stay_members, counting, .. } => {
+                    spread::start(tally, stay, *stay_members, counting);
+                }
                 Constraint::Follow => {}
             }
             if !traits(constraint).subset_closed {

@@ -2,8 +2,9 @@
 //!
 //! Uses the tallies of `placement::rules`, which alone uses it.
 //!
-//! The condition, with p items placed, `s` domains where members stay, D domains used in the end:
-//! - D is at least min(`min_domains`, s + p): as many as wanted, or as many as there could be;
+//! The condition, with p items placed, s the smaller of the members that stay and of the domains they are in (one that
+//! migrates is in two), D domains used in the end:
+//! - D is at least min(`min_domains`, s + p): as many as wanted, or as many as there could be or are members;
 //! - if `max_skew` is given, in every domain that received an item the count exceeds the least count over the
 //!   `counting` domains by at most `max_skew` (with no counting domain there is nothing to exceed). Both counts are
 //!   those at the end.
@@ -23,10 +24,11 @@ pub(super) const TRAITS: Traits = Traits {
 };
 
 /// The tally marks the counting domains.
-pub(super) fn start(tally: &mut Tally, stay: &[(DomainKey, u32)], counting: &[DomainKey]) {
+pub(super) fn start(tally: &mut Tally, stay: &[(DomainKey, u32)], stay_members: u32, counting: &[DomainKey]) {
     for &(domain, count) in stay {
         tally.add_stay(domain, 0, count, counting.binary_search(&domain).is_ok());
     }
+    tally.stay_domains = tally.stay_domains.min(stay_members);
 }
 
 /// The least count over the counting domains; `None` if there are none.

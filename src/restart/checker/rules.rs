@@ -126,11 +126,13 @@ fn together(after: &After<'_>, rule: RuleRef<'_>, level: &str, faults: &mut Vec<
     }
 }
 
-/// On as many domains as asked for, as far as those that stay leave it possible: each placed member can add one.
+/// On as many domains as asked for, but for more than there are members up, and as far as those that stay leave it
+/// possible: each placed member can add one. (One that migrates is in two domains, and one member.)
 fn spread_domains(after: &After<'_>, rule: RuleRef<'_>, level: &str, min_domains: u32, faults: &mut Vec<PlanFault>) {
     let domains = count(counts(after, rule, level).len());
     let possible = count(staying(after, rule, level).len()).saturating_add(count(placed_members(after, rule).count()));
-    let needed = u64::from(min_domains).min(possible);
+    let up = count(rule.members().filter(|vm| after.is_up(*vm)).count());
+    let needed = u64::from(min_domains).min(possible).min(up);
     if domains < needed {
         let (rule, level) = (rule.name().to_string(), level.to_string());
         faults.push(PlanFault::SpreadDomains { rule, level, domains, needed });

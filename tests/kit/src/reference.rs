@@ -558,7 +558,9 @@ impl<'a, 'w> Search<'a, 'w> {
         let placed: Vec<&String> = self.placed(bond).map(|(_, domain, _)| domain).collect();
         let stay: BTreeSet<&String> = bond.stayers.iter().flat_map(|(_, domains)| domains).collect();
         let used: BTreeSet<&String> = stay.iter().copied().chain(placed.iter().copied()).collect();
-        if used.len() < (min_domains as usize).min(stay.len() + placed.len()) {
+        // A member that migrates stays in two domains, and is one member.
+        let staying = stay.len().min(bond.stayers.len());
+        if used.len() < (min_domains as usize).min(staying + placed.len()) {
             return false;
         }
         let Some(max_skew) = max_skew else { return true };
