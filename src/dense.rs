@@ -57,7 +57,7 @@ pub(crate) fn to_u32(index: usize) -> u32 {
 }
 
 /// A vector indexed by a typed id.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct IdVec<I, T> {
     items: Vec<T>,
     id: PhantomData<fn(I)>,

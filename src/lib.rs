@@ -1,4 +1,4 @@
-//! `lifeboat` decides where every VM restarts when hosts fail, and says so when not all of them can.
+//! `lifeboat` decides where every VM restarts when hosts fail, and proves beforehand whether there will be room.
 //!
 //! It is pure: no I/O, no clock, no threads, no randomness; `no_std` with `alloc`. The same input gives the same plan,
 //! bit for bit, whatever the order in which nodes, VMs and rules are listed. All arithmetic is on integers.
@@ -35,12 +35,17 @@
 //! | [`Failure`] | which nodes are lost |
 //! | [`Planner`], [`RestartPlan`] | where every VM restarts, what does not fit, and why |
 //! | [`check_plan`] | validates any plan from first principles, sharing no code with the planner |
+//! | [`verify`], [`Verdict`] | whether every failure of a class is survived: a certificate, a counterexample, or undecided |
+//! | [`Certificate`], [`Cover`] | the plans behind a yes, looked up loss by loss |
+//! | [`check_verdict`] | validates certificates and counterexamples, sharing no code with the provers |
+//! | [`max_tolerable`] | how many losses of a level are survived |
+//! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
 //! # What is not there yet
 //!
-//! The guarantee over all failures of a class, preemption, costs of `relaxed` and `preferred` rules (they are read,
-//! checked and reported, and plans neither obey nor seek them), rule conflicts, admission control, capacity, moves, and
-//! the C interface.
+//! Preemption (a verdict that evictions could change is undecided), costs of `relaxed` and `preferred` rules (they are
+//! read, checked and reported, and plans neither obey nor seek them), rule conflicts, a planner that keeps to a
+//! certificate while it places the other VMs, admission control, headroom, moves, and the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -49,12 +54,14 @@ extern crate alloc;
 extern crate std;
 
 pub mod annotations;
+mod capacity;
 mod cluster;
 mod dense;
 #[cfg(feature = "serde")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 pub mod document;
 mod failure;
+mod guarantee;
 mod ids;
 mod named;
 mod placement;
@@ -63,6 +70,7 @@ mod resources;
 mod restart;
 mod room;
 
+pub use capacity::{Tolerable, max_tolerable, max_tolerable_controlled};
 pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
     RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
@@ -70,6 +78,13 @@ pub use cluster::{
 #[cfg(feature = "serde")]
 pub use document::{Document, DocumentError, DocumentErrors};
 pub use failure::{Failure, FailureError};
+pub use guarantee::{
+    Answer, Certificate, CertificateError, ClassVerdict, Counterexample, Cover, Covers, Evidence, Method, Outcome,
+    PriceFamily, Pricing, Promise, Proof, Tight, Uncoverable, Unit, Verdict, VerdictFault, VerifyError, Way,
+    check_certificate, check_counterexample, check_verdict, verify, verify_controlled,
+};
+#[cfg(feature = "serde")]
+pub use guarantee::{StoredCertificates, StoredError};
 pub use ids::{NodeId, RuleId, VmId};
 pub use placement::budget::Control;
 pub use policy::Policy;
@@ -78,6 +93,9 @@ pub use restart::{
     ClassCount, Eviction, Free, Note, Placement, PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason,
     ReasonCount, RestartPlan, Unplaced, check_evictions, check_placements, check_plan,
 };
+
+#[doc = include_str!("guarantee/mathematics.md")]
+pub mod mathematics {}
 
 /// The examples of the read-me are tested with those of the documentation.
 #[cfg(doctest)]

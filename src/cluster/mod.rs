@@ -17,6 +17,7 @@ mod check;
 mod effective;
 mod error;
 mod excess;
+mod fingerprint;
 mod invariants;
 mod levels;
 mod node;

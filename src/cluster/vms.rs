@@ -525,6 +525,21 @@ impl Cluster {
         self.enter(slot);
     }
 
+    /// Puts a VM that waits on a node, where it holds the larger of what it needs to start and to run: a cluster as a
+    /// plan will leave it, at the start and afterwards.
+    pub(crate) fn settle(&mut self, slot: VmSlot, node: NodeSlot) {
+        self.withdraw(slot);
+        for (demand, restart) in self.demand[slot].iter_mut().zip(&self.restart_demand[slot]) {
+            *demand = (*demand).max(*restart);
+        }
+        if let Some(record) = self.vms.get_mut(slot) {
+            record.node = Some(node);
+            record.migrating_to = None;
+        }
+        self.enter(slot);
+        self.changed();
+    }
+
     /// Counts a VM where its record says it is.
     fn enter(&mut self, slot: VmSlot) {
         let Some(record) = self.vms.get_mut(slot) else { return };

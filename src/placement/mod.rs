@@ -4,6 +4,7 @@ pub(crate) mod assignment;
 pub(crate) mod bounds;
 pub(crate) mod budget;
 pub(crate) mod cover;
+pub(crate) mod decide;
 pub(crate) mod exact;
 pub(crate) mod greedy;
 pub(crate) mod improve;

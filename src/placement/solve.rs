@@ -127,7 +127,7 @@ fn allowance_for(
 }
 
 /// Problems too large to be searched through soon: tries for as many as the bound allows, all at once.
-fn aim_at_bound(
+pub(super) fn aim_at_bound(
     instance: &Instance<'_, '_>,
     scratch: &mut Scratch,
     incumbent: &mut Incumbent,
@@ -178,34 +178,57 @@ fn prove_or_improve(
     class: ClassIx,
     budget: &mut Budget<'_>,
 ) -> Result<Step, Cancelled> {
-    let items = stage_items(instance, class);
     let allowance = allowance_for(instance, incumbent, class, incumbent.placed[class].saturating_add(1));
-    let Scratch { assignment, exact, greedy, order, .. } = scratch;
-    let exact_share = if items.len() <= SMALL { budget.left().wrapping_div(2) } else { budget.left().wrapping_div(20) };
-    let mut refuted = false;
-    let mut found = false;
-    if Exact::can_search(instance, items.len()) {
-        let outcome =
-            budget.limited(exact_share, |part| exact.search(instance, &items, &allowance, assignment, part))?;
-        refuted = outcome == Some(false);
-        found = outcome == Some(true);
-    }
-    if refuted {
-        return Ok(Step::Proved);
-    }
+    let mut found = match try_exactly(instance, scratch, class, &allowance, budget)? {
+        Some(false) => return Ok(Step::Proved),
+        Some(true) => true,
+        None => false,
+    };
     if !found {
-        assignment.load_only(instance, &incumbent.places, &items);
-        let share = budget.left();
-        found = budget
-            .limited(share, |part| improve(instance, &items, &allowance, assignment, 2, part, &mut |_| ()))?
-            == Some(true);
+        found = try_improving(instance, scratch, incumbent, class, &allowance, budget)?;
     }
     if !found {
         return Ok(Step::Open);
     }
+    let Scratch { assignment, greedy, order, .. } = scratch;
     // The classes below fill what is left. This is bounded work, and even nothing of it is a legal result.
     fill_up(instance, greedy, order, assignment, budget)?;
     Ok(if incumbent.offer(instance, assignment) { Step::Improved } else { Step::Open })
+}
+
+/// Searches through all assignments that leave out no more than allowed: whether there is one, which is then the
+/// assignment of `scratch`; `None` if its share of the budget ended first, or there is too much to search.
+pub(super) fn try_exactly(
+    instance: &Instance<'_, '_>,
+    scratch: &mut Scratch,
+    class: ClassIx,
+    allowance: &IdVec<ClassIx, Option<u32>>,
+    budget: &mut Budget<'_>,
+) -> Result<Option<bool>, Cancelled> {
+    let items = stage_items(instance, class);
+    if !Exact::can_search(instance, items.len()) {
+        return Ok(None);
+    }
+    let share = if items.len() <= SMALL { budget.left().wrapping_div(2) } else { budget.left().wrapping_div(20) };
+    let Scratch { assignment, exact, .. } = scratch;
+    budget.limited(share, |part| exact.search(instance, &items, allowance, assignment, part))
+}
+
+/// Searches around the best assignment for one that leaves out no more than allowed; it is then that of `scratch`.
+pub(super) fn try_improving(
+    instance: &Instance<'_, '_>,
+    scratch: &mut Scratch,
+    incumbent: &Incumbent,
+    class: ClassIx,
+    allowance: &IdVec<ClassIx, Option<u32>>,
+    budget: &mut Budget<'_>,
+) -> Result<bool, Cancelled> {
+    let items = stage_items(instance, class);
+    scratch.assignment.load_only(instance, &incumbent.places, &items);
+    let share = budget.left();
+    let outcome = budget
+        .limited(share, |part| improve(instance, &items, allowance, &mut scratch.assignment, 2, part, &mut |_| ()))?;
+    Ok(outcome == Some(true))
 }
 
 /// Adds what fits of the items that are not placed.
@@ -257,7 +280,7 @@ fn stage_items(instance: &Instance<'_, '_>, class: ClassIx) -> Vec<ItemIx> {
 }
 
 /// Runs the portfolio until everything is placed or `units` are spent.
-fn greedy_portfolio(
+pub(super) fn greedy_portfolio(
     instance: &Instance<'_, '_>,
     scratch: &mut Scratch,
     incumbent: &mut Incumbent,

@@ -5,7 +5,7 @@
 
 use crate::cluster::node_set::NodeSet;
 use crate::cluster::{Cluster, LabelSlot, VmRecord};
-use crate::ids::{NodeSlot, RuleSlot};
+use crate::ids::{NodeSlot, RuleSlot, VmSlot};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -67,4 +67,9 @@ pub(super) fn short_list(cluster: &Cluster, vm: &VmRecord, leaders: &[Leader], l
         }
     }
     false
+}
+
+/// Whether labels, allowed nodes, `confine` and `exclude` let a VM run on a node; its state and its room aside.
+pub(crate) fn may_run_on(cluster: &Cluster, vm: VmSlot, node: NodeSlot) -> bool {
+    cluster.vm_record(vm).is_some_and(|record| is_eligible(cluster, record, &[], node))
 }

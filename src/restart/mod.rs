@@ -11,6 +11,7 @@ mod plan;
 mod planner;
 mod quick;
 mod reasons;
+mod scenario;
 mod scene;
 mod targets;
 mod waves;
@@ -19,3 +20,6 @@ pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
 pub use parts::PlanParts;
 pub use plan::{ClassCount, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan, Unplaced};
 pub use planner::{PlanError, Planner};
+
+pub(crate) use eligible::may_run_on;
+pub(crate) use scenario::{Concern, Found};

@@ -47,13 +47,13 @@ use core::cmp::Reverse;
 /// ```
 #[derive(Debug, Default)]
 pub struct Planner {
-    scene: Scene,
-    parts: Parts,
-    overlay: Overlay,
-    states: RuleStates,
-    quick: Quick,
-    places: IdVec<ItemIx, Option<NodeSlot>>,
-    scratch: Scratch,
+    pub(super) scene: Scene,
+    pub(super) parts: Parts,
+    pub(super) overlay: Overlay,
+    pub(super) states: RuleStates,
+    pub(super) quick: Quick,
+    pub(super) places: IdVec<ItemIx, Option<NodeSlot>>,
+    pub(super) scratch: Scratch,
     waves: waves::Waves,
 }
 

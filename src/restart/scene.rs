@@ -8,6 +8,7 @@ use crate::dense::{DenseId, IdVec};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmSlot};
 use crate::placement::problem::ItemIx;
+use crate::restart::scenario::Concern;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -50,6 +51,16 @@ struct Entry {
 impl Scene {
     /// Finds out what `failure` does to `cluster`.
     pub(super) fn set(&mut self, cluster: &Cluster, failure: &Failure) -> Result<(), EditError> {
+        self.set_for(cluster, failure, None)
+    }
+
+    /// The same, with only the VMs that concern someone to be placed: the others vanish when they are displaced.
+    pub(super) fn set_for(
+        &mut self,
+        cluster: &Cluster,
+        failure: &Failure,
+        concern: Option<&Concern>,
+    ) -> Result<(), EditError> {
         failure.validate(cluster)?;
         self.clear(cluster);
         let epoch = self.epoch;
@@ -57,10 +68,10 @@ impl Scene {
             self.failed[node.slot] = epoch;
         }
         for vm in cluster.homeless() {
-            self.displace(cluster, *vm);
+            self.displace(cluster, *vm, concern);
         }
         for node in cluster.down_nodes() {
-            self.displace_residents(cluster, *node);
+            self.displace_residents(cluster, *node, concern);
         }
         for node in failure.nodes() {
             match cluster.node_record(node.slot).map(|record| record.state) {
@@ -68,7 +79,7 @@ impl Scene {
                 // Its residents are displaced as it is.
                 Some(NodeState::Maintenance) | None => {}
                 Some(NodeState::Online | NodeState::Cordoned | NodeState::Unreachable) => {
-                    self.displace_residents(cluster, node.slot);
+                    self.displace_residents(cluster, node.slot, concern);
                 }
             }
         }
@@ -131,10 +142,10 @@ impl Scene {
         }
     }
 
-    fn displace_residents(&mut self, cluster: &Cluster, node: NodeSlot) {
+    fn displace_residents(&mut self, cluster: &Cluster, node: NodeSlot, concern: Option<&Concern>) {
         let Some(record) = cluster.node_record(node) else { return };
         for vm in &record.residents {
-            self.displace(cluster, *vm);
+            self.displace(cluster, *vm, concern);
             if record.state.runs_vms() {
                 if let Some(target) = cluster.vm_record(*vm).and_then(|vm| vm.migrating_to) {
                     self.released.push((target, *vm));
@@ -143,7 +154,10 @@ impl Scene {
         }
     }
 
-    fn displace(&mut self, cluster: &Cluster, vm: VmSlot) {
+    fn displace(&mut self, cluster: &Cluster, vm: VmSlot, concern: Option<&Concern>) {
+        if concern.is_some_and(|concern| !concern.includes(cluster, vm)) {
+            return;
+        }
         let importance = cluster.effective(vm);
         if importance.0 == RestartClass::Never {
             self.left_alone.push(vm);

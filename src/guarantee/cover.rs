@@ -1,0 +1,286 @@
+//! A certificate in use: which plan answers which loss, and what is still covered afterwards.
+//!
+//! Uses `cluster` (once, to begin), `failure`, `guarantee::{certificate, units}`. Used by callers and by the planner that
+//! keeps the promise.
+//!
+//! **The rule of the banks.** Of the units of one batch each takes its own bank, if that is of its tier, untaken, and
+//! its plan there avoids all failed nodes. Every other unit with VMs to place (new ones, and earlier ones whose
+//! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. `guarantee::mathematics` has the proof that one is always left.
+
+use super::certificate::{Certificate, CertificateError, NOWHERE};
+use super::units::{UnitIx, Units};
+use super::verdict::Covers;
+use crate::cluster::Cluster;
+use crate::dense::{DenseId, IdVec};
+use crate::failure::Failure;
+use crate::ids::{NodeId, NodeSlot, VmId};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// The losses so far under a certificate, and where its VMs are because of them.
+///
+/// It does not look at the cluster again: what it says holds as long as each restart was the one that it gave.
+#[derive(Clone, Debug)]
+pub struct Cover<'c> {
+    certificate: &'c Certificate,
+    units: Units,
+    /// Where each VM of the certificate was, or was put to wait no more, when it began.
+    home: Vec<NodeSlot>,
+    /// Where each VM is now.
+    place: Vec<NodeSlot>,
+    /// The unit that each column was taken by.
+    taken: Vec<Option<UnitIx>>,
+    failed: Vec<NodeSlot>,
+    lost: Vec<UnitIx>,
+    /// Whether the VMs that waited have been given their places.
+    begun: bool,
+    vm_ids: Vec<VmId>,
+    node_ids: IdVec<NodeSlot, NodeId>,
+}
+
+/// What a certificate says to do about a loss.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Promise {
+    /// Which of the certificate's VMs start where, by VM.
+    pub placements: Vec<(VmId, NodeId)>,
+}
+
+impl Certificate {
+    /// What to do about a loss at once: a look-up.
+    ///
+    /// # Errors
+    /// As [`Cover::lose`], and [`CertificateError::OtherState`].
+    pub fn plan_for(&self, cluster: &Cluster, failure: &Failure) -> Result<Promise, CertificateError> {
+        self.begin(cluster)?.lose(failure)
+    }
+
+    /// Begins to use the certificate: losses are told to what this returns, one batch after the other.
+    ///
+    /// # Errors
+    /// [`CertificateError::OtherState`]: the certificate is not for this cluster as it is now.
+    pub fn begin(&self, cluster: &Cluster) -> Result<Cover<'_>, CertificateError> {
+        if !self.is_for(cluster) {
+            return Err(CertificateError::OtherState);
+        }
+        self.begin_unchecked(cluster).ok_or(CertificateError::OtherState)
+    }
+
+    /// The same where the state is known to be the right one.
+    pub(crate) fn begin_unchecked(&self, cluster: &Cluster) -> Option<Cover<'_>> {
+        let units = self.units(cluster)?;
+        let standing: BTreeMap<_, _> = self.standing.iter().copied().collect();
+        let home: Vec<NodeSlot> = self
+            .vms
+            .iter()
+            .map(|vm| match standing.get(vm) {
+                Some(node) => *node,
+                None => cluster.vm_record(*vm).and_then(|record| record.node).unwrap_or(NOWHERE),
+            })
+            .collect();
+        Some(Cover {
+            certificate: self,
+            units,
+            place: home.clone(),
+            home,
+            taken: self.columns.iter().map(|_| None).collect(),
+            failed: Vec::new(),
+            lost: Vec::new(),
+            begun: false,
+            vm_ids: self.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect(),
+            node_ids: (0..cluster.node_slots()).map(|slot| cluster.node_id_of(NodeSlot::from_index(slot))).collect(),
+        })
+    }
+}
+
+impl Cover<'_> {
+    /// How many more units may be lost and are covered: none after a loss if only losses at once are covered.
+    #[must_use]
+    pub fn remaining(&self) -> u32 {
+        let used = u32::try_from(self.lost.len()).unwrap_or(u32::MAX);
+        match self.certificate.covers {
+            Covers::AtOnce if used > 0 => 0,
+            _ => self.units.losses().saturating_sub(used),
+        }
+    }
+
+    /// Takes in a loss and says which VMs start where because of it. The first time, also where VMs go that waited for a
+    /// place.
+    ///
+    /// Naming nodes that cannot fail (in maintenance, failed or unreachable when it began) or that failed before changes
+    /// nothing. After an error nothing has changed.
+    ///
+    /// # Errors
+    /// More losses than the class tolerates; a second loss where only losses at once are covered.
+    pub fn lose(&mut self, failure: &Failure) -> Result<Promise, CertificateError> {
+        let mut batch: Vec<NodeSlot> = failure
+            .nodes()
+            .iter()
+            .filter(|node| self.node_ids.lookup(node.slot) == Some(node))
+            .map(|node| node.slot)
+            .filter(|node| self.failed.binary_search(node).is_err())
+            .filter(|node| self.units.tiers.iter().any(|tier| tier.unit_of[*node] != super::units::NO_UNIT))
+            .collect();
+        batch.sort_unstable();
+        batch.dedup();
+        if batch.is_empty() && failure.nodes().iter().any(|node| self.beyond(node.slot)) {
+            return Err(CertificateError::BeyondTolerance);
+        }
+        if !batch.is_empty() && !self.lost.is_empty() && self.certificate.covers == Covers::AtOnce {
+            return Err(CertificateError::AtOnceOnly);
+        }
+        let mut next = self.clone();
+        next.failed.extend_from_slice(&batch);
+        next.failed.sort_unstable();
+        next.lost = self
+            .units
+            .explain(&self.lost, &batch)
+            .or_else(|| self.units.explain(&[], &next.failed))
+            .ok_or(CertificateError::BeyondTolerance)?;
+        let mut placed = next.answer(&batch)?;
+        if !core::mem::replace(&mut next.begun, true) {
+            // Those that waited and whose place has not failed at once.
+            for (vm, _) in &self.certificate.standing {
+                if let Some(entry) = self.certificate.entry(*vm) {
+                    if !placed.contains(&entry) {
+                        placed.push(entry);
+                    }
+                }
+            }
+        }
+        placed.sort_unstable();
+        let id = |node: NodeSlot| self.node_ids.lookup(node).copied();
+        let placements = placed
+            .into_iter()
+            .filter_map(|entry| Some((*self.vm_ids.get(entry)?, id(*next.place.get(entry)?)?)))
+            .collect();
+        *self = next;
+        Ok(Promise { placements })
+    }
+
+    /// Whether a node can fail, but no unit of the class has it: the class tolerates nothing.
+    fn beyond(&self, node: NodeSlot) -> bool {
+        self.units.tiers.is_empty() && self.home.contains(&node)
+    }
+
+    /// Finds places for everything that a batch hit, and returns the entries placed.
+    fn answer(&mut self, batch: &[NodeSlot]) -> Result<Vec<usize>, CertificateError> {
+        if self.certificate.columns.iter().all(|column| column.bank.is_none()) || self.is_exception() {
+            return self.answer_at_once();
+        }
+        let mut hit: BTreeMap<UnitIx, Vec<usize>> = BTreeMap::new();
+        for (entry, place) in self.place.iter().enumerate() {
+            if batch.binary_search(place).is_ok() {
+                let home = self.home.get(entry).copied().unwrap_or(NOWHERE);
+                let unit = self.unit_of(home).ok_or(CertificateError::NoPlan)?;
+                hit.entry(unit).or_default().push(entry);
+            }
+        }
+        let mut placed = Vec::new();
+        // Units of this batch alone: none of their VMs has been moved before.
+        let is_new = |unit: &UnitIx| !self.taken.contains(&Some(*unit));
+        let new: Vec<UnitIx> = hit.keys().copied().filter(is_new).collect();
+        for unit in new {
+            if let Some(column) = self.own_column(unit) {
+                let entries = hit.get(&unit).cloned().unwrap_or_default();
+                if self.taken.get(column) == Some(&None) && self.try_column(column, unit, &entries) {
+                    placed.extend(entries);
+                    hit.remove(&unit);
+                }
+            }
+        }
+        for (unit, entries) in hit {
+            let tier = self.units.tiers.iter().position(|tier| tier.holds(unit));
+            let held = |column: &usize| self.taken.get(*column) == Some(&Some(unit));
+            let free = |column: &usize| self.taken.get(*column) == Some(&None);
+            let serves =
+                |column: &usize| self.certificate.columns.iter().nth(*column).map(|column| column.tier) == tier;
+            let columns = || (0..self.taken.len()).filter(serves);
+            let order: Vec<usize> = columns().filter(free).chain(columns().filter(held)).collect();
+            let found = order.into_iter().any(|column| self.try_column(column, unit, &entries));
+            if !found {
+                return Err(CertificateError::NoPlan);
+            }
+            placed.extend(entries);
+        }
+        Ok(placed)
+    }
+
+    /// Whether this first loss has a plan of its own.
+    fn is_exception(&self) -> bool {
+        self.taken.iter().all(Option::is_none) && self.certificate.exception(&self.units.union(&self.lost)).is_some()
+    }
+
+    /// Without banks: the exception for this loss, or else the base plans of its units.
+    fn answer_at_once(&mut self) -> Result<Vec<usize>, CertificateError> {
+        let nodes = self.units.union(&self.lost);
+        let mut placed = Vec::new();
+        if let Some(exception) = self.certificate.exception(&nodes) {
+            for (vm, node) in &exception.placements {
+                let entry = self.certificate.entry(*vm).ok_or(CertificateError::NoPlan)?;
+                let waited = self.certificate.standing.binary_search_by_key(vm, |(vm, _)| *vm).is_ok();
+                let home = self.home.get(entry).copied().unwrap_or(NOWHERE);
+                if !waited && self.failed.binary_search(&home).is_err() {
+                    continue;
+                }
+                if let Some(place) = self.place.get_mut(entry) {
+                    *place = *node;
+                }
+                placed.push(entry);
+            }
+            return Ok(placed);
+        }
+        for (entry, home) in self.home.iter().enumerate() {
+            if self.failed.binary_search(home).is_err() {
+                continue;
+            }
+            let unit = self.unit_of(*home).ok_or(CertificateError::NoPlan)?;
+            let tier = self.units.tiers.iter().position(|tier| tier.holds(unit));
+            let column = self.certificate.columns.enumerate().find(|(_, column)| Some(column.tier) == tier);
+            let target = column.and_then(|(column, _)| self.certificate.targets[column].get(entry)).copied();
+            let target = target.filter(|node| *node != NOWHERE && self.failed.binary_search(node).is_err());
+            let target = target.ok_or(CertificateError::NoPlan)?;
+            if let Some(place) = self.place.get_mut(entry) {
+                *place = target;
+            }
+            placed.push(entry);
+        }
+        Ok(placed)
+    }
+
+    /// The lost unit that a node belongs to, of several the widest.
+    fn unit_of(&self, node: NodeSlot) -> Option<UnitIx> {
+        let of_tier = self.units.tiers.iter().map(|tier| tier.unit_of.lookup(node).copied());
+        of_tier.flatten().find(|unit| self.lost.contains(unit))
+    }
+
+    /// The column whose bank holds a unit's nodes, if it serves the unit's tier.
+    fn own_column(&self, unit: UnitIx) -> Option<usize> {
+        let tier = self.units.tiers.iter().position(|tier| tier.holds(unit))?;
+        let nodes = self.units.nodes(unit);
+        self.certificate.columns.iter().position(|column| {
+            let holds = |bank: &Vec<NodeSlot>| nodes.iter().any(|node| bank.binary_search(node).is_ok());
+            column.tier == tier && column.bank.as_ref().is_some_and(holds)
+        })
+    }
+
+    /// Puts entries where a column has them, if that avoids all failed nodes.
+    fn try_column(&mut self, column: usize, unit: UnitIx, entries: &[usize]) -> bool {
+        let Some(targets) = self.certificate.targets.iter().nth(column) else { return false };
+        let good = |entry: &usize| {
+            let target = targets.get(*entry).copied().unwrap_or(NOWHERE);
+            target != NOWHERE && self.failed.binary_search(&target).is_err()
+        };
+        if !entries.iter().all(good) {
+            return false;
+        }
+        for entry in entries {
+            if let (Some(place), Some(target)) = (self.place.get_mut(*entry), targets.get(*entry)) {
+                *place = *target;
+            }
+        }
+        if let Some(taken) = self.taken.get_mut(column) {
+            *taken = Some(unit);
+        }
+        true
+    }
+}

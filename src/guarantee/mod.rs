@@ -1,0 +1,34 @@
+//! The guarantee: any failure in the tolerance can be survived, or here is one that cannot.
+//!
+//! Uses `cluster`, `failure`, `policy`, `placement`, `restart`. `verify` is the way in and tells the data's path;
+//! `certificate` and `cover` are what it leaves behind.
+
+mod banks;
+mod certificate;
+mod checker;
+mod cover;
+mod error;
+mod field;
+mod pairs;
+mod prices;
+#[cfg(feature = "serde")]
+mod stored;
+mod ties;
+mod uncoverable;
+mod units;
+mod verdict;
+mod verify;
+mod words;
+
+pub use certificate::{Certificate, CertificateError};
+pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
+pub use cover::{Cover, Promise};
+pub use error::VerifyError;
+#[cfg(feature = "serde")]
+pub use stored::{StoredCertificates, StoredError};
+pub(crate) use units::unit_count;
+pub use verdict::{
+    Answer, ClassVerdict, Counterexample, Covers, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable,
+    Unit, Verdict, Way,
+};
+pub use verify::{verify, verify_controlled};

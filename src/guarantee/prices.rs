@@ -1,0 +1,383 @@
+//! Refutation by prices: a failure that cannot be survived, with a proof that is replayed in a few additions.
+//!
+//! Uses `cluster`, `guarantee::{units, field, verdict}`. Used by `guarantee::verify` before anything is searched, and
+//! for single scenarios.
+//!
+//! A [`PriceFamily`] gives every VM a price w >= 0 and every node a limit W on the total price of any set of VMs that
+//! fits into its room. What is displaced by a failure F must fit into the surviving targets, so F cannot be survived if
+//! the prices of the displaced VMs exceed the sum of W over the surviving targets. With c(u) = the prices that unit u
+//! displaces plus the limits it takes away, that is: prices of those without a home + sum of c over F > sum of W over
+//! all targets; so the worst failures are those of the largest c, and one pass over the units finds them.
+//!
+//! Why W holds: *weighted* sums: what shares a node needs, kind by kind, at most its room. *Parts* of size s of one
+//! kind: the sum of floors is at most the floor of the sum. *Shapes*: q VMs that each need at least the shape need q
+//! times the shape. *Within E*: VMs that may also go outside E cost nothing, so outside E the limit is 0.
+//! The room of a node is taken with every claim released that a failure may release: too much room never refutes.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "INVARIANT: sums of needs and of rooms fit u64 (the cluster checks it), weights are below 2^32, there are at \
+              most 16 kinds: all sums are below 2^108"
+)]
+
+use super::field::{Field, MemberIx};
+use super::units::{UnitIx, Units};
+use super::verdict::{PriceFamily, Pricing, Proof};
+use crate::cluster::{Cluster, NodeState, RestartClass};
+use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
+use crate::ids::{NodeSlot, VmSlot};
+use alloc::vec::Vec;
+
+/// How many VMs give a shape to try.
+const SHAPES: usize = 24;
+/// How many sets of eligible nodes are tried for E.
+const RESTRICTIONS: usize = 16;
+/// A node's room is divided into up to so many parts.
+const PARTS: u64 = 4;
+
+/// A failure that cannot be survived.
+#[derive(Clone, Debug)]
+pub(crate) struct Refuted {
+    pub(crate) units: Vec<UnitIx>,
+    pub(crate) proof: Proof,
+}
+
+/// How close a failure comes to the limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tightest {
+    pub(crate) units: Vec<UnitIx>,
+    /// Prices of the displaced, and what the survivors can take.
+    pub(crate) needed: u128,
+    pub(crate) available: u128,
+}
+
+impl Tightest {
+    fn offer(&mut self, units: &[UnitIx], needed: u128, available: u128) {
+        let tighter = |needed: u128, available: u128| needed.saturating_mul(1 << 20) / available.max(1);
+        if self.available == 0 || tighter(needed, available) > tighter(self.needed, self.available) {
+            *self = Self { units: units.to_vec(), needed, available };
+        }
+    }
+}
+
+/// The price of one VM.
+pub(crate) fn price(pricing: &Pricing, need: &[u64]) -> u128 {
+    match pricing {
+        Pricing::Weighted { weights } => {
+            need.iter().zip(weights).map(|(need, weight)| u128::from(*need) * u128::from(*weight)).sum()
+        }
+        Pricing::Parts { kind, size } => u128::from(need.get(*kind).copied().unwrap_or(0) / (*size).max(1)),
+        Pricing::Shape { shape } => u128::from(fits(shape, need)),
+    }
+}
+
+/// The most that VMs which fit into a room together can cost.
+pub(crate) fn limit(pricing: &Pricing, room: &[u64]) -> u128 {
+    match pricing {
+        Pricing::Weighted { .. } | Pricing::Parts { .. } => price(pricing, room),
+        Pricing::Shape { shape } => {
+            let slots =
+                room.iter().zip(shape.iter()).filter(|(_, shape)| **shape > 0).map(|(room, shape)| room / shape);
+            slots.min().map_or(u128::MAX >> 20, u128::from)
+        }
+    }
+}
+
+/// The refuter: what it reads again and again, in dense rows.
+#[derive(Debug)]
+pub(crate) struct Prices<'a> {
+    cluster: &'a Cluster,
+    units: &'a Units,
+    field: &'a Field,
+    /// Room of every target with all claims released that may be; 0 for other nodes.
+    room: Rows<NodeSlot>,
+    targets: Vec<NodeSlot>,
+    /// The failure that came closest to a refutation so far.
+    pub(crate) tightest: Tightest,
+    /// Node evaluations spent.
+    pub(crate) work: u64,
+}
+
+impl<'a> Prices<'a> {
+    /// `evictable`: whether VMs that may be stopped count as room.
+    pub(crate) fn new(cluster: &'a Cluster, units: &'a Units, field: &'a Field, evictable: bool) -> Self {
+        let mut room = cluster.free_rows().clone();
+        let mut targets = Vec::new();
+        for node in (0..cluster.node_slots()).map(NodeSlot::from_index) {
+            let Some(record) = cluster.node_record(node).filter(|record| record.state.accepts()) else {
+                if room.len() > node.index() {
+                    room[node].fill(0);
+                }
+                continue;
+            };
+            targets.push(node);
+            let fallible = |source: NodeSlot| {
+                cluster.node_record(source).is_some_and(|source| {
+                    matches!(source.state, NodeState::Online | NodeState::Cordoned | NodeState::Unreachable)
+                })
+            };
+            let mut used: Option<Vec<u64>> = None;
+            for vm in &record.incoming {
+                if cluster.vm_record(*vm).and_then(|vm| vm.node).is_some_and(fallible) {
+                    let used = used.get_or_insert_with(|| cluster.used_rows()[node].to_vec());
+                    for (used, demand) in used.iter_mut().zip(&cluster.demand_rows()[*vm]) {
+                        *used = used.saturating_sub(*demand);
+                    }
+                }
+            }
+            if evictable {
+                let stoppable = |vm: &&VmSlot| {
+                    cluster
+                        .vm_ref(**vm)
+                        .is_some_and(|vm| vm.is_preemptible() && vm.effective().0 == RestartClass::BestEffort)
+                };
+                for vm in record.residents.iter().filter(stoppable) {
+                    let used = used.get_or_insert_with(|| cluster.used_rows()[node].to_vec());
+                    for (used, demand) in used.iter_mut().zip(&cluster.demand_rows()[*vm]) {
+                        *used = used.saturating_sub(*demand);
+                    }
+                }
+            }
+            if let Some(used) = used {
+                for ((room, used), most) in room[node].iter_mut().zip(&used).zip(&cluster.failover_rows()[node]) {
+                    *room = most.saturating_sub(*used);
+                }
+            }
+        }
+        Self { cluster, units, field, room, targets, tightest: Tightest::default(), work: 0 }
+    }
+
+    /// Looks for a failure of the class that the sum of a single kind refutes: the cheapest families, in one pass each.
+    pub(crate) fn refute_by_sums(&mut self) -> Option<Refuted> {
+        let kinds = self.cluster.kinds().len();
+        (0..kinds).find_map(|kind| {
+            let weights = (0..kinds).map(|other| u64::from(other == kind)).collect();
+            self.judge_all(&PriceFamily { pricing: Pricing::Weighted { weights }, within: None })
+        })
+    }
+
+    /// Looks for a failure of the class that some family refutes.
+    pub(crate) fn refute(&mut self) -> Option<Refuted> {
+        for family in self.families(None) {
+            if let Some(refuted) = self.judge_all(&family) {
+                return Some(refuted);
+            }
+        }
+        None
+    }
+
+    /// A proof that these units cannot be lost, if some family gives one.
+    pub(crate) fn prove(&mut self, units: &[UnitIx]) -> Option<Proof> {
+        self.families(Some(units)).into_iter().find_map(|family| self.judge(&family, units))
+    }
+
+    /// The families to try: over all nodes first, then over the sets of nodes that some members are limited to. With
+    /// `units` given, shapes are those of what these displace.
+    fn families(&self, units: Option<&[UnitIx]>) -> Vec<PriceFamily> {
+        let kinds = self.cluster.kinds().len();
+        let mut families = Vec::new();
+        let mut add = |pricing: Pricing| families.push(PriceFamily { pricing, within: None });
+        let one = |kind: usize| (0..kinds).map(|other| u64::from(other == kind)).collect::<Vec<u64>>();
+        for kind in 0..kinds {
+            add(Pricing::Weighted { weights: one(kind) });
+        }
+        if kinds > 1 {
+            let totals: Vec<u64> = (0..kinds)
+                .map(|kind| {
+                    let of_kind = |node: &NodeSlot| self.room[*node].get(kind).copied().unwrap_or(0);
+                    self.targets.iter().map(of_kind).fold(0, u64::saturating_add)
+                })
+                .collect();
+            // The scarcest kind decides the scale: every weight is below 2^32.
+            let least = totals.iter().copied().filter(|total| *total > 0).min().unwrap_or(1);
+            let fair = |kind: usize| {
+                let total = totals.get(kind).copied().unwrap_or(0).max(1);
+                u64::try_from((u128::from(least) << 24) / u128::from(total)).unwrap_or(0).min(u64::from(u32::MAX))
+            };
+            for first in 0..kinds {
+                for second in first + 1..kinds {
+                    let weights = (0..kinds).map(|kind| if kind == first || kind == second { fair(kind) } else { 0 });
+                    add(Pricing::Weighted { weights: weights.collect() });
+                }
+            }
+        }
+        for kind in 0..kinds {
+            let largest =
+                self.targets.iter().map(|node| self.room[*node].get(kind).copied().unwrap_or(0)).max().unwrap_or(0);
+            for parts in 2..=PARTS {
+                add(Pricing::Parts { kind, size: largest / parts + 1 });
+            }
+        }
+        for shape in self.shapes(units) {
+            add(Pricing::Shape { shape });
+        }
+        let everywhere = families.clone();
+        for member in self.limited_examples(units) {
+            let vm = self.cluster.vm_id_of(self.field.vms[member]);
+            families.extend(everywhere.iter().map(|family| PriceFamily { within: Some(vm), ..family.clone() }));
+        }
+        families
+    }
+
+    /// Different needs, the largest of every kind first.
+    fn shapes(&self, units: Option<&[UnitIx]>) -> Vec<Vec<u64>> {
+        let mut shapes: Vec<Vec<u64>> = if let Some(units) = units {
+            self.displaced(units).iter().map(|member| self.field.need[*member].to_vec()).collect()
+        } else {
+            let stride = self.field.vms.len() / 512 + 1;
+            self.field.members().step_by(stride).map(|member| self.field.need[member].to_vec()).collect()
+        };
+        shapes.sort_unstable();
+        shapes.dedup();
+        shapes.retain(|shape| shape.iter().any(|amount| *amount > 0));
+        let stride = shapes.len() / SHAPES + 1;
+        shapes.into_iter().rev().step_by(stride).collect()
+    }
+
+    /// One member for each of the smallest sets of nodes that members are limited to.
+    fn limited_examples(&self, units: Option<&[UnitIx]>) -> Vec<MemberIx> {
+        let mut found: Vec<(usize, Vec<NodeSlot>, MemberIx)> = Vec::new();
+        let members: Vec<MemberIx> = match units {
+            Some(units) => self.displaced(units),
+            None => self.field.members().collect(),
+        };
+        let stride = members.len() / 256 + 1;
+        for member in members.into_iter().filter(|member| self.field.limited[*member]).step_by(stride) {
+            let nodes = self.eligible(member);
+            if !found.iter().any(|(_, known, _)| *known == nodes) {
+                found.push((nodes.len(), nodes, member));
+            }
+        }
+        found.sort_unstable();
+        found.into_iter().take(RESTRICTIONS).map(|(_, _, member)| member).collect()
+    }
+
+    /// The targets that a member may go to, by slot.
+    fn eligible(&self, member: MemberIx) -> Vec<NodeSlot> {
+        let vm = self.field.vms[member];
+        let eligible = |node: &NodeSlot| crate::restart::may_run_on(self.cluster, vm, *node);
+        self.targets.iter().copied().filter(eligible).collect()
+    }
+
+    /// What the units displace, those without a home included.
+    pub(crate) fn displaced(&self, units: &[UnitIx]) -> Vec<MemberIx> {
+        let nodes = self.units.union(units);
+        nodes.iter().flat_map(|node| self.field.at(*node)).chain(self.field.homeless()).collect()
+    }
+
+    /// The nodes and members that a family speaks of: E, and which members cost something.
+    fn restriction(&self, family: &PriceFamily) -> Option<(Vec<NodeSlot>, IdVec<MemberIx, bool>)> {
+        let example = family.within?;
+        let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
+        let nodes = self.eligible(limits);
+        let inside = |member: MemberIx| {
+            self.field.limited[member] && self.eligible(member).iter().all(|node| nodes.binary_search(node).is_ok())
+        };
+        let counts = self.field.members().map(inside).collect();
+        Some((nodes, counts))
+    }
+
+    /// Judges one failure.
+    fn judge(&mut self, family: &PriceFamily, units: &[UnitIx]) -> Option<Proof> {
+        let failed = self.units.union(units);
+        let displaced = self.displaced(units);
+        self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
+        let (needed, available) = if family.within.is_some() {
+            let example = family.within?;
+            let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
+            let nodes = self.eligible(limits);
+            let inside = |member: &MemberIx| {
+                self.field.limited[*member]
+                    && self.eligible(*member).iter().all(|node| nodes.binary_search(node).is_ok())
+            };
+            let needed = displaced.iter().filter(|member| inside(member));
+            (self.needed(family, needed.copied()), self.available(family, &nodes, &failed))
+        } else {
+            (self.needed(family, displaced.into_iter()), self.available(family, &self.targets, &failed))
+        };
+        (needed > available).then(|| Proof::Prices { family: family.clone(), needed, available })
+    }
+
+    fn needed(&self, family: &PriceFamily, members: impl Iterator<Item = MemberIx>) -> u128 {
+        members.map(|member| price(&family.pricing, &self.field.need[member])).sum()
+    }
+
+    fn available(&self, family: &PriceFamily, nodes: &[NodeSlot], failed: &[NodeSlot]) -> u128 {
+        nodes
+            .iter()
+            .filter(|node| failed.binary_search(node).is_err())
+            .map(|node| limit(&family.pricing, &self.room[*node]))
+            .fold(0, u128::saturating_add)
+    }
+
+    /// Judges all failures of the class at once: finds the worst by the family, and whether it is refuted.
+    fn judge_all(&mut self, family: &PriceFamily) -> Option<Refuted> {
+        self.work += u64::try_from((self.field.vms.len() + self.targets.len()) / 32).unwrap_or(u64::MAX);
+        let restriction = self.restriction(family);
+        if family.within.is_some() && restriction.is_none() {
+            return None;
+        }
+        let counts = |member: &MemberIx| restriction.as_ref().is_none_or(|(_, counts)| counts[*member]);
+        let nodes = restriction.as_ref().map_or(&self.targets[..], |(nodes, _)| nodes);
+        let mut cost: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
+        let mut available: u128 = 0;
+        for node in nodes {
+            let most = limit(&family.pricing, &self.room[*node]);
+            available = available.saturating_add(most);
+            cost[*node] = most;
+        }
+        let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
+        core::mem::swap(&mut taken_away, &mut cost);
+        for node in taken_away.ids() {
+            cost[node] = self.needed(family, self.field.at(node).filter(counts)).saturating_add(taken_away[node]);
+        }
+        let homeless = self.needed(family, self.field.homeless().filter(counts));
+        let (units, sum) = self.worst(&cost, homeless, available);
+        let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
+        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
+        self.tightest.offer(&units, needed, left);
+        if needed <= left {
+            return None;
+        }
+        let proof = Proof::Prices { family: family.clone(), needed, available: left };
+        Some(Refuted { units, proof })
+    }
+
+    /// Units of the class that cost most together, given what each node costs; none more once the limit is passed.
+    ///
+    /// Tier by tier, widest first, always the unit that adds most: with one tier of disjoint units that is the worst
+    /// failure. With several tiers it may miss the worst; what it finds is judged all the same.
+    fn worst(&self, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
+        let mut sum = start;
+        let mut chosen: Vec<UnitIx> = Vec::new();
+        let mut gone: Vec<NodeSlot> = Vec::new();
+        for tier in &self.units.tiers {
+            let first = chosen.len();
+            let mut added: Vec<(u128, UnitIx)> = tier
+                .units()
+                .map(|unit| {
+                    let left = self.units.nodes(unit).iter().filter(|node| gone.binary_search(node).is_err());
+                    (left.map(|node| cost[*node]).sum(), unit)
+                })
+                .collect();
+            // The largest first, of equals the first in the order of names.
+            let order = |left: &(u128, UnitIx), right: &(u128, UnitIx)| right.0.cmp(&left.0).then(left.1.cmp(&right.1));
+            let count = to_usize(tier.count);
+            if count < added.len() {
+                added.select_nth_unstable_by(count, order);
+                added.truncate(count);
+            }
+            added.sort_unstable_by(order);
+            for (value, unit) in added {
+                if sum > limit {
+                    break;
+                }
+                sum = sum.saturating_add(value);
+                chosen.push(unit);
+            }
+            gone = self.units.union(&chosen);
+            debug_assert!(chosen.len() >= first);
+        }
+        (chosen, sum)
+    }
+}

@@ -1,0 +1,417 @@
+//! The verdict: from a cluster and a policy to holds, fails or undecided for every failure class.
+//!
+//! Uses everything else in `guarantee`, and `restart` for single scenarios. Called by embedders, `capacity` and the
+//! example program.
+//!
+//! **The data's path**, per class: `units` resolves what may fail; `uncoverable` sets VMs aside that nothing could take;
+//! `field` lists the VMs that count; `prices` looks for a refutation. VMs that wait for a place get one (`standing`), and
+//! what follows looks at the cluster as that leaves it. `banks` proves the class in bulk, for losses in any order; where
+//! that does not apply, `pairs` proves it for losses at once, looking at the failures in which base plans collide one by
+//! one. What the budget leaves is undecided.
+
+use super::banks::{self, Setting};
+use super::certificate::{Certificate, Column, NOWHERE};
+use super::error::VerifyError;
+use super::field::{Field, MemberIx};
+use super::pairs::{self, Searched, States};
+use super::prices::{Prices, Refuted, Tightest};
+use super::ties::Ties;
+use super::uncoverable::{Found as NotCovered, uncoverable};
+use super::units::{UnitIx, Units};
+use super::verdict::{
+    ClassVerdict, Counterexample, Covers, Method, Outcome, Proof, Tight, Uncoverable as UncoverableVm, Unit, Verdict,
+    Way,
+};
+use super::words;
+use crate::cluster::{Cluster, NodeState, RestartClass, RuleBody, RuleRecord, Strength};
+use crate::dense::{IdVec, to_u32};
+use crate::ids::{NodeSlot, VmSlot};
+use crate::placement::budget::{Budget, Cancelled, Control};
+use crate::policy::{FailureClass, Policy, Preemption, Uncoverable};
+use crate::restart::{Concern, Found, Planner};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+/// Proves that every failure in the policy's tolerance is survived, or shows one that is not.
+///
+/// Costs up to `policy.budget.verify` node evaluations in all; where there is room, about the number of VMs times the
+/// number of losses.
+///
+/// # Errors
+/// A class that names a level which the cluster does not have.
+///
+/// ```
+/// use lifeboat::{Answer, Cluster, Failure, Node, Policy, ResourceKinds, Vm, verify};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")])?, [""; 0])?;
+/// let one = cluster.add_node(Node::named("one").capacity([4096]))?;
+/// let two = cluster.add_node(Node::named("two").capacity([4096]))?;
+/// let vm = cluster.add_vm(Vm::named("db").demand([1024]).on(one))?;
+///
+/// // The default policy tolerates the loss of any one node.
+/// let verdict = verify(&cluster, &Policy::default())?;
+/// assert_eq!(verdict.answer(), Answer::Holds);
+/// // The certificate has the plan for every such failure.
+/// let certificate = verdict.certificates().next().ok_or("it holds")?;
+/// let promise = certificate.plan_for(&cluster, &Failure::of([one]))?;
+/// assert_eq!(promise.placements, [(vm, two)]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn verify(cluster: &Cluster, policy: &Policy) -> Result<Verdict, VerifyError> {
+    run(cluster, policy, None)
+}
+
+/// The same, watched and stopped through `control`.
+///
+/// # Errors
+/// Besides, [`VerifyError::Cancelled`].
+pub fn verify_controlled(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<Verdict, VerifyError> {
+    run(cluster, policy, Some(control))
+}
+
+fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<Verdict, VerifyError> {
+    let mut budget = Budget::new(policy.budget.verify, control);
+    let mut planner = Planner::new();
+    let classes = policy
+        .tolerate
+        .iter()
+        .map(|class| Run::new(cluster, policy, class)?.verdict(&mut planner, &mut budget))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Verdict { classes })
+}
+
+/// One class being judged.
+struct Run<'r> {
+    cluster: &'r Cluster,
+    policy: &'r Policy,
+    class: &'r FailureClass,
+    units: Units,
+    concern: Concern,
+    uncoverable: Vec<NotCovered>,
+}
+
+/// What a way of proving came to.
+struct Judged {
+    outcome: Outcome,
+    open: u128,
+    failing: Vec<UnitIx>,
+    method: Method,
+}
+
+impl<'r> Run<'r> {
+    fn new(cluster: &'r Cluster, policy: &'r Policy, class: &'r FailureClass) -> Result<Self, VerifyError> {
+        let units = Units::new(cluster, policy, class)?;
+        let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
+        let uncoverable = uncoverable(cluster, &units, &concern);
+        concern.left_out = uncoverable.iter().map(|found| found.vm).collect();
+        Ok(Self { cluster, policy, class, units, concern, uncoverable })
+    }
+
+    fn verdict(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<ClassVerdict, VerifyError> {
+        let before = budget.spent();
+        let found = self.prove(planner, budget)?;
+        let mut listed: Vec<UncoverableVm> = self
+            .uncoverable
+            .iter()
+            .map(|found| UncoverableVm {
+                vm: self.cluster.vm_id_of(found.vm),
+                units: self.named(&found.units),
+                nodes: found.nodes.iter().map(|node| self.cluster.node_id_of(*node)).collect(),
+            })
+            .collect();
+        let name = |vm: &UncoverableVm| self.cluster.vm_record(vm.vm.slot).map(|record| &*record.name);
+        listed.sort_by(|left, right| name(left).cmp(&name(right)));
+        let mut failing_units = self.named(&found.failing);
+        failing_units.sort_unstable();
+        Ok(ClassVerdict {
+            class: self.class.clone(),
+            outcome: found.outcome,
+            uncoverable_fails: self.policy.uncoverable == Uncoverable::Fail,
+            uncoverable: listed,
+            scenarios: self.units.scenarios(),
+            open: found.open,
+            failing_units,
+            method: found.method,
+            work: budget.spent().saturating_sub(before),
+        })
+    }
+
+    fn prove(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
+        let field = Field::new(self.cluster, &self.units, &self.concern);
+        let evictable = self.policy.preemption != Preemption::Never;
+        let mut prices = Prices::new(self.cluster, &self.units, &field, evictable);
+        let losses = self.units.losses();
+        if losses != 1 {
+            let refuted = prices.refute_by_sums();
+            // Running out here is noticed by whoever goes on.
+            let _ = budget.spend(core::mem::take(&mut prices.work));
+            if let Some(refuted) = refuted {
+                return Ok(self.fails(refuted, Vec::new(), Way::Prices, 0));
+            }
+        }
+        let nobody = States {
+            now: self.cluster,
+            settled: self.cluster,
+            standing: &[],
+            concern: &self.concern,
+            exact: self.search_is_exact(evictable),
+        };
+        let mut standing = Vec::new();
+        if field.homeless().len() > 0 {
+            let searched = nobody.search(&[], planner, budget)?;
+            match searched.found {
+                Found::Placed => standing = searched.placements,
+                Found::Impossible => {
+                    let proof = prices.prove(&[]).unwrap_or(Proof::Search { checked: false });
+                    return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Search, 1));
+                }
+                Found::Open => {
+                    return Ok(match prices.prove(&[]) {
+                        Some(proof) => self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Prices, 1),
+                        None => self.undecided(&prices.tightest, self.units.sets(), 1),
+                    });
+                }
+            }
+            standing.sort_unstable();
+        }
+        if self.waiting_are_tied(&standing) {
+            let ties = Ties::default();
+            return self.by_pairs(&nobody, &standing, &field, &ties, &mut prices, planner, budget);
+        }
+        let settled = self.settled(&standing);
+        let states = States { settled: &settled, standing: &standing, ..nobody };
+        let settled_field =
+            if standing.is_empty() { None } else { Some(Field::new(&settled, &self.units, &self.concern)) };
+        let field = settled_field.as_ref().unwrap_or(&field);
+        let ties = Ties::new(&settled, &self.units, field, &self.concern);
+        if let Some(found) = self.by_banks(&states, field, &ties, &mut prices, planner, budget)? {
+            return Ok(found);
+        }
+        self.by_pairs(&states, &standing, field, &ties, &mut prices, planner, budget)
+    }
+
+    /// Whether a rule that is not judged domain by domain has a VM in it that waits for a place: then where it stands
+    /// and where a failure puts other members cannot be decided one after the other.
+    fn waiting_are_tied(&self, standing: &[(VmSlot, NodeSlot)]) -> bool {
+        let ties = |rule: &RuleRecord| {
+            rule.strength == Strength::Required
+                && matches!(rule.body, RuleBody::Together { .. } | RuleBody::Spread { .. } | RuleBody::Follow { .. })
+        };
+        standing
+            .iter()
+            .filter_map(|(vm, _)| self.cluster.vm_record(*vm))
+            .any(|vm| vm.rules.iter().chain(&vm.leads).filter_map(|rule| self.cluster.rule_record(*rule)).any(ties))
+    }
+
+    /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
+    fn search_is_exact(&self, evictable: bool) -> bool {
+        !evictable
+            || !self
+                .cluster
+                .vms()
+                .any(|vm| vm.is_on() && vm.is_preemptible() && vm.effective().0 == RestartClass::BestEffort)
+    }
+
+    /// The cluster with everything that waits in its standing place, and unreachable nodes confirmed dead.
+    fn settled(&self, standing: &[(VmSlot, NodeSlot)]) -> Cow<'r, Cluster> {
+        if standing.is_empty() && self.cluster.unreachable_nodes().is_empty() {
+            return Cow::Borrowed(self.cluster);
+        }
+        let mut cluster = self.cluster.clone();
+        for node in self.cluster.unreachable_nodes() {
+            // The id is that of a node of this very cluster.
+            let _ = cluster.set_node_state(cluster.node_id_of(*node), NodeState::Failed);
+        }
+        for (vm, node) in standing {
+            cluster.settle(*vm, *node);
+        }
+        Cow::Owned(cluster)
+    }
+
+    fn by_banks(
+        &self,
+        states: &States<'_>,
+        field: &Field,
+        ties: &Ties,
+        prices: &mut Prices<'_>,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Option<Judged>, Cancelled> {
+        let Some(banks) = banks::deal(states.settled, &self.units, field, ties) else { return Ok(None) };
+        let setting = Setting { cluster: states.settled, units: &self.units, field, ties, concern: &self.concern };
+        let single = self.units.losses() == 1;
+        let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
+        let mut unplanned: Vec<UnitIx> = Vec::new();
+        for bank in &banks {
+            let tolerated = if single { usize::MAX } else { 0 };
+            let filled = banks::fill(&setting, bank, tolerated, planner, budget)?;
+            if !single && !filled.failed.is_empty() {
+                return Ok(None);
+            }
+            columns.push(filled.targets);
+            unplanned.extend(filled.failed);
+        }
+        let mut method = Method { way: Way::Banks, banks: to_u32(banks.len()), searched: 0 };
+        let mut covers = Covers::AnyOrder;
+        let mut exceptions = Vec::new();
+        let mut refuted: Option<Refuted> = None;
+        let mut failing = Vec::new();
+        let mut open: Vec<UnitIx> = Vec::new();
+        for unit in unplanned {
+            method.searched = method.searched.saturating_add(1);
+            let nodes = self.units.union(&[unit]);
+            let proof = prices.prove(&[unit]);
+            let Searched { found, mut placements, settled } = match &proof {
+                Some(_) => Searched { found: Found::Impossible, placements: Vec::new(), settled: true },
+                None => states.search(&nodes, planner, budget)?,
+            };
+            match found {
+                Found::Placed => {
+                    if !settled {
+                        covers = Covers::AtOnce;
+                    }
+                    placements.sort_unstable();
+                    exceptions.push(super::certificate::Exception { failed: nodes, placements });
+                }
+                Found::Impossible => {
+                    failing.push(unit);
+                    let proof = proof.unwrap_or(Proof::Search { checked: false });
+                    refuted.get_or_insert(Refuted { units: alloc::vec![unit], proof });
+                }
+                Found::Open => open.push(unit),
+            }
+        }
+        if let Some(refuted) = refuted {
+            let mut judged = self.fails(refuted, failing, Way::Search, method.searched);
+            judged.open = u128::from(to_u32(open.len()));
+            return Ok(Some(judged));
+        }
+        if !open.is_empty() {
+            let _ = prices.refute();
+            let count = u128::from(to_u32(open.len()));
+            return Ok(Some(self.undecided(&prices.tightest, count, method.searched)));
+        }
+        exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
+        let certificate = self.certificate(states.standing, field, covers, banks::columns(&banks), columns, exceptions);
+        Ok(Some(self.holds(certificate, method)))
+    }
+
+    /// By base plans, or, if the VMs that wait have places that `states` does not speak of, failure by failure.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a proof, borrowed one by one")]
+    fn by_pairs(
+        &self,
+        states: &States<'_>,
+        standing: &[(VmSlot, NodeSlot)],
+        field: &Field,
+        ties: &Ties,
+        prices: &mut Prices<'_>,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Judged, Cancelled> {
+        if self.units.losses() != 1 {
+            if let Some(refuted) = prices.refute() {
+                return Ok(self.fails(refuted, Vec::new(), Way::Prices, 0));
+            }
+            let _ = budget.spend(core::mem::take(&mut prices.work));
+        }
+        let each = states.standing.len() != standing.len();
+        let outcome = pairs::prove(states, &self.units, field, ties, prices, planner, budget, each)?;
+        if let Some(refuted) = outcome.refuted {
+            let failing = if self.units.losses() == 1 { outcome.failing } else { Vec::new() };
+            let mut judged = self.fails(refuted, failing, Way::Search, outcome.searched);
+            judged.open = if self.units.losses() == 1 { outcome.open } else { 0 };
+            return Ok(judged);
+        }
+        if outcome.open > 0 {
+            if prices.tightest.available == 0 {
+                prices.tightest = Tightest { units: outcome.open_example, needed: 0, available: 0 };
+            }
+            return Ok(self.undecided(&prices.tightest, outcome.open, outcome.searched));
+        }
+        let columns = (0..self.units.tiers.len()).map(|tier| Column { tier, bank: None }).collect();
+        let certificate = self.certificate(standing, field, Covers::AtOnce, columns, outcome.base, outcome.exceptions);
+        Ok(self.holds(certificate, Method { way: Way::Pairs, banks: 0, searched: outcome.searched }))
+    }
+
+    fn certificate(
+        &self,
+        standing: &[(VmSlot, NodeSlot)],
+        field: &Field,
+        covers: Covers,
+        columns: IdVec<super::certificate::ColumnIx, Column>,
+        targets: Vec<IdVec<MemberIx, NodeSlot>>,
+        exceptions: Vec<super::certificate::Exception>,
+    ) -> Certificate {
+        let mut order: Vec<(VmSlot, MemberIx)> = field.vms.enumerate().map(|(member, vm)| (*vm, member)).collect();
+        order.sort_unstable();
+        let by_entry = |targets: IdVec<MemberIx, NodeSlot>| {
+            order.iter().map(|(_, member)| targets.lookup(*member).copied().unwrap_or(NOWHERE)).collect()
+        };
+        Certificate {
+            class: self.class.clone(),
+            tiers: self
+                .units
+                .tiers
+                .iter()
+                .map(|tier| (self.cluster.levels.name(tier.level).into(), tier.count))
+                .collect(),
+            covers,
+            fingerprint: self.cluster.fingerprint(),
+            left_out: self.concern.left_out.clone(),
+            standing: standing.to_vec(),
+            vms: order.iter().map(|(vm, _)| *vm).collect(),
+            columns,
+            targets: targets.into_iter().map(by_entry).collect(),
+            exceptions,
+        }
+    }
+
+    fn holds(&self, certificate: Certificate, method: Method) -> Judged {
+        let outcome = if self.class.any_order && certificate.covers() != Covers::AnyOrder {
+            Outcome::Undecided { tightest: None, only_at_once: true }
+        } else {
+            Outcome::Holds(certificate)
+        };
+        Judged { outcome, open: 0, failing: Vec::new(), method }
+    }
+
+    fn fails(&self, refuted: Refuted, failing: Vec<UnitIx>, way: Way, searched: u64) -> Judged {
+        let Refuted { units, proof } = refuted;
+        let named = self.named(&units);
+        let mut failed: Vec<_> =
+            self.units.union(&units).into_iter().map(|node| self.cluster.node_id_of(node)).collect();
+        let name = |id: &crate::ids::NodeId| self.cluster.node_record(id.slot).map(|record| &*record.name);
+        failed.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        let message = words::why_not(self.cluster, &named, &proof);
+        let way = if matches!(proof, Proof::Prices { .. }) { Way::Prices } else { way };
+        let failing = if self.units.losses() == 1 && failing.is_empty() && !units.is_empty() { units } else { failing };
+        Judged {
+            outcome: Outcome::Fails(Counterexample { units: named, failed, proof, message }),
+            open: 0,
+            failing,
+            method: Method { way, banks: 0, searched },
+        }
+    }
+
+    fn undecided(&self, tightest: &Tightest, open: u128, searched: u64) -> Judged {
+        let tightest =
+            Tight { units: self.named(&tightest.units), needed: tightest.needed, available: tightest.available };
+        Judged {
+            outcome: Outcome::Undecided { tightest: Some(tightest), only_at_once: false },
+            open,
+            failing: Vec::new(),
+            method: Method { way: Way::Search, banks: 0, searched },
+        }
+    }
+
+    fn named(&self, units: &[UnitIx]) -> Vec<Unit> {
+        let mut named: Vec<Unit> = units
+            .iter()
+            .map(|unit| self.units.name(self.cluster, *unit))
+            .map(|(level, name)| Unit { level, name })
+            .collect();
+        named.sort_unstable();
+        named
+    }
+}

@@ -1,0 +1,161 @@
+//! One scenario of a verdict: whether all VMs that concern it can be placed after a failure, and whether given places
+//! will do.
+//!
+//! Uses the parts of the planner. Used by `guarantee`, so that a verdict and a plan speak of the same thing.
+//!
+//! The same scene, constraints, room and solver as a restart plan, with two differences: VMs that the verdict does not
+//! concern vanish with their nodes, and only everything is an answer, so that all VMs are one class.
+
+use super::planner::Planner;
+use super::targets;
+use crate::cluster::{Cluster, Priority, RestartClass};
+use crate::dense::fits;
+use crate::failure::Failure;
+use crate::ids::{NodeSlot, VmSlot};
+use crate::placement::budget::{Budget, Cancelled};
+use crate::placement::decide::{Decision, decide};
+use crate::policy::Strategy;
+use alloc::vec::Vec;
+
+/// Whom a verdict concerns: protected VMs of at least some priority, but for those left out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Concern {
+    pub(crate) min_priority: Option<Priority>,
+    /// Sorted.
+    pub(crate) left_out: Vec<VmSlot>,
+}
+
+impl Concern {
+    /// Whether a VM is one of them; whether it runs is not asked.
+    #[inline]
+    pub(crate) fn includes(&self, cluster: &Cluster, vm: VmSlot) -> bool {
+        let (class, priority) = cluster.effective(vm);
+        class == RestartClass::Protected
+            && self.min_priority.is_none_or(|least| priority >= least)
+            && (self.left_out.is_empty() || self.left_out.binary_search(&vm).is_err())
+    }
+}
+
+/// What was found for a scenario.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    /// Everything has a place: see [`Planner::found_places`].
+    Placed,
+    /// Proved: not everything can have one.
+    Impossible,
+    /// The budget ended first.
+    Open,
+}
+
+impl Planner {
+    /// Looks for places for all VMs of concern that a failure displaces, on the nodes of `within` alone if it is given.
+    /// Unreachable nodes are part of the failure where they should count as failed.
+    pub(crate) fn scenario(
+        &mut self,
+        cluster: &Cluster,
+        concern: &Concern,
+        failure: &Failure,
+        within: Option<&dyn Fn(NodeSlot) -> bool>,
+        budget: &mut Budget<'_>,
+    ) -> Result<Found, Cancelled> {
+        if !self.set_scenario(cluster, concern, failure) {
+            return Ok(Found::Impossible);
+        }
+        if within.is_none() {
+            let problem = self.parts.lend(cluster, cluster.free_rows(), &[], 1);
+            self.states.reset(&problem);
+            let complete = self.quick.place_all(
+                cluster,
+                &self.scene,
+                &self.parts,
+                &problem,
+                &mut self.overlay,
+                &mut self.states,
+                Strategy::Spread,
+                &mut self.places,
+            );
+            self.parts.take_back(problem);
+            match budget.spend(self.quick.work()) {
+                Err(crate::placement::budget::Stop::Cancelled) => return Err(Cancelled),
+                Err(crate::placement::budget::Stop::Spent) if !complete => return Ok(Found::Open),
+                _ => {}
+            }
+            if complete {
+                return Ok(Found::Placed);
+            }
+            self.overlay.set(cluster, &self.scene);
+        }
+        let mut nodes = targets::targets(cluster, &self.scene);
+        if let Some(within) = within {
+            nodes.retain(|node| within(*node));
+        }
+        let room = targets::room(cluster, &self.overlay);
+        let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
+        let mut problem = self.parts.lend(cluster, room, &nodes, 1);
+        targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
+        let decision = decide(&problem, &mut self.scratch, budget);
+        self.parts.take_back(problem);
+        Ok(match decision? {
+            Decision::Placed(places) => {
+                self.places = places;
+                Found::Placed
+            }
+            Decision::Impossible => Found::Impossible,
+            Decision::Open => Found::Open,
+        })
+    }
+
+    /// The places that the last scenario found.
+    pub(crate) fn found_places(&self) -> impl Iterator<Item = (VmSlot, NodeSlot)> + '_ {
+        self.scene.items.iter().zip(self.places.iter()).filter_map(|(vm, node)| node.map(|node| (*vm, node)))
+    }
+
+    /// Whether all VMs of concern that a failure displaces can be where `place` has them: alive targets with room,
+    /// labels, allowed nodes, all required rules.
+    pub(crate) fn holds_together(
+        &mut self,
+        cluster: &Cluster,
+        concern: &Concern,
+        failure: &Failure,
+        place: impl Fn(VmSlot) -> Option<NodeSlot>,
+    ) -> bool {
+        if !self.set_scenario(cluster, concern, failure) {
+            return false;
+        }
+        let problem = self.parts.lend(cluster, cluster.free_rows(), &[], 1);
+        self.states.reset(&problem);
+        let mut good = true;
+        for (item, slot) in self.scene.items.enumerate() {
+            let Some(node) = place(*slot) else {
+                good = false;
+                break;
+            };
+            let need = &problem.need[item];
+            good = !self.scene.is_failed(node)
+                && cluster.room_index().contains(node)
+                && fits(need, self.overlay.free(cluster, node))
+                && cluster
+                    .vm_record(*slot)
+                    .is_some_and(|vm| super::eligible::is_eligible(cluster, vm, self.parts.leaders(item), node));
+            if !good {
+                break;
+            }
+            self.overlay.take(cluster, node, need);
+            self.states.place(&problem, item, node);
+        }
+        good = good && self.states.legal(&problem);
+        self.parts.take_back(problem);
+        good
+    }
+
+    /// Sets scene, constraints and room; `false` if some VM needs another that will not run.
+    fn set_scenario(&mut self, cluster: &Cluster, concern: &Concern, failure: &Failure) -> bool {
+        if self.scene.set_for(cluster, failure, Some(concern)).is_err() {
+            return false;
+        }
+        self.parts.set(cluster, &self.scene);
+        self.parts.one_class();
+        self.overlay.set(cluster, &self.scene);
+        self.parts.missing.is_empty()
+    }
+}

@@ -1,0 +1,252 @@
+//! Verdicts against the exhaustive reference, and certificates against every order of losses.
+//!
+//! Uses the test kit (`verdict`, `verdict_cases`, `verdict_replay`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::pedantic,
+    reason = "a test that fails panics, and says on the way what it measured"
+)]
+
+use lifeboat::document::to_json;
+use lifeboat::policy::FailureClass;
+use lifeboat::{
+    Answer, Cluster, Covers, Document, Failure, NodeState, Policy, StoredCertificates, VmId, check_certificate,
+    check_verdict, verify,
+};
+use lifeboat_testkit::verdict::{Ask, verdict};
+use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, tight_from_seed};
+use lifeboat_testkit::verdict_replay::{Order, Restart, replay};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many partial plans the reference may look at for one failure.
+const LIMIT: u64 = 3_000_000;
+
+/// What was seen: (answer, covers, way) -> how often.
+type Seen = BTreeMap<String, u32>;
+
+fn with_class(policy: &Policy, class: &FailureClass) -> Policy {
+    let mut one = policy.clone();
+    one.tolerate = vec![class.clone()];
+    one
+}
+
+/// Judges every class of a case both ways, and plays every certificate.
+fn compare(seed: u64, case: &VerdictCase, seen: &mut Seen) {
+    for class in &case.policy.tolerate {
+        let policy = with_class(&case.policy, class);
+        let what = || format!("seed {seed}, {:?}\n{}", class.fail, to_json(&case.cluster, &policy));
+        let verdict_here = verify(&case.cluster, &policy).expect("a verdict");
+        let ours = &verdict_here.classes()[0];
+        if let Err(faults) = check_verdict(&case.cluster, &policy, &verdict_here) {
+            panic!("the checker refuses: {faults:#?}, {}", what());
+        }
+        let Some(truth) = verdict(&case.cluster, &policy, class, Ask::All, LIMIT) else {
+            *seen.entry("reference gave up".into()).or_default() += 1;
+            continue;
+        };
+        let uncoverable: BTreeSet<VmId> = ours.uncoverable().iter().map(|found| found.vm).collect();
+        let expected: BTreeSet<VmId> = truth.uncoverable.iter().map(|found| found.vm).collect();
+        assert_eq!(uncoverable, expected, "uncoverable VMs, {}", what());
+        match ours.rest() {
+            Answer::Holds => {
+                assert!(truth.rest.survives, "a wrong yes, fails for {:?}, {}", truth.rest.failing, what())
+            }
+            Answer::Fails => {
+                assert!(!truth.rest.survives, "a wrong no: {}, {}", ours.summary(), what());
+                let counterexample = ours.counterexample().expect("a counterexample");
+                let units: BTreeSet<(String, String)> =
+                    counterexample.units().iter().map(|unit| (unit.level.clone(), unit.name.clone())).collect();
+                let known = truth.rest.failing.iter().any(|set| {
+                    set.iter().map(|unit| (unit.level.clone(), unit.name.clone())).collect::<BTreeSet<_>>() == units
+                });
+                assert!(known, "{:?} is survived, {}", counterexample.units(), what());
+                if class.fail.iter().map(|(_, count)| count).sum::<u32>() == 1
+                    && ours.open() == 0
+                    && !ours.failing_units().is_empty()
+                {
+                    let ours: BTreeSet<String> = ours.failing_units().iter().map(|unit| unit.name.clone()).collect();
+                    let truth: BTreeSet<String> =
+                        truth.rest.failing.iter().flatten().map(|unit| unit.name.clone()).collect();
+                    assert_eq!(ours, truth, "failing units, {}", what());
+                }
+            }
+            Answer::Undecided => {}
+        }
+        let covers = ours.covers().map_or("-", Covers::name);
+        let key = format!("{} {covers} by {}", ours.rest().name(), ours.method().way.name());
+        if ours.rest() == Answer::Undecided && case.policy.preemption == lifeboat::policy::Preemption::Never {
+            println!("undecided: seed {seed} {:?}: {}", class.fail, ours.summary());
+            *seen.entry(format!("{key}, no preemption")).or_default() += 1;
+        } else {
+            *seen.entry(key).or_default() += 1;
+        }
+        if let Some(certificate) = ours.certificate() {
+            let stored = StoredCertificates::new(&case.cluster, [certificate]);
+            let text = serde_json::to_string(&stored).expect("JSON");
+            let read: StoredCertificates = serde_json::from_str(&text).expect("its own form");
+            assert_eq!(read.certificates(&case.cluster).expect("its own state"), std::slice::from_ref(certificate));
+            let order = if certificate.covers() == Covers::AnyOrder { Order::AnyOrder } else { Order::AtOnce };
+            let begin = certificate.begin(&case.cluster).expect("its own state");
+            let played = replay(&case.cluster, &policy, class, &uncoverable, order, begin, |moment| {
+                let mut cover = moment.memory.clone();
+                let promise = cover.lose(&Failure::of(moment.now.iter().copied())).ok()?;
+                Some((Restart { placements: promise.placements, evictions: Vec::new() }, cover))
+            });
+            assert!(played.is_ok(), "{:?}, {}", played.unwrap_err(), what());
+        }
+    }
+}
+
+fn compare_many(name: &str, seeds: std::ops::Range<u64>, make: fn(u64) -> VerdictCase) -> Seen {
+    let mut seen = Seen::new();
+    for seed in seeds {
+        compare(seed, &make(seed), &mut seen);
+    }
+    println!("{name}:");
+    for (key, count) in &seen {
+        println!("  {count:>6} {key}");
+    }
+    seen
+}
+
+fn share(seen: &Seen, key: &str) -> (u32, u32) {
+    let of = |part: &str| seen.iter().filter(|(name, _)| name.contains(part)).map(|(_, count)| count).sum::<u32>();
+    (of(key), seen.values().sum())
+}
+
+#[test]
+fn verdicts_of_small_clusters_are_right() {
+    let seen = compare_many("tight", 0..1_500, tight_from_seed);
+    let (undecided, all) = share(&seen, "no preemption");
+    assert!(undecided * 100 <= all, "{undecided} of {all} undecided");
+}
+
+#[test]
+fn certificates_with_banks_survive_every_order() {
+    let seen = compare_many("roomy", 0..60, roomy_from_seed);
+    assert!(share(&seen, "any_order").0 > 0);
+}
+
+/// Millions of cases: `cargo test --release --test verdicts -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn verdicts_of_very_many_small_clusters_are_right() {
+    compare_many("tight", 10_000..60_000, tight_from_seed);
+    compare_many("roomy", 10_000..12_000, roomy_from_seed);
+}
+
+/// A certificate goes with the content of a cluster: not with its slots, and not with another content.
+#[test]
+fn stored_certificates_belong_to_a_state() {
+    let case = roomy_from_seed(3);
+    let policy = with_class(&case.policy, &FailureClass::nodes(1));
+    let verdict = verify(&case.cluster, &policy).expect("a verdict");
+    let stored = StoredCertificates::new(&case.cluster, verdict.certificates());
+    let (mut copy, _) = Document::from_json(&to_json(&case.cluster, &policy)).expect("its own export").into_parts();
+    let read = stored.certificates(&copy).expect("the same content");
+    assert_eq!(read.len(), 1, "{}", verdict.classes()[0].summary());
+    check_certificate(&copy, &policy, &read[0]).expect("a good certificate");
+    let node = copy.nodes().next().expect("a node").id();
+    copy.set_node_state(node, NodeState::Failed).expect("a node");
+    assert_eq!(stored.certificates(&copy).expect_err("changed").code(), "other_state");
+    assert_eq!(check_certificate(&copy, &policy, &read[0]).expect_err("changed")[0].code(), "other_state");
+    assert_eq!(read[0].plan_for(&copy, &Failure::of([node])).expect_err("changed").code(), "other_state");
+}
+
+/// What is tampered with is refused.
+#[test]
+fn tampered_certificates_are_refused() {
+    let mut refused = BTreeMap::<&str, u32>::new();
+    for seed in 0..40 {
+        let case = roomy_from_seed(seed);
+        let policy = with_class(&case.policy, &FailureClass::nodes(2));
+        let verdict = verify(&case.cluster, &policy).expect("a verdict");
+        let Some(_) = verdict.certificates().next() else { continue };
+        let stored = serde_json::to_value(StoredCertificates::new(&case.cluster, verdict.certificates())).unwrap();
+        let nodes = case.cluster.node_count() as u64;
+        let check = |value: serde_json::Value| -> Option<&'static str> {
+            let read: StoredCertificates = serde_json::from_value(value).expect("the form is right");
+            match read.certificates(&case.cluster) {
+                Err(error) => Some(error.code()),
+                Ok(read) => check_certificate(&case.cluster, &policy, &read[0]).err().map(|faults| faults[0].code()),
+            }
+        };
+        assert_eq!(check(stored.clone()), None);
+        // A VM is sent to its own node; a VM is forgotten; a number names nothing; a bank gives a node away.
+        let home = case.cluster.vms().find_map(|vm| vm.node()).map(|node| {
+            let mut names: Vec<_> = case.cluster.nodes().map(|node| (node.name(), node.id())).collect();
+            names.sort();
+            names.iter().position(|(_, id)| *id == node).unwrap()
+        });
+        let mut own = stored.clone();
+        for target in own["classes"][0]["columns"][0]["targets"].as_array_mut().unwrap() {
+            *target = home.into();
+        }
+        let mut forgotten = stored.clone();
+        forgotten["classes"][0]["vms"].as_array_mut().unwrap().pop();
+        for column in forgotten["classes"][0]["columns"].as_array_mut().unwrap() {
+            column["targets"].as_array_mut().unwrap().pop();
+        }
+        let mut nothing = stored.clone();
+        nothing["classes"][0]["columns"][0]["targets"][0] = (nodes + 1).into();
+        let mut counts = stored.clone();
+        counts["classes"][0]["tiers"][0][1] = 1.into();
+        for (what, value) in [("own", own), ("forgotten", forgotten), ("nothing", nothing), ("counts", counts)] {
+            if stored == value {
+                continue;
+            }
+            let code = check(value).unwrap_or_else(|| panic!("{what} passes, seed {seed}"));
+            *refused.entry(code).or_default() += 1;
+        }
+        if stored["classes"][0]["columns"].as_array().unwrap().len() > 1 {
+            let mut shared = stored.clone();
+            let node = shared["classes"][0]["columns"][0]["bank"][0].clone();
+            shared["classes"][0]["columns"][1]["bank"].as_array_mut().unwrap().push(node);
+            *refused.entry(check(shared).expect("a shared node")).or_default() += 1;
+        }
+    }
+    println!("{refused:?}");
+    assert!(refused.len() >= 3);
+}
+
+/// An empty tolerance promises nothing, and that holds.
+#[test]
+fn nothing_is_promised_and_kept() {
+    let cluster: Cluster = tight_from_seed(1).cluster;
+    let mut policy = Policy::default();
+    policy.tolerate.clear();
+    assert_eq!(verify(&cluster, &policy).expect("a verdict").answer(), Answer::Holds);
+}
+
+/// The published example of the mathematics: prices refute the loss of two, and not of one.
+#[test]
+fn prices_refute_what_cannot_fit() {
+    use lifeboat::{Node, ResourceKinds, Vm};
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GiB")]).unwrap(), [""; 0]).unwrap();
+    for (name, room, used) in [("a", 10, 6), ("b", 10, 5), ("c", 8, 5)] {
+        let node = cluster.add_node(Node::named(name).capacity([room])).unwrap();
+        for part in 0..used {
+            cluster.add_vm(Vm::named(format!("{name}{part}")).demand([1]).on(node)).unwrap();
+        }
+    }
+    let answer = |count| {
+        let policy = with_class(&Policy::default(), &FailureClass::nodes(count));
+        let verdict = verify(&cluster, &policy).expect("a verdict");
+        check_verdict(&cluster, &policy, &verdict).expect("good evidence");
+        (verdict.answer(), verdict.classes()[0].summary())
+    };
+    assert_eq!(answer(1).0, Answer::Holds);
+    let (fails, why) = answer(2);
+    assert_eq!(fails, Answer::Fails);
+    assert!(why.contains("need 11 GiB of memory, and 3 are left: 8 too few"), "{why}");
+}
