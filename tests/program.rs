@@ -473,3 +473,83 @@ fn the_commands_of_the_readme_work() {
         assert!(!run.out.is_empty() && run.err.is_empty());
     }
 }
+
+fn temporary(name: &str) -> PathBuf {
+    env::temp_dir().join(format!("lifeboat-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn verify_says_what_holds_and_what_it_covers() {
+    let holds = run(&["verify", SMALL, "--tolerate", "node=1", "--json"]);
+    let json = holds.json();
+    assert_eq!(json["format"], "lifeboat-verdict/1");
+    let class = &json["classes"][0];
+    let status = match json["verdict"].as_str() {
+        Some("holds") => 0,
+        Some("fails") => 1,
+        _ => 3,
+    };
+    assert_eq!(holds.status, status, "{json}");
+    for key in ["covers", "tolerate", "verdict", "scenarios", "open", "failing_units", "method", "checked"] {
+        assert!(class.get(key).is_some(), "{key} is missing: {class}");
+    }
+    assert!(class["scenarios"].is_string() && class["open"].is_string());
+    let text = run(&["verify", SMALL, "--tolerate", "node=1"]);
+    assert_eq!(text.status, status);
+    assert!(text.out.contains("node=1"), "{}", text.out);
+}
+
+#[test]
+fn verify_shows_a_failure_that_cannot_be_survived() {
+    let fails = run(&["verify", TIGHT, "--tolerate", "rack=1", "--json"]);
+    assert_eq!(fails.status, 1, "{}", fails.out);
+    let json = fails.json();
+    assert_eq!(json["verdict"], "fails");
+    let text = run(&["verify", TIGHT, "--tolerate", "rack=1"]);
+    assert_eq!(text.status, 1);
+    assert!(text.out.starts_with("Fails"), "{}", text.out);
+}
+
+#[test]
+fn verify_refuses_what_it_does_not_understand() {
+    for (argument, said) in [
+        ("node", "is not LEVEL=COUNT"),
+        ("rak=1", "there is no level"),
+        ("node=many", "is not a number"),
+        ("node=1,node=2", "named twice"),
+        ("node=1:urgent", "is no priority"),
+    ] {
+        let refused = run(&["verify", SMALL, "--tolerate", argument]);
+        assert_eq!(refused.status, 2, "{argument}");
+        assert!(refused.err.contains(said), "{argument}: {}", refused.err);
+    }
+}
+
+#[test]
+fn certificates_are_written_and_checked() {
+    let file = temporary("certificate.json");
+    let path = file.to_str().unwrap();
+    // A cluster with room for everything.
+    let text = r#"{"format":"lifeboat/1","resources":[{"name":"memory"}],"nodes":[{"name":"a","capacity":{"memory":8}},
+        {"name":"b","capacity":{"memory":8}},{"name":"c","capacity":{"memory":8}}],
+        "vms":[{"name":"x","demand":{"memory":3},"node":"a"},{"name":"y","demand":{"memory":3},"node":"b"}]}"#;
+    let cluster = temporary("cluster.json");
+    fs::write(&cluster, text).unwrap();
+    let cluster = cluster.to_str().unwrap();
+    let verified = run(&["verify", cluster, "--tolerate", "node=2", "--certificate", path, "--json"]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    assert_eq!(verified.json()["classes"][0]["checked"], true);
+    assert_eq!(run(&["check-certificate", cluster, path]).status, 0);
+    let changed = temporary("changed.json");
+    fs::write(&changed, text.replace("\"memory\":3},\"node\":\"b\"", "\"memory\":4},\"node\":\"b\"")).unwrap();
+    let refused = run(&["check-certificate", changed.to_str().unwrap(), path, "--json"]);
+    assert_eq!(refused.status, 1, "{}{}", refused.out, refused.err);
+    assert_eq!(refused.json()["faults"][0]["code"], "other_state");
+    assert_eq!(run(&["check-certificate", cluster, cluster]).status, 2);
+    let capacity = run(&["capacity", cluster, "--json"]);
+    assert_eq!(capacity.status, 0);
+    assert_eq!(capacity.json()["max_tolerable"]["node"], serde_json::json!([2, 2]));
+    for file in [path, cluster, changed.to_str().unwrap()] {
+        let _ = fs::remove_file(file);
+    }
+}

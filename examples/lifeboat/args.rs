@@ -27,6 +27,18 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 valid, 1 not valid, 2 bad input.
     CheckPlan(CheckPlanArgs),
+    /// Prove that every failure in the tolerance is survived, or show one that is not.
+    ///
+    /// Exit status: 0 holds, 1 fails, 3 undecided, 2 bad input, 4 cancelled.
+    Verify(VerifyArgs),
+    /// Check certificates that `verify --certificate` wrote, by independent code.
+    ///
+    /// Exit status: 0 valid, 1 not valid, 2 bad input.
+    CheckCertificate(CheckCertificateArgs),
+    /// Say how many nodes, and how many domains of each level, may be lost. (Headroom is not answered yet.)
+    ///
+    /// Exit status: 0, 2 bad input, 4 cancelled.
+    Capacity(CapacityArgs),
 }
 
 impl Command {
@@ -36,6 +48,9 @@ impl Command {
             Self::Check(args) => args.json,
             Self::Plan(args) => args.json,
             Self::CheckPlan(args) => args.json,
+            Self::Verify(args) => args.json,
+            Self::CheckCertificate(args) => args.json,
+            Self::Capacity(args) => args.json,
         }
     }
 }
@@ -83,6 +98,48 @@ pub(crate) struct CheckPlanArgs {
     #[arg(long, value_name = "NODE | LEVEL=DOMAIN")]
     pub(crate) fail: Vec<String>,
     /// Print JSON (lifeboat-plan-check/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// What must be survived, as LEVEL=COUNT[,LEVEL=COUNT...][:PRIORITY]: node=2, or rack=1,node=1:high. May be given
+    /// more than once; without it the document's policy counts.
+    #[arg(long, value_name = "LEVEL=COUNT[,...][:PRIORITY]")]
+    pub(crate) tolerate: Vec<String>,
+    /// Write the certificates of the classes that hold to this file (lifeboat-certificate/1).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<String>,
+    /// Print JSON (lifeboat-verdict/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print long lists in full.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckCertificateArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// The certificates (lifeboat-certificate/1), or - for standard input.
+    pub(crate) certificate: String,
+    /// Print JSON (lifeboat-certificate-check/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CapacityArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// Only these levels (`node` or a level of the document). May be given more than once.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: Vec<String>,
+    /// Print JSON (lifeboat-capacity/1) and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
 }

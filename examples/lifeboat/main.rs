@@ -1,14 +1,16 @@
-//! `lifeboat`, the example program: checks a document and plans restarts.
+//! `lifeboat`, the example program: checks a document, plans restarts, proves guarantees.
 //!
 //! Reads, calls the library, prints. Whatever is decided is decided in the library; `args` says what can be asked,
-//! `input` reads and looks up names, `interrupt` handles Ctrl-C and progress, `check`, `plan` and `check_plan` are the
+//! `input` reads and looks up names, `interrupt` handles Ctrl-C and progress, the others are the
 //! commands, each with a form for programs and one for people, and `screen` knows the terminal.
 #![allow(clippy::arithmetic_side_effects, reason = "counts and widths of what is printed")]
 #![allow(clippy::disallowed_methods, reason = "a program has an environment and a clock; the library has neither")]
 
 mod args;
+mod capacity;
 mod census;
 mod check;
+mod check_certificate;
 mod check_plan;
 mod input;
 mod interrupt;
@@ -16,6 +18,8 @@ mod plan;
 mod plan_json;
 mod plan_text;
 mod screen;
+mod verify;
+mod verify_text;
 mod words;
 
 use args::{Cli, Command};
@@ -46,6 +50,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Plan(args) => plan::run(args, &interrupt),
         Command::CheckPlan(args) => check_plan::run(args),
+        Command::Verify(args) => verify::run(args, &interrupt),
+        Command::CheckCertificate(args) => check_certificate::run(args),
+        Command::Capacity(args) => capacity::run(args, &interrupt),
     };
     let answer = answer.unwrap_or_else(|stop| stopped(stop, cli.command.json()));
     if print(&answer.text).is_err() {

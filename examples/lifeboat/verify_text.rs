@@ -1,0 +1,89 @@
+//! A verdict for people: the answer first, what it covers, then what to act on.
+
+use crate::plan_json::vm_name;
+use crate::screen::{Screen, Tone};
+use crate::verify::{Judged, unit_text};
+use crate::words::{clean, count, thousands};
+use lifeboat::{Answer, Covers, Outcome, Proof, Way};
+use std::fmt::Write;
+
+/// The verdict, laid out for a screen.
+pub(crate) fn verdict(answer: Answer, judged: &[Judged<'_>], screen: Screen) -> String {
+    let mut out = String::new();
+    let (tone, line) = match answer {
+        Answer::Holds if judged.is_empty() => (Tone::Unsure, "Nothing is to be tolerated: nothing was proved."),
+        Answer::Holds => (Tone::Good, "Holds: every failure in the tolerance is survived."),
+        Answer::Fails => (Tone::Bad, "Fails: not every failure in the tolerance is survived."),
+        Answer::Undecided => {
+            (Tone::Unsure, "Undecided: the work budget ended before everything was proved or refuted.")
+        }
+    };
+    let _ = writeln!(out, "{}", screen.tone(tone, line));
+    for one in judged {
+        class(&mut out, one, screen);
+    }
+    out
+}
+
+fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
+    let verdict = judged.verdict;
+    let levels: Vec<String> = verdict.class().fail.iter().map(|(level, count)| format!("{level}={count}")).collect();
+    let priority =
+        verdict.class().min_priority.map_or_else(String::new, |priority| format!(", priority {priority} and above"));
+    let what = if levels.is_empty() { String::from("no failure") } else { levels.join(" and ") };
+    screen.heading(out, &format!("{what}{priority}: {}", verdict.answer().name()));
+    let mut summary = clean(&verdict.summary());
+    if let Some(first) = summary.get(..1).map(str::to_uppercase) {
+        summary.replace_range(..1, &first);
+    }
+    screen.paragraph(out, 2, &format!("{summary}."));
+    let scenarios = u64::try_from(verdict.scenarios()).map_or_else(|_| verdict.scenarios().to_string(), thousands);
+    let _ = writeln!(out, "  Failures of that size: {scenarios}.");
+    if verdict.covers() == Some(Covers::AtOnce) {
+        let more = "Covered: losses at once. After a restart the rest of the tolerance is not proved: verify again.";
+        screen.paragraph(out, 2, more);
+    }
+    if let Some(counterexample) = verdict.counterexample() {
+        if let Proof::Search { checked: false } = counterexample.proof() {
+            screen.paragraph(out, 2, "The proof is an exhausted search, which no small checker replays.");
+        }
+        if !judged.unplaced.is_empty() {
+            let lines = judged
+                .unplaced
+                .iter()
+                .map(|left| format!("  {}: {}", clean(vm_name(judged.cluster, left.vm)), clean(&left.message)))
+                .collect::<Vec<_>>();
+            let _ = writeln!(out, "  A plan for it leaves out {}:", count(lines.len(), "VM"));
+            screen.lines(out, lines);
+        }
+    }
+    if !verdict.failing_units().is_empty() {
+        let units: Vec<String> = verdict.failing_units().iter().map(unit_text).collect();
+        let names = screen.names(units.iter().map(String::as_str));
+        let open = if verdict.open() > 0 { format!(" ({} more are undecided)", verdict.open()) } else { String::new() };
+        screen.paragraph(out, 2, &format!("May not fail: {names}{open}."));
+    }
+    if !verdict.uncoverable().is_empty() {
+        let lines: Vec<String> =
+            verdict.uncoverable().iter().map(|found| format!("  {}", clean(&found.message(judged.cluster)))).collect();
+        let _ = writeln!(out, "  {} cannot be covered:", count(lines.len(), "VM"));
+        screen.lines(out, lines);
+        let _ = writeln!(out, "  For all other VMs: {}.", verdict.rest().name());
+    }
+    let method = verdict.method();
+    let way = match (verdict.outcome(), method.way) {
+        (Outcome::Undecided { .. }, _) => String::from("Not settled"),
+        (_, Way::Prices) => String::from("Refuted by adding up"),
+        (_, Way::Banks) => format!("Proved by plans in {}", count(usize::try_from(method.banks).unwrap_or(0), "bank")),
+        (Outcome::Fails(_), _) => String::from("Refuted by search"),
+        (_, Way::Pairs | Way::Search) => {
+            String::from("Proved by base plans and by looking at the failures in which they collide")
+        }
+    };
+    let checked = match judged.checked {
+        Some(true) => "; accepted by the independent checker",
+        Some(false) => "; NOT accepted by the independent checker",
+        None => "",
+    };
+    screen.paragraph(out, 2, &format!("{way}, with {} units of work{checked}.", thousands(verdict.work())));
+}
