@@ -90,6 +90,10 @@ impl<I: DenseId, T> IdVec<I, T> {
         id
     }
 
+    pub(crate) fn extend(&mut self, items: impl Iterator<Item = T>) {
+        self.items.extend(items);
+    }
+
     /// Grows with clones of `value` until `id` is inside.
     pub(crate) fn grow_to(&mut self, id: I, value: &T)
     where
@@ -265,6 +269,28 @@ impl<I: DenseId> Rows<I> {
         }
     }
 
+    /// A row, in code that is compiled once per common width: `WIDTH` is the width, or 0 for any.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: ids come from the owner of the objects (module doc)")]
+    #[expect(clippy::arithmetic_side_effects, reason = "index arithmetic inside an allocation that exists")]
+    pub(crate) fn row<const WIDTH: usize>(&self, id: I) -> &[u64] {
+        debug_assert!(WIDTH == 0 || WIDTH == self.width);
+        let width = if WIDTH == 0 { self.width } else { WIDTH };
+        let start = id.index() * width;
+        &self.cells[start..start + width]
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "INVARIANT: ids come from the owner of the objects (module doc)")]
+    #[expect(clippy::arithmetic_side_effects, reason = "index arithmetic inside an allocation that exists")]
+    pub(crate) fn row_mut<const WIDTH: usize>(&mut self, id: I) -> &mut [u64] {
+        debug_assert!(WIDTH == 0 || WIDTH == self.width);
+        let width = if WIDTH == 0 { self.width } else { WIDTH };
+        let start = id.index() * width;
+        &mut self.cells[start..start + width]
+    }
+
     pub(crate) fn iter(&self) -> core::slice::ChunksExact<'_, u64> {
         self.cells.chunks_exact(self.width.max(1))
     }
@@ -289,6 +315,16 @@ impl<I: DenseId> IndexMut<I> for Rows<I> {
         let start = id.index() * self.width;
         &mut self.cells[start..start + self.width]
     }
+}
+
+/// What the least is that would be left, of the kinds of which something is needed, with `need` out of `room`, which has
+/// it: each amount counted as so many times its `weight`. The products must fit 64 bits.
+#[inline]
+pub(crate) fn least_left(need: &[u64], room: &[u64], weight: &[u64]) -> u64 {
+    let left = |((need, room), weight): ((&u64, &u64), &u64)| {
+        if *need == 0 { u64::MAX } else { room.wrapping_sub(*need).wrapping_mul(*weight) }
+    };
+    need.iter().zip(room).zip(weight).map(left).min().unwrap_or(u64::MAX)
 }
 
 /// Whether `need` fits into `room` in every kind.

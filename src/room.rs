@@ -10,7 +10,7 @@
 //! A search costs O(blocks / 32) at least where nothing fits, and usually looks at one block; an update costs
 //! O(32 * kinds); adding or removing a node besides moves O(blocks) words.
 
-use crate::dense::{DenseId, IdVec, Rows, dense_id, fits};
+use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32};
 use crate::ids::NodeSlot;
 use alloc::vec::Vec;
 
@@ -143,74 +143,14 @@ impl RoomIndex {
         }
     }
 
-    /// The first node from `from` on, going round once, that has `need` free and that `accept` takes.
-    ///
-    /// `accept` is asked only about nodes that have the room.
-    #[inline]
-    pub(crate) fn search(
-        &self,
-        from: RoomKey,
-        need: &[u64],
-        mut accept: impl FnMut(NodeSlot) -> bool,
-    ) -> Option<NodeSlot> {
-        let first = self.rank_of(from)?;
-        let block = self.order[first];
-        let middle = self.position_in(block, from);
-        let len = self.blocks[block].len;
-        // The first block is looked at twice: from the key on, and, at the end, before it.
-        if let Some(node) = self.search_block(first, middle, len, need, &mut accept) {
-            return Some(node);
-        }
-        let after = first.index().saturating_add(1);
-        if let Some(node) = self.search_ranks(after, self.order.len(), need, &mut accept) {
-            return Some(node);
-        }
-        if let Some(node) = self.search_ranks(0, first.index(), need, &mut accept) {
-            return Some(node);
-        }
-        self.search_block(first, 0, middle, need, &mut accept)
-    }
-
-    fn search_ranks(
-        &self,
-        mut rank: usize,
-        end: usize,
-        need: &[u64],
-        accept: &mut impl FnMut(NodeSlot) -> bool,
-    ) -> Option<NodeSlot> {
-        while rank < end {
-            // At the start of a run the whole run may be skipped.
-            if rank & (RUN - 1) == 0 && !fits(need, &self.run_max[RunIx::from_index(rank / RUN)]) {
-                rank = rank.saturating_add(RUN);
-                continue;
-            }
-            let here = Rank::from_index(rank);
-            if let Some(node) = self.search_block(here, 0, BLOCK, need, accept) {
-                return Some(node);
-            }
-            rank = rank.saturating_add(1);
-        }
-        None
-    }
-
-    #[inline]
-    fn search_block(
-        &self,
-        rank: Rank,
-        from: usize,
-        to: usize,
-        need: &[u64],
-        accept: &mut impl FnMut(NodeSlot) -> bool,
-    ) -> Option<NodeSlot> {
-        if !fits(need, &self.block_max[rank]) {
-            return None;
-        }
-        let block = self.order[rank];
-        (from..to.min(self.blocks[block].len))
-            .map(|position| cell(block, position))
-            .filter(|here| fits(need, &self.amounts[*here]))
-            .map(|here| self.nodes[here])
-            .find(|node| accept(*node))
+    /// A walk that begins before the first node whose key is at least this one.
+    pub(crate) fn walk_from(&self, key: RoomKey) -> Walk<'_> {
+        let rank = self.rank_of(key).unwrap_or(Rank(0));
+        let mut walk = Walk { index: self, rank, next: 0, end: 0 };
+        walk.open(rank);
+        let position = self.order.lookup(rank).map_or(0, |block| self.position_in(*block, key));
+        walk.next = walk.next.saturating_add(to_u32(position));
+        walk
     }
 
     /// The rank of the block in which a key belongs; `None` while there is no block.
@@ -354,6 +294,99 @@ impl RoomIndex {
     }
 }
 
+/// A walk over the nodes in their order, round and round.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk<'a> {
+    index: &'a RoomIndex,
+    /// The block at hand, and which cells of it lie ahead.
+    rank: Rank,
+    next: u32,
+    end: u32,
+}
+
+/// Where a search began.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    rank: Rank,
+    next: u32,
+    /// Whether the search has come round to its block again.
+    round: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// The first node from here on, going round once, that has `need` free and that `accept` takes: the walk stands
+    /// behind it then, and stays where it is if there is none.
+    ///
+    /// `accept` is asked only about nodes that have the room, and told how much.
+    #[inline]
+    pub(crate) fn search<const WIDTH: usize>(
+        &mut self,
+        need: &[u64],
+        mut accept: impl FnMut(NodeSlot, &'a [u64]) -> bool,
+    ) -> Option<NodeSlot> {
+        let index = self.index;
+        let mut start = Start { rank: self.rank, next: self.next, round: false };
+        loop {
+            while self.next < self.end {
+                let here = Cell(self.next);
+                self.next = self.next.wrapping_add(1);
+                let free = index.amounts.row::<WIDTH>(here);
+                if fits(need, free) && accept(index.nodes[here], free) {
+                    return Some(index.nodes[here]);
+                }
+            }
+            if !self.go_on(need, &mut start) {
+                return None;
+            }
+        }
+    }
+
+    /// Opens the next block that may have the room, as the last one what lies before the start of the search. After
+    /// that it goes back to the start and says no.
+    #[inline(never)]
+    fn go_on(&mut self, need: &[u64], start: &mut Start) -> bool {
+        let count = self.index.order.len();
+        if start.round || count == 0 {
+            self.open(start.rank);
+            self.next = start.next;
+            return false;
+        }
+        let first = start.rank.index();
+        let mut rank = self.rank.index().saturating_add(1);
+        loop {
+            if rank >= count {
+                rank = 0;
+            }
+            let here = Rank::from_index(rank);
+            if rank == first {
+                start.round = true;
+                self.open(here);
+                self.end = start.next;
+                return true;
+            }
+            // At the start of a run the whole run may be skipped.
+            if rank & (RUN - 1) == 0 && !fits(need, &self.index.run_max[RunIx::from_index(rank / RUN)]) {
+                let end = rank.saturating_add(RUN);
+                rank = if (rank..end).contains(&first) { first } else { end };
+            } else if fits(need, &self.index.block_max[here]) {
+                self.open(here);
+                return true;
+            } else {
+                rank = rank.saturating_add(1);
+            }
+        }
+    }
+
+    /// Goes to the beginning of a block.
+    fn open(&mut self, rank: Rank) {
+        if let Some(block) = self.index.order.lookup(rank) {
+            self.rank = rank;
+            self.next = cell(*block, 0).0;
+            self.end = self.next.saturating_add(to_u32(self.index.blocks[*block].len));
+        }
+    }
+}
+
 #[inline]
 fn cell(block: BlockIx, position: usize) -> Cell {
     Cell::from_index(block.index().saturating_mul(BLOCK).saturating_add(position))
@@ -422,7 +455,16 @@ mod tests {
                 .chain(naive.range(..from))
                 .find(|(_, (node, row))| fits(&need, row) && accept(*node))
                 .map(|(_, (node, _))| *node);
-            assert_eq!(index.search(from, &need, accept), expected, "step {step}");
+            let mut walk = index.walk_from(from);
+            let found = walk.search::<2>(&need, |node, free| {
+                assert!(fits(&need, free));
+                accept(node)
+            });
+            assert_eq!(found, expected, "step {step}");
+            // Behind what was found, or where it was.
+            let key = naive.iter().find(|(_, (node, _))| Some(*node) == found).map_or(from, |(key, _)| *key + 1);
+            let next = naive.range(key..).chain(naive.range(..key)).next().map(|(_, (node, _))| *node);
+            assert_eq!(walk.search::<2>(&[0, 0], |_, _| true), next, "step {step}");
             if step % 500 == 0 {
                 let rows: BTreeMap<NodeSlot, &[u64]> = naive.values().map(|(node, row)| (*node, &row[..])).collect();
                 assert!(index.is_consistent(|node| rows[&node]), "step {step}");

@@ -132,9 +132,7 @@ impl Cluster {
         // Nearly always one VM that neither needs others nor is needed.
         if let [slot] = seeds {
             if self.needs(*slot).is_empty() && self.needers(*slot).is_empty() {
-                if let Some(record) = self.vms.get_mut(*slot) {
-                    record.effective = (record.restart, record.priority);
-                }
+                self.reset_effective(*slot);
                 return;
             }
         }
@@ -148,9 +146,7 @@ impl Cluster {
         // From below: own values first, then raised until nothing changes; a maximum needs no order, even in a circle
         // of leaders.
         for slot in &reached {
-            if let Some(record) = self.vms.get_mut(*slot) {
-                record.effective = (record.restart, record.priority);
-            }
+            self.reset_effective(*slot);
         }
         let mut open: Vec<VmSlot> = Vec::new();
         for slot in &reached {
@@ -175,11 +171,18 @@ impl Cluster {
         let Some(claim) = self.vms.get(claimant).filter(|record| record.on).map(|record| record.effective) else {
             return false;
         };
-        self.vms.get_mut(needed).is_some_and(|record| {
-            let raised = claim > record.effective;
-            record.effective = record.effective.max(claim);
-            raised
-        })
+        let Some(record) = self.vms.get_mut(needed).filter(|record| claim > record.effective) else { return false };
+        record.effective = claim;
+        self.refresh_facts(needed);
+        true
+    }
+
+    /// Makes a VM as important as it is by itself.
+    fn reset_effective(&mut self, slot: VmSlot) {
+        if let Some(record) = self.vms.get_mut(slot) {
+            record.effective = (record.restart, record.priority);
+            self.refresh_facts(slot);
+        }
     }
 
     /// A cycle that these start edges of a VM would close, by names.
@@ -196,7 +199,7 @@ impl Cluster {
 
     /// What a VM is worth to a plan: its effective class and priority.
     pub(crate) fn effective(&self, slot: VmSlot) -> (RestartClass, Priority) {
-        self.vms.get(slot).map_or((RestartClass::Never, Priority(0)), |record| record.effective)
+        self.facts.lookup(slot).map_or((RestartClass::Never, Priority(0)), |facts| (facts.restart, facts.priority))
     }
 }
 

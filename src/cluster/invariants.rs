@@ -2,6 +2,8 @@
 //!
 //! Uses the stores of `cluster`. For tests and fuzzing alone.
 
+use super::facts::VmFacts;
+use super::nodes::unit_share;
 use super::rules::RuleBody;
 use super::{Cluster, NodeState, OnTimeout, Role, Strength, node_set::NodeSet};
 use crate::dense::{DenseId, to_usize};
@@ -71,6 +73,8 @@ impl Cluster {
             let free: Vec<u64> =
                 self.failover[slot].iter().zip(&expected).map(|(all, used)| all.saturating_sub(*used)).collect();
             hold!(self.free[slot] == free[..], "{name} has free {:?}, not {free:?}", &self.free[slot]);
+            let shares = self.failover[slot].iter().map(|most| unit_share(*most));
+            hold!(shares.eq(self.unit_share[slot].iter().copied()), "the share of a unit of {name}");
             for (total, row) in totals.iter_mut().zip([&*node.capacity, &self.allocatable[slot], &self.failover[slot]])
             {
                 add(total, row);
@@ -100,7 +104,7 @@ impl Cluster {
         hold!(self.room.is_consistent(|node| &self.free[node]), "the room index contradicts itself");
         hold!(self.room.len() == rooms, "the room index has {} nodes, not {rooms}", self.room.len());
         for (slot, node) in self.nodes.iter().filter(|(_, node)| node.state.accepts()) {
-            let found = self.room.search(node.key, &self.free[slot], |found| found == slot);
+            let found = self.room.walk_from(node.key).search::<0>(&self.free[slot], |found, _| found == slot);
             hold!(found == Some(slot), "{} is not found by what it has free", node.name);
         }
         Ok(())
@@ -299,6 +303,7 @@ impl Cluster {
         }
         for (slot, vm) in self.vms.iter() {
             let expected = effective.get(slot.index()).copied().flatten();
+            hold!(self.facts(slot) == VmFacts::of(vm), "the facts of {}", vm.name);
             hold!(Some(vm.effective) == expected, "{} counts as {:?}, not {expected:?}", vm.name, vm.effective);
         }
         hold!(self.find_cycle(self.vms.iter().map(|(slot, _)| slot)).is_none(), "the start order has a cycle");

@@ -6,8 +6,8 @@
 //! interns its names and files it as a record in a slot, with amounts in dense rows beside it. From then on everything
 //! is slots. Every edit brings along what is derived: who is on which node (`residents`, `incoming`), what each node
 //! holds (`used`) and has free for restarts (`free`, and the [`RoomIndex`] over it), which nodes a rule or label
-//! speaks of, who waits for a place (`homeless`), and effective classes and priorities. An edit costs what it
-//! touches; a refused edit changes nothing.
+//! speaks of, who waits for a place (`homeless`), effective classes and priorities, and the short form of VMs that
+//! plans read (`facts`). An edit costs what it touches; a refused edit changes nothing.
 //!
 //! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `node_set`, `levels` are the stores; `nodes`, `vms`,
 //! `rules`, `effective` are the edits; `view` reads back; `excess` says how far rules are broken, `check` what is odd;
@@ -17,6 +17,7 @@ mod check;
 mod effective;
 mod error;
 mod excess;
+mod facts;
 mod fingerprint;
 mod invariants;
 mod levels;
@@ -38,13 +39,15 @@ pub use rule::{Place, Rule, RuleKind, Strength};
 pub use view::{NodeRef, RuleRef, VmRef};
 pub use vm::{OnTimeout, Power, Priority, RestartClass, StartEdge, Until, Vm};
 
+pub(crate) use facts::{VmFacts, VmTraits};
 pub(crate) use levels::{Levels, own_node};
 pub(crate) use nodes::NodeRecord;
 pub(crate) use rules::{RuleBody, RuleRecord};
+pub(crate) use view::SizeScale;
 pub(crate) use vms::{Edge, VmRecord};
 
 use crate::annotations::Annotations;
-use crate::dense::{Rows, dense_id};
+use crate::dense::{IdVec, Rows, dense_id};
 use crate::ids::{NodeId, NodeSlot, RuleId, RuleSlot, VmId, VmSlot};
 use crate::resources::{Amounts, ResourceKinds};
 use crate::room::RoomIndex;
@@ -91,12 +94,16 @@ pub struct Cluster {
     node_names: Names<NodeSlot>,
     vms: Slab<VmSlot, VmRecord>,
     vm_names: Names<VmSlot>,
+    /// The records in short.
+    facts: IdVec<VmSlot, VmFacts>,
     rules: Slab<RuleSlot, RuleRecord>,
     rule_names: Names<RuleSlot>,
     /// (capacity - reserved) * overcommit.
     allocatable: Rows<NodeSlot>,
     /// (capacity - reserved) * failover overcommit.
     failover: Rows<NodeSlot>,
+    /// What a unit is of all that a node can give for restarts, in 2^63rds, rounded down; 0 where it gives nothing.
+    unit_share: Rows<NodeSlot>,
     /// What VMs hold, migrations under way to the node included.
     used: Rows<NodeSlot>,
     /// `failover - used`, at least 0.
@@ -183,10 +190,12 @@ impl Cluster {
             node_names: Names::new(),
             vms: Slab::new(),
             vm_names: Names::new(),
+            facts: IdVec::new(),
             rules: Slab::new(),
             rule_names: Names::new(),
             allocatable: Rows::new(width),
             failover: Rows::new(width),
+            unit_share: Rows::new(width),
             used: Rows::new(width),
             free: Rows::new(width),
             demand: Rows::new(width),
@@ -294,14 +303,17 @@ impl Cluster {
         self.revision = self.revision.wrapping_add(1);
     }
 
+    #[inline]
     pub(crate) fn node_id_of(&self, slot: NodeSlot) -> NodeId {
         NodeId { slot, generation: self.nodes.generation(slot) }
     }
 
+    #[inline]
     pub(crate) fn vm_id_of(&self, slot: VmSlot) -> VmId {
         VmId { slot, generation: self.vms.generation(slot) }
     }
 
+    #[inline]
     pub(crate) fn rule_id_of(&self, slot: RuleSlot) -> RuleId {
         RuleId { slot, generation: self.rules.generation(slot) }
     }

@@ -79,7 +79,7 @@ impl Cluster {
             incoming: Vec::new(),
         });
         self.node_names.insert(name, slot);
-        for rows in [&mut self.allocatable, &mut self.failover, &mut self.used, &mut self.free] {
+        for rows in [&mut self.allocatable, &mut self.failover, &mut self.unit_share, &mut self.used, &mut self.free] {
             rows.grow_to(slot);
             rows[slot].fill(0);
         }
@@ -278,6 +278,9 @@ impl Cluster {
             self.allocatable[slot].copy_from_slice(&new.allocatable);
             self.failover[slot].copy_from_slice(&new.failover);
         }
+        for (share, most) in self.unit_share[slot].iter_mut().zip(&self.failover[slot]) {
+            *share = unit_share(*most);
+        }
     }
 
     /// Keeps the lists of down, unreachable and spare nodes.
@@ -341,6 +344,14 @@ fn last(percents: &[(usize, u32)], kind: usize) -> Option<u32> {
 /// `floor(amount * percent / 100)`, if that fits.
 fn scale(amount: u64, percent: u32) -> Option<u64> {
     u128::from(amount).checked_mul(u128::from(percent)).and_then(|product| u64::try_from(product / 100).ok())
+}
+
+/// What a unit is of so many, in 2^63rds.
+pub(super) const fn unit_share(most: u64) -> u64 {
+    match (1_u64 << 63).checked_div(most) {
+        Some(share) => share,
+        None => 0,
+    }
 }
 
 fn compact(percents: &[(usize, u32)]) -> SmallVec<[(u8, u32); 1]> {

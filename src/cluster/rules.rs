@@ -255,6 +255,7 @@ impl Cluster {
             if let Some(leader) = self.vms.get_mut(*leader) {
                 insert_sorted(&mut leader.leads, slot);
             }
+            self.refresh_facts(*leader);
         }
         members.sort_unstable();
         members.dedup();
@@ -264,6 +265,7 @@ impl Cluster {
                     vm.rules.insert(position, slot);
                 }
             }
+            self.refresh_facts(*member);
         }
         let follows = matches!(body, RuleBody::Follow { .. });
         let touched = members.clone();
@@ -342,6 +344,7 @@ impl Cluster {
                     vm.rules.remove(position);
                 }
             }
+            self.refresh_facts(*member);
         }
         for group in vm_groups {
             if let Some(uses) = self.groups.value_mut(group) {
@@ -362,6 +365,7 @@ impl Cluster {
                 if let Some(vm) = self.vms.get_mut(leader) {
                     remove_sorted(&mut vm.leads, &slot);
                 }
+                self.refresh_facts(leader);
                 self.recompute_effective(&[leader]);
             }
             _ => {}
@@ -396,6 +400,7 @@ impl Cluster {
                 record.rules.remove(position);
             }
         }
+        self.refresh_facts(vm);
     }
 
     /// Takes a VM out of every rule that names it.

@@ -26,68 +26,68 @@ pub(crate) fn hash_name(name: &str, salt: u8) -> u64 {
 /// Objects in slots: a freed slot is used again, under another generation.
 #[derive(Clone, Debug)]
 pub(crate) struct Slab<S, T> {
-    entries: IdVec<S, Entry<T>>,
+    /// Side by side, so that making an id does not touch the object.
+    generations: IdVec<S, u32>,
+    values: IdVec<S, Option<T>>,
     free: Vec<S>,
-}
-
-#[derive(Clone, Debug)]
-struct Entry<T> {
-    generation: u32,
-    value: Option<T>,
 }
 
 impl<S: DenseId, T> Slab<S, T> {
     pub(crate) const fn new() -> Self {
-        Self { entries: IdVec::new(), free: Vec::new() }
+        Self { generations: IdVec::new(), values: IdVec::new(), free: Vec::new() }
     }
 
     /// How many objects there are.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len().saturating_sub(self.free.len())
+        self.values.len().saturating_sub(self.free.len())
     }
 
     /// How many slots there are, free ones included: the length of dense arrays beside the slab.
     pub(crate) fn slots(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
     pub(crate) fn insert(&mut self, value: T) -> S {
         if let Some(slot) = self.free.pop() {
-            self.entries[slot].value = Some(value);
+            self.values[slot] = Some(value);
             slot
         } else {
-            self.entries.push(Entry { generation: 0, value: Some(value) })
+            self.generations.push(0);
+            self.values.push(Some(value))
         }
     }
 
     pub(crate) fn remove(&mut self, slot: S) -> Option<T> {
-        let entry = &mut self.entries[slot];
-        let value = entry.value.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
+        let value = self.values[slot].take()?;
+        self.generations[slot] = self.generations[slot].wrapping_add(1);
         self.free.push(slot);
         Some(value)
     }
 
+    #[inline]
     pub(crate) fn generation(&self, slot: S) -> u32 {
-        self.entries[slot].generation
+        self.generations[slot]
     }
 
     /// Whether the slot holds the object of this generation.
+    #[inline]
     pub(crate) fn holds(&self, slot: S, generation: u32) -> bool {
-        self.entries.lookup(slot).is_some_and(|entry| entry.value.is_some() && entry.generation == generation)
+        self.generations.lookup(slot) == Some(&generation) && self.get(slot).is_some()
     }
 
+    #[inline]
     pub(crate) fn get(&self, slot: S) -> Option<&T> {
-        self.entries.lookup(slot).and_then(|entry| entry.value.as_ref())
+        self.values.lookup(slot).and_then(Option::as_ref)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, slot: S) -> Option<&mut T> {
-        self.entries[slot].value.as_mut()
+        self.values[slot].as_mut()
     }
 
     /// Objects with their slots, in slot order.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (S, &T)> {
-        self.entries.enumerate().filter_map(|(slot, entry)| entry.value.as_ref().map(|value| (slot, value)))
+        self.values.enumerate().filter_map(|(slot, value)| value.as_ref().map(|value| (slot, value)))
     }
 }
 

@@ -121,46 +121,62 @@ impl Cluster {
         self.rules.get(slot).map(|record| RuleRef { cluster: self, slot, record })
     }
 
+    #[inline]
     pub(crate) fn node_record(&self, slot: NodeSlot) -> Option<&NodeRecord> {
         self.nodes.get(slot)
     }
 
+    #[inline]
     pub(crate) fn vm_record(&self, slot: VmSlot) -> Option<&VmRecord> {
         self.vms.get(slot)
     }
 
+    #[inline]
     pub(crate) fn rule_record(&self, slot: RuleSlot) -> Option<&RuleRecord> {
         self.rules.get(slot)
     }
 
+    #[inline]
     pub(crate) fn node_slots(&self) -> usize {
         self.nodes.slots()
     }
 
+    #[inline]
     pub(crate) fn vm_slots_len(&self) -> usize {
         self.vms.slots()
     }
 
+    #[inline]
     pub(crate) fn free_rows(&self) -> &Rows<NodeSlot> {
         &self.free
     }
 
+    #[inline]
     pub(crate) fn failover_rows(&self) -> &Rows<NodeSlot> {
         &self.failover
     }
 
+    #[inline]
+    pub(crate) fn unit_share_rows(&self) -> &Rows<NodeSlot> {
+        &self.unit_share
+    }
+
+    #[inline]
     pub(crate) fn used_rows(&self) -> &Rows<NodeSlot> {
         &self.used
     }
 
+    #[inline]
     pub(crate) fn demand_rows(&self) -> &Rows<VmSlot> {
         &self.demand
     }
 
+    #[inline]
     pub(crate) fn restart_rows(&self) -> &Rows<VmSlot> {
         &self.restart_demand
     }
 
+    #[inline]
     pub(crate) fn room_index(&self) -> &crate::room::RoomIndex {
         &self.room
     }
@@ -210,6 +226,13 @@ impl Cluster {
         shares.max().unwrap_or(0)
     }
 
+    /// How amounts of each kind become sizes of a few bits, for sort keys.
+    pub(crate) fn size_scales(&self, scales: &mut Vec<SizeScale>) {
+        let nodes = u64::try_from(self.nodes.len()).unwrap_or(u64::MAX).max(1);
+        scales.clear();
+        scales.extend(self.totals.failover.iter().map(|total| SizeScale::of(total.checked_div(nodes).unwrap_or(0))));
+    }
+
     /// Spare nodes that take restarts, by slot.
     pub(crate) fn spares(&self) -> &[NodeSlot] {
         &self.spares
@@ -217,6 +240,33 @@ impl Cluster {
 
     fn raw(&self, row: &[u64]) -> Amounts {
         row.iter().zip(self.per_vm.iter()).map(|(amount, per_vm)| amount.saturating_sub(*per_vm)).collect()
+    }
+}
+
+/// How an amount of one kind becomes a size of a few bits: as [`Cluster::size_of`], and so large that two that differ
+/// by a millionth of an average node differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SizeScale {
+    right: u32,
+    left: u32,
+    /// More than this, shifted right, is as large as anything.
+    most: u64,
+}
+
+impl SizeScale {
+    /// Sizes have so many bits; one that fills an average node has 20 to 21.
+    pub(crate) const BITS: u32 = 30;
+
+    fn of(average: u64) -> Self {
+        // The average is between 2^(bits-1) and 2^bits.
+        let bits = u64::BITS.saturating_sub(average.leading_zeros());
+        let (right, left) = (bits.saturating_sub(21), 21_u32.saturating_sub(bits));
+        Self { right, left, most: ((1 << Self::BITS) - 1) >> left }
+    }
+
+    #[inline]
+    pub(crate) fn size(self, amount: u64) -> u64 {
+        (amount >> self.right).min(self.most) << self.left
     }
 }
 

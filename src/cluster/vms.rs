@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each named")]
 pub(crate) struct VmRecord {
     pub(crate) name: Arc<str>,
-    /// A hash of its name: where in the order of nodes a search for a place begins.
+    /// A hash of its name.
     pub(crate) key: u64,
     pub(crate) on: bool,
     pub(crate) has_demand: bool,
@@ -157,6 +157,7 @@ impl Cluster {
                 dependent.starts_after =
                     dependent.starts_after.iter().filter(|edge| edge.vm != slot).copied().collect();
             }
+            self.refresh_facts(dependent);
         }
         self.leave_names(slot);
         self.leave_rules(slot);
@@ -164,6 +165,7 @@ impl Cluster {
         if let Some(record) = self.vms.remove(slot) {
             self.vm_names.remove(&record.name);
         }
+        self.refresh_facts(slot);
         self.recompute_effective(&needed);
         self.changed();
         Ok(())
@@ -542,6 +544,7 @@ impl Cluster {
 
     /// Counts a VM where its record says it is.
     fn enter(&mut self, slot: VmSlot) {
+        self.refresh_facts(slot);
         let Some(record) = self.vms.get_mut(slot) else { return };
         if !record.on {
             return;
@@ -632,6 +635,7 @@ impl Cluster {
     fn set_edges(&mut self, slot: VmSlot, edges: &[Edge]) {
         let Some(record) = self.vms.get_mut(slot) else { return };
         let old = core::mem::replace(&mut record.starts_after, edges.into());
+        self.refresh_facts(slot);
         for edge in old {
             if let Some(other) = self.vms.get_mut(edge.vm) {
                 if let Some(position) = other.dependents.iter().position(|dependent| *dependent == slot) {

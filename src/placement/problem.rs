@@ -4,8 +4,8 @@
 //!
 //! The problem speaks no JSON and no policy words. An *item* is a VM to place; its *class* says how much it matters
 //! (class 0 above class 1 above ...; counts compare lexicographically). Items come in canonical order (class, then
-//! larger first, then by name), nodes too (spare nodes first, then name order), so that every tie that ends in the
-//! lower index ends in an order that does not depend on how the cluster was listed.
+//! larger first, then by hashes of names), nodes too (spare nodes first, then likewise), so that every tie that ends in
+//! the lower index ends in an order that does not depend on how the cluster was listed.
 
 use crate::dense::{IdVec, Rows, dense_id};
 use crate::ids::{DomainKey, LevelIx, NodeSlot};

@@ -8,7 +8,7 @@
 
 use super::eligible::Leader;
 use super::scene::Scene;
-use crate::cluster::{Cluster, OnTimeout, RuleBody, RuleRecord, Strength};
+use crate::cluster::{Cluster, OnTimeout, RuleBody, RuleRecord, Strength, VmTraits};
 use crate::dense::{IdVec, Rows, to_u32};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, RuleSlot, VmSlot};
 use crate::placement::problem::{Constraint, ConstraintIx, EligibleIx, EligibleNodes, ItemIx, Membership, Problem};
@@ -57,10 +57,9 @@ impl Default for Parts {
 }
 
 impl Parts {
-    /// Compiles the scene.
-    pub(super) fn set(&mut self, cluster: &Cluster, scene: &Scene) {
-        let items = scene.items.len();
-        self.need.reset(cluster.kinds().len(), items);
+    /// Compiles what ties the items of a scene together; of items that nothing ties it costs nothing.
+    pub(super) fn set(&mut self, cluster: &Cluster, scene: &mut Scene) {
+        self.need.reset(cluster.kinds().len(), 0);
         self.class.clear();
         self.eligible.clear();
         self.eligible_sets.clear();
@@ -69,11 +68,20 @@ impl Parts {
         self.leaders.clear();
         self.missing.clear();
         self.seen.clear();
+        self.member_of.clear();
+        self.prerequisites.clear();
+        let ties = VmTraits::RULES.with(VmTraits::EDGES);
+        if !scene.traits.any(ties) {
+            return;
+        }
+        scene.index_items(cluster);
+        let items = scene.items.len();
         self.member_of.reset(SmallVec::new(), items);
         self.prerequisites.reset(SmallVec::new(), items);
         for (item, vm) in scene.items.enumerate() {
-            self.need[item].copy_from_slice(&cluster.restart_rows()[*vm]);
-            self.class.push(scene.class_of[item]);
+            if !cluster.facts(*vm).traits.any(ties) {
+                continue;
+            }
             let Some(record) = cluster.vm_record(*vm) else { continue };
             for rule in record.rules.iter().chain(&record.leads) {
                 if let Err(position) = self.seen.binary_search(rule) {
@@ -103,6 +111,22 @@ impl Parts {
     pub(super) fn one_class(&mut self) {
         for class in self.class.iter_mut() {
             *class = 0;
+        }
+    }
+
+    /// Adds what the solver reads of every item, and makes the scene answer for every VM.
+    pub(super) fn complete(&mut self, cluster: &Cluster, scene: &mut Scene) {
+        scene.index_items(cluster);
+        let items = scene.items.len();
+        self.need.reset(cluster.kinds().len(), items);
+        for (item, vm) in scene.items.enumerate() {
+            self.need[item].copy_from_slice(&cluster.restart_rows()[*vm]);
+        }
+        self.class.clear();
+        self.class.extend(scene.class_of());
+        if self.member_of.len() < items {
+            self.member_of.reset(SmallVec::new(), items);
+            self.prerequisites.reset(SmallVec::new(), items);
         }
     }
 

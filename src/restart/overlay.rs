@@ -6,13 +6,15 @@
 use super::scene::Scene;
 use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec, Rows};
-use crate::ids::NodeSlot;
+use crate::ids::{NodeId, NodeSlot};
 use alloc::vec::Vec;
 
 #[derive(Debug)]
 pub(super) struct Overlay {
+    /// Of each node: `epoch` if it has a row of its own here, one more if it has failed, less if neither.
     stamp: IdVec<NodeSlot, u32>,
     rows: Rows<NodeSlot>,
+    /// Grows by two from plan to plan.
     epoch: u32,
     /// Nodes that have more free than the cluster says: migrations to them whose source failed. By name.
     raised: Vec<NodeSlot>,
@@ -26,17 +28,20 @@ impl Default for Overlay {
 
 impl Overlay {
     /// Starts over with the cluster's room and the claims that the scene's failure releases.
-    pub(super) fn set(&mut self, cluster: &Cluster, scene: &Scene) {
+    pub(super) fn set(&mut self, cluster: &Cluster, scene: &Scene, failed: &[NodeId]) {
         let kinds = cluster.kinds().len();
-        self.epoch = self.epoch.wrapping_add(1);
-        if self.epoch == 0 || self.rows.width() != kinds {
+        if self.epoch > u32::MAX - 4 || self.rows.width() != kinds {
             self.stamp.clear();
             self.rows.reset(kinds, 0);
-            self.epoch = 1;
+            self.epoch = 0;
         }
+        self.epoch = self.epoch.saturating_add(2);
         if let Some(last) = cluster.node_slots().checked_sub(1).map(NodeSlot::from_index) {
             self.stamp.grow_to(last, &0);
             self.rows.grow_to(last);
+        }
+        for node in failed {
+            self.stamp[node.slot] = self.epoch.saturating_add(1);
         }
         self.raised.clear();
         if scene.released.is_empty() {
@@ -75,14 +80,29 @@ impl Overlay {
         if self.stamp[node] == self.epoch { &self.rows[node] } else { &cluster.free_rows()[node] }
     }
 
+    /// What a node has free that the cluster's index lists with `listed`; `None` if it has failed.
+    #[inline]
+    pub(super) fn free_of_listed<'a, const WIDTH: usize>(
+        &'a self,
+        node: NodeSlot,
+        listed: &'a [u64],
+    ) -> Option<&'a [u64]> {
+        match self.stamp[node] {
+            stamp if stamp < self.epoch => Some(listed),
+            stamp if stamp == self.epoch => Some(self.rows.row::<WIDTH>(node)),
+            _ => None,
+        }
+    }
+
     /// Takes `need` from what a node has free; nothing is left of a kind of which less is there (in a plan made elsewhere).
     #[inline]
-    pub(super) fn take(&mut self, cluster: &Cluster, node: NodeSlot, need: &[u64]) {
+    pub(super) fn take<const WIDTH: usize>(&mut self, cluster: &Cluster, node: NodeSlot, need: &[u64]) {
+        let row = self.rows.row_mut::<WIDTH>(node);
         if self.stamp[node] != self.epoch {
             self.stamp[node] = self.epoch;
-            self.rows[node].copy_from_slice(&cluster.free_rows()[node]);
+            row.copy_from_slice(cluster.free_rows().row::<WIDTH>(node));
         }
-        for (free, need) in self.rows[node].iter_mut().zip(need) {
+        for (free, need) in row.iter_mut().zip(need) {
             *free = free.saturating_sub(*need);
         }
     }

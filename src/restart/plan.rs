@@ -30,7 +30,8 @@ impl RestartPlan {
         &self.failed
     }
 
-    /// Where VMs start: by wave, then class and priority, then larger ones first, then by name.
+    /// Where VMs start: by wave, then class and priority, then larger ones first; of equally large ones in an order made
+    /// from hashes of their names.
     pub fn placements(&self) -> &[Placement] {
         &self.placements
     }

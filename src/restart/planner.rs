@@ -12,13 +12,13 @@
 use super::compile::Parts;
 use super::overlay::Overlay;
 use super::plan::{ClassCount, Note, Reason, RestartPlan};
-use super::quick::Quick;
+use super::quick::{Quick, Task};
 use super::scene::Scene;
 use super::{reasons, targets, waves};
-use crate::cluster::{Cluster, EditError};
-use crate::dense::{IdVec, to_usize};
+use crate::cluster::{Cluster, EditError, VmTraits};
+use crate::dense::IdVec;
 use crate::failure::Failure;
-use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::placement::budget::{Budget, Cancelled, Control};
 use crate::placement::problem::ItemIx;
 use crate::placement::rules::RuleStates;
@@ -133,8 +133,9 @@ impl Planner {
     ) -> Result<Vec<(NodeId, Option<Reason>)>, PlanError> {
         let slot = cluster.vm_slot(vm)?;
         self.scene.set(cluster, failure)?;
-        self.parts.set(cluster, &self.scene);
-        self.overlay.set(cluster, &self.scene);
+        self.parts.set(cluster, &mut self.scene);
+        self.parts.complete(cluster, &mut self.scene);
+        self.overlay.set(cluster, &self.scene, failure.nodes());
         self.places.reset(None, self.scene.items.len());
         for placement in &plan.placements {
             let (vm, node) = (cluster.vm_slot(placement.vm)?, cluster.node_slot(placement.node)?);
@@ -145,7 +146,7 @@ impl Planner {
         let problem = self.parts.lend(cluster, cluster.free_rows(), &[], self.scene.classes.len());
         self.states.reset(&problem);
         for (item, node) in self.places.enumerate().filter_map(|(item, node)| node.map(|node| (item, node))) {
-            self.overlay.take(cluster, node, &problem.need[item]);
+            self.overlay.take::<0>(cluster, node, &problem.need[item]);
             self.states.place(&problem, item, node);
         }
         let view = reasons::View {
@@ -170,27 +171,25 @@ impl Planner {
         control: Option<&Control>,
     ) -> Result<RestartPlan, PlanError> {
         self.scene.set(cluster, failure)?;
-        self.parts.set(cluster, &self.scene);
+        self.parts.set(cluster, &mut self.scene);
         let classes = self.scene.classes.len();
         let mut plan = RestartPlan::default();
         let problem = self.parts.lend(cluster, cluster.free_rows(), &[], classes);
-        self.overlay.set(cluster, &self.scene);
+        self.overlay.set(cluster, &self.scene, failure.nodes());
         self.states.reset(&problem);
         let complete = self.parts.missing.is_empty()
             && self.quick.place_all(
-                cluster,
-                &self.scene,
-                &self.parts,
-                &problem,
+                Task { cluster, scene: &self.scene, parts: &self.parts, problem: &problem, strategy: policy.strategy },
                 &mut self.overlay,
                 &mut self.states,
-                policy.strategy,
                 &mut self.places,
             );
         plan.work = self.quick.work();
         self.parts.take_back(problem);
         self.describe(cluster, failure, &mut plan);
         if !complete {
+            self.parts.complete(cluster, &mut self.scene);
+            self.overlay.set(cluster, &self.scene, failure.nodes());
             self.solve(cluster, policy, control, &mut plan)?;
             self.leave_reasons(cluster, &mut plan);
         }
@@ -208,27 +207,20 @@ impl Planner {
         let name = |node: &NodeId| cluster.node_record(node.slot).map(|record| &*record.name);
         plan.failed.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
         plan.classes.reserve_exact(self.scene.classes.len());
-        plan.classes.extend(self.scene.classes.iter().map(|(restart, priority)| ClassCount {
-            restart: *restart,
-            priority: *priority,
-            displaced: 0,
-            placed: 0,
-            bound: 0,
+        plan.classes.extend(self.scene.classes.iter().map(|class| ClassCount {
+            restart: class.restart,
+            priority: class.priority,
+            displaced: class.items,
+            placed: class.items,
+            bound: class.items,
         }));
-        for class in self.scene.class_of.iter() {
-            if let Some(count) = plan.classes.get_mut(to_usize(*class)) {
-                count.displaced = count.displaced.saturating_add(1);
-                count.placed = count.displaced;
-                count.bound = count.displaced;
-            }
-        }
         let mut already: Vec<NodeId> = self.scene.failed_already.iter().map(|node| cluster.node_id_of(*node)).collect();
         already.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
         plan.notes.extend(already.into_iter().map(|node| Note::FailedAlready { node }));
-        for vm in self.scene.items.iter() {
-            if cluster.vm_record(*vm).is_some_and(|record| record.effective > (record.restart, record.priority)) {
-                plan.notes.push(Note::Promoted { vm: cluster.vm_id_of(*vm) });
-            }
+        if self.scene.traits.any(VmTraits::PROMOTED) {
+            let promoted = |vm: &&VmSlot| cluster.facts(**vm).traits.any(VmTraits::PROMOTED);
+            let promoted = self.scene.items.iter().filter(promoted);
+            plan.notes.extend(promoted.map(|vm| Note::Promoted { vm: cluster.vm_id_of(*vm) }));
         }
     }
 
@@ -240,7 +232,6 @@ impl Planner {
         control: Option<&Control>,
         plan: &mut RestartPlan,
     ) -> Result<(), PlanError> {
-        self.overlay.set(cluster, &self.scene);
         let nodes = targets::targets(cluster, &self.scene);
         let room = targets::room(cluster, &self.overlay);
         let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
@@ -259,7 +250,7 @@ impl Planner {
         self.states.reset(&problem);
         for (item, node) in solution.node.enumerate() {
             if let Some(node) = node {
-                self.overlay.take(cluster, *node, &problem.need[item]);
+                self.overlay.take::<0>(cluster, *node, &problem.need[item]);
                 self.states.place(&problem, item, *node);
             }
         }

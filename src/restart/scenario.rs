@@ -7,6 +7,7 @@
 //! concern vanish with their nodes, and only everything is an answer, so that all VMs are one class.
 
 use super::planner::Planner;
+use super::quick::Task;
 use super::targets;
 use crate::cluster::{Cluster, Priority, RestartClass};
 use crate::dense::fits;
@@ -64,14 +65,11 @@ impl Planner {
         if within.is_none() {
             let problem = self.parts.lend(cluster, cluster.free_rows(), &[], 1);
             self.states.reset(&problem);
+            let strategy = Strategy::Spread;
             let complete = self.quick.place_all(
-                cluster,
-                &self.scene,
-                &self.parts,
-                &problem,
+                Task { cluster, scene: &self.scene, parts: &self.parts, problem: &problem, strategy },
                 &mut self.overlay,
                 &mut self.states,
-                Strategy::Spread,
                 &mut self.places,
             );
             self.parts.take_back(problem);
@@ -83,8 +81,9 @@ impl Planner {
             if complete {
                 return Ok(Found::Placed);
             }
-            self.overlay.set(cluster, &self.scene);
+            self.overlay.set(cluster, &self.scene, failure.nodes());
         }
+        self.complete_scenario(cluster);
         let mut nodes = targets::targets(cluster, &self.scene);
         if let Some(within) = within {
             nodes.retain(|node| within(*node));
@@ -122,6 +121,7 @@ impl Planner {
         if !self.set_scenario(cluster, concern, failure) {
             return false;
         }
+        self.complete_scenario(cluster);
         let problem = self.parts.lend(cluster, cluster.free_rows(), &[], 1);
         self.states.reset(&problem);
         let mut good = true;
@@ -140,7 +140,7 @@ impl Planner {
             if !good {
                 break;
             }
-            self.overlay.take(cluster, node, need);
+            self.overlay.take::<0>(cluster, node, need);
             self.states.place(&problem, item, node);
         }
         good = good && self.states.legal(&problem);
@@ -153,9 +153,14 @@ impl Planner {
         if self.scene.set_for(cluster, failure, Some(concern)).is_err() {
             return false;
         }
-        self.parts.set(cluster, &self.scene);
-        self.parts.one_class();
-        self.overlay.set(cluster, &self.scene);
+        self.parts.set(cluster, &mut self.scene);
+        self.overlay.set(cluster, &self.scene, failure.nodes());
         self.parts.missing.is_empty()
+    }
+
+    /// Adds what the quick way does without.
+    fn complete_scenario(&mut self, cluster: &Cluster) {
+        self.parts.complete(cluster, &mut self.scene);
+        self.parts.one_class();
     }
 }

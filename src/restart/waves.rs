@@ -8,7 +8,7 @@
 
 use super::plan::{Note, Placement, RestartPlan};
 use super::scene::Scene;
-use crate::cluster::{Cluster, Edge, OnTimeout, Priority};
+use crate::cluster::{Cluster, Edge, OnTimeout, Priority, VmTraits};
 use crate::dense::IdVec;
 use crate::ids::{NodeSlot, VmSlot};
 use crate::placement::problem::ItemIx;
@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
 pub(super) struct Waves {
-    /// 0 = not known yet.
+    /// 0 = not known yet; empty if everything starts at once.
     wave: IdVec<ItemIx, u32>,
     band: IdVec<ItemIx, u32>,
     /// Items to look at, with whether those before them are done.
@@ -35,13 +35,12 @@ impl Waves {
         places: &IdVec<ItemIx, Option<NodeSlot>>,
     ) {
         self.notes.clear();
-        self.wave.reset(0, scene.items.len());
+        self.wave.clear();
         let gated = policy.start.tier_gate != TierGate::None;
-        let any_edge = scene.items.iter().any(|vm| !edges(cluster, *vm).is_empty());
-        if !gated && !any_edge {
-            self.wave.reset(1, scene.items.len());
+        if !gated && !scene.traits.any(VmTraits::EDGES) {
             return;
         }
+        self.wave.reset(0, scene.items.len());
         self.band.reset(0, scene.items.len());
         if gated {
             self.set_bands(cluster, scene, places);
@@ -83,13 +82,15 @@ impl Waves {
         plan: &mut RestartPlan,
     ) {
         plan.placements.reserve_exact(places.len());
-        for (item, vm) in scene.items.enumerate() {
-            if let Some(node) = places[item] {
-                let (vm, node) = (cluster.vm_id_of(*vm), cluster.node_id_of(node));
-                plan.placements.push(Placement { vm, node, wave: self.wave[item].max(1) });
-            }
-        }
-        if plan.placements.iter().any(|placement| placement.wave > 1) {
+        let placement = |vm: &VmSlot, node: &Option<NodeSlot>, wave| {
+            node.map(|node| Placement { vm: cluster.vm_id_of(*vm), node: cluster.node_id_of(node), wave })
+        };
+        let pairs = scene.items.iter().zip(places.iter());
+        if self.wave.is_empty() {
+            plan.placements.extend(pairs.filter_map(|(vm, node)| placement(vm, node, 1)));
+        } else {
+            let waves = self.wave.iter().copied();
+            plan.placements.extend(pairs.zip(waves).filter_map(|((vm, node), wave)| placement(vm, node, wave)));
             plan.placements.sort_by_key(|placement| placement.wave);
         }
         plan.notes.extend(self.notes.iter().map(|(vm, prerequisite)| Note::StartsWithout {

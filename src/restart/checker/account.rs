@@ -73,14 +73,11 @@ fn check_lists(after: &After<'_>, plan: &RestartPlan, faults: &mut Vec<PlanFault
     }
 }
 
-/// Whether two VMs, one listed right before the other, are in order: class and priority, then, of those that
-/// need the same amounts, by name. (How the others compare in size is the planner's own matter.)
+/// Whether two VMs, one listed right before the other, are in order: by class and priority. (How they compare otherwise
+/// is the planner's own matter.)
 fn in_order(after: &After<'_>, first: VmId, second: VmId) -> bool {
     let (Ok(first), Ok(second)) = (after.cluster.vm(first), after.cluster.vm(second)) else { return false };
-    if first.effective() != second.effective() {
-        return first.effective() > second.effective();
-    }
-    first.restart_demand() != second.restart_demand() || first.name() <= second.name()
+    first.effective() >= second.effective()
 }
 
 /// What a list by class, priority and name is sorted by.

@@ -1,0 +1,85 @@
+//! What a restart plan asks first about every VM: a few bytes each, side by side.
+//!
+//! Uses the records of `vms`, from which everything here is derived; every edit of a record brings its facts along.
+//! Read by `restart`, which for most VMs need not touch the record then.
+
+use super::{Cluster, Priority, RestartClass, VmRecord};
+use crate::ids::VmSlot;
+
+/// See the module documentation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct VmFacts {
+    /// Effective class and priority.
+    pub(crate) restart: RestartClass,
+    pub(crate) priority: Priority,
+    pub(crate) traits: VmTraits,
+    /// Part of a hash of the name: it orders VMs that are alike.
+    pub(crate) key: u32,
+}
+
+/// What is special about a VM, or about some of several.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct VmTraits(u8);
+
+impl VmTraits {
+    /// It is a member of rules, or leads some.
+    pub(crate) const RULES: Self = Self(1);
+    /// It starts after others.
+    pub(crate) const EDGES: Self = Self(2);
+    /// It requires labels, or has a list of nodes.
+    pub(crate) const LIMITS: Self = Self(4);
+    /// It is being moved.
+    pub(crate) const MIGRATES: Self = Self(8);
+    /// It counts for more than its own class and priority say.
+    pub(crate) const PROMOTED: Self = Self(16);
+
+    /// These and those.
+    #[inline]
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any of those is among these.
+    #[inline]
+    pub(crate) const fn any(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+}
+
+impl VmFacts {
+    /// What holds of a slot without a VM.
+    pub(super) const NONE: Self =
+        Self { restart: RestartClass::Never, priority: Priority(0), traits: VmTraits(0), key: 0 };
+
+    /// What a record says.
+    pub(super) fn of(record: &VmRecord) -> Self {
+        let (restart, priority) = record.effective;
+        let mut traits = VmTraits::default();
+        for (holds, this) in [
+            (!record.rules.is_empty() || !record.leads.is_empty(), VmTraits::RULES),
+            (!record.starts_after.is_empty(), VmTraits::EDGES),
+            (!record.requires.is_empty() || record.allowed_nodes.is_some(), VmTraits::LIMITS),
+            (record.migrating_to.is_some(), VmTraits::MIGRATES),
+            (record.effective > (record.restart, record.priority), VmTraits::PROMOTED),
+        ] {
+            if holds {
+                traits = traits.with(this);
+            }
+        }
+        let key = u32::try_from(record.key >> u32::BITS).unwrap_or(0);
+        Self { restart, priority, traits, key }
+    }
+}
+
+impl Cluster {
+    #[inline]
+    pub(crate) fn facts(&self, vm: VmSlot) -> VmFacts {
+        self.facts[vm]
+    }
+
+    /// Brings the facts of a VM in line with its record.
+    pub(super) fn refresh_facts(&mut self, vm: VmSlot) {
+        self.facts.grow_to(vm, &VmFacts::NONE);
+        self.facts[vm] = self.vms.get(vm).map_or(VmFacts::NONE, VmFacts::of);
+    }
+}
