@@ -6,6 +6,7 @@
 //! `verdict` decides guarantees by exhaustion, over the plain tables of `verdict_model`; `verdict_replay` plays losses
 //! one after another against somebody's restarts; `verdict_cases` makes clusters for both;
 //! `verdict_known` lists what is known of public data.
+//! `scenario` reads the files of `tests/scenarios`.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
 //! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
@@ -19,6 +20,7 @@ pub mod properties;
 pub mod random_small;
 pub mod rebuild;
 pub mod reference;
+pub mod scenario;
 pub mod verdict;
 pub mod verdict_cases;
 pub mod verdict_known;
