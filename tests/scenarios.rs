@@ -5,7 +5,7 @@
 //! enough, is compared with the exhaustive reference; every verdict goes through its checker and is compared likewise.
 //!
 //! Commands: `plan [fail=NODE | fail=LEVEL:DOMAIN]...`, `explain VM [fail=...]...` (node by node),
-//! `verify [LEVEL=COUNT]... [priority=...]` (without arguments: the policy's classes), `check`.
+//! `estimate [fail=...]...` (when everything is back), `verify [LEVEL=COUNT]... [priority=...]` (without arguments: the policy's classes), `check`.
 
 #![allow(
     clippy::unwrap_used,
@@ -91,6 +91,7 @@ fn answer(block: &Block, ask: &Ask) -> String {
     };
     match command.as_str() {
         "plan" => Planned::new(block, cluster, policy, arguments).plan(),
+        "estimate" => Planned::new(block, cluster, policy, arguments).estimate(),
         "explain" => {
             let (vm, failed) = arguments.split_first().expect("a VM");
             Planned::new(block, cluster, policy, failed).explain(vm)
@@ -169,6 +170,28 @@ impl Planned {
         }
         for note in plan.notes() {
             writeln!(text, "note: {}", note_text(cluster, note)).unwrap();
+        }
+        text
+    }
+
+    /// When every VM starts and is ready.
+    fn estimate(&self) -> String {
+        let Self { case: Case { cluster, policy, .. }, plan } = self;
+        let estimate = plan.estimate(cluster, policy);
+        let mut text = String::new();
+        for start in estimate.starts() {
+            let (vm, node) = (vm(cluster, start.vm), node(cluster, start.node));
+            writeln!(text, "{} s to {} s: {vm} on {node}", start.start_s, start.ready_s).unwrap();
+        }
+        for class in estimate.classes() {
+            let (restart, priority) = (class.restart.name(), class.priority);
+            writeln!(text, "{restart} {priority}: {} ready after {} s", class.vms, class.ready_s).unwrap();
+        }
+        for id in estimate.given_up() {
+            writeln!(text, "{} is given up", vm(cluster, *id)).unwrap();
+        }
+        if estimate.assumed() > 0 {
+            writeln!(text, "assumed for {}", estimate.assumed()).unwrap();
         }
         text
     }

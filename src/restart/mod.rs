@@ -5,6 +5,7 @@
 mod checker;
 mod compile;
 mod eligible;
+mod estimate;
 mod overlay;
 mod parts;
 mod plan;
@@ -17,6 +18,7 @@ mod targets;
 mod waves;
 
 pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
+pub use estimate::{ASSUMED_START_S, ClassTime, Estimate, StartTime};
 pub use parts::PlanParts;
 pub use plan::{ClassCount, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan, Unplaced};
 pub use planner::{PlanError, Planner};

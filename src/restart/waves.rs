@@ -158,7 +158,7 @@ fn edges(cluster: &Cluster, vm: VmSlot) -> &[Edge] {
 }
 
 /// The named priority band of a priority: 0 below the lowest named one.
-fn band(priority: Priority) -> u32 {
+pub(super) fn band(priority: Priority) -> u32 {
     let below = Priority::NAMED.iter().filter(|(_, named)| *named <= priority).count();
     crate::dense::to_u32(below)
 }
