@@ -38,6 +38,7 @@
 //! | [`verify`], [`Verdict`] | whether every failure of a class is survived: a certificate, a counterexample, or undecided |
 //! | [`Certificate`], [`Cover`] | the plans behind a yes, looked up loss by loss |
 //! | [`check_verdict`] | validates certificates and counterexamples, sharing no code with the provers |
+//! | [`reserves_status`] | what stays free by vSphere's percentage and slots, spare nodes, free amounts |
 //! | [`max_tolerable`] | how many losses of a level are survived |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
@@ -53,6 +54,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod admission;
 pub mod annotations;
 mod capacity;
 mod cluster;
@@ -70,6 +72,10 @@ mod resources;
 mod restart;
 mod room;
 
+pub use admission::{
+    FreeFigures, FreeKind, Percentage, ReserveError, ReserveFigures, ReserveStatus, Reserves, SlotFigures, SlotSize,
+    SpareFigures, reserves_status,
+};
 pub use capacity::{Tolerable, max_tolerable, max_tolerable_controlled};
 pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
