@@ -1,7 +1,13 @@
 //! Worked examples with published answers, exact: vSphere's admission control, SCVMM's over-commit check, xapi's planner.
 //!
 //! Numbers in names are those of the collection of examples that they were taken from; sources stand beside each.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
 
 use lifeboat::policy::{Percent, Reserve};
 use lifeboat::{
