@@ -40,6 +40,7 @@
 //! | [`check_verdict`] | validates certificates and counterexamples, sharing no code with the provers |
 //! | [`reserves_status`] | what stays free by vSphere's percentage and slots, spare nodes, free amounts |
 //! | [`max_tolerable`] | how many losses of a level are survived |
+//! | [`headroom`], [`largest_vm`] | how many more VMs can be started, and how large one may be, with everything kept |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
 //! # What is not there yet
@@ -76,7 +77,10 @@ pub use admission::{
     FreeFigures, FreeKind, Percentage, ReserveError, ReserveFigures, ReserveStatus, Reserves, SlotFigures, SlotSize,
     SpareFigures, reserves_status,
 };
-pub use capacity::{Tolerable, max_tolerable, max_tolerable_controlled};
+pub use capacity::{
+    Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, Tolerable, headroom, headroom_controlled,
+    headroom_without, largest_vm, max_tolerable, max_tolerable_controlled,
+};
 pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
     RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,

@@ -35,7 +35,8 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0 valid, 1 not valid, 2 bad input.
     CheckCertificate(CheckCertificateArgs),
-    /// Say how many nodes, and how many domains of each level, may be lost. (Headroom is not answered yet.)
+    /// Say how many nodes, and how many domains of each level, may be lost, and how many more VMs can be started with
+    /// everything kept that the policy promises.
     ///
     /// Exit status: 0, 2 bad input, 4 cancelled.
     Capacity(CapacityArgs),
@@ -139,6 +140,16 @@ pub(crate) struct CapacityArgs {
     /// Only these levels (`node` or a level of the document). May be given more than once.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) level: Vec<String>,
+    /// How many more VMs of this size, as KIND=AMOUNT[,KIND=AMOUNT...]; without it and --like, of the average size of the
+    /// VMs that are on.
+    #[arg(long, value_name = "KIND=AMOUNT[,...]", conflicts_with = "like")]
+    pub(crate) shape: Option<String>,
+    /// How many more VMs like this one: of its size, with its limits and rules.
+    #[arg(long, value_name = "VM")]
+    pub(crate) like: Option<String>,
+    /// Say of every node how headroom falls without it: a headroom per node.
+    #[arg(long)]
+    pub(crate) nodes: bool,
     /// Print JSON (lifeboat-capacity/1) and nothing else.
     #[arg(long)]
     pub(crate) json: bool,

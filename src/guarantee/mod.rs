@@ -9,6 +9,7 @@ mod checker;
 mod cover;
 mod error;
 mod field;
+mod more;
 mod pairs;
 mod prices;
 #[cfg(feature = "serde")]
@@ -24,6 +25,7 @@ pub use certificate::{Certificate, CertificateError};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
 pub use cover::{Cover, Promise};
 pub use error::VerifyError;
+pub(crate) use more::most_more;
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
 pub(crate) use units::unit_count;

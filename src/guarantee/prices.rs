@@ -25,7 +25,7 @@ use super::units::{UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
 use crate::cluster::{Cluster, NodeState, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::ids::{NodeSlot, VmId, VmSlot};
 use alloc::vec::Vec;
 
 /// How many VMs give a shape to try.
@@ -312,6 +312,37 @@ impl<'a> Prices<'a> {
 
     /// Judges all failures of the class at once: finds the worst by the family, and whether it is refuted.
     fn judge_all(&mut self, family: &PriceFamily) -> Option<Refuted> {
+        let (units, needed, left) = self.weigh_all(family)?;
+        self.tightest.offer(&units, needed, left);
+        if needed <= left {
+            return None;
+        }
+        let proof = Proof::Prices { family: family.clone(), needed, available: left };
+        Some(Refuted { units, proof })
+    }
+
+    /// A bound on how many more members of this need there can be with the class still held, wherever they run: each of
+    /// them costs its price either among the displaced or out of the limit of its node, so the worst failure by a family
+    /// leaves room for what it leaves of the prices, divided by theirs. With `like` given, what limits that member limits
+    /// them, too. `None`: no family prices them.
+    ///
+    /// On a node such a member takes at least `need`, and at least `need` is needed to restart it.
+    pub(crate) fn most_more(&mut self, need: &[u64], like: Option<VmId>) -> Option<u128> {
+        let mut families = self.families(None);
+        families.push(PriceFamily { pricing: Pricing::Shape { shape: need.to_vec() }, within: None });
+        families.retain(|family| family.within.is_none());
+        let limited = families.iter().map(|family| PriceFamily { within: like, ..family.clone() });
+        let limited: Vec<PriceFamily> = limited.filter(|family| family.within.is_some()).collect();
+        let bound = |this: &mut Self, family: &PriceFamily| {
+            let price = Some(price(&family.pricing, need)).filter(|price| *price > 0)?;
+            let (_, needed, left) = this.weigh_all(family)?;
+            Some(left.saturating_sub(needed) / price)
+        };
+        families.iter().chain(&limited).filter_map(|family| bound(self, family)).min()
+    }
+
+    /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
+    fn weigh_all(&mut self, family: &PriceFamily) -> Option<(Vec<UnitIx>, u128, u128)> {
         self.work += u64::try_from((self.field.vms.len() + self.targets.len()) / 32).unwrap_or(u64::MAX);
         let restriction = self.restriction(family);
         if family.within.is_some() && restriction.is_none() {
@@ -334,13 +365,7 @@ impl<'a> Prices<'a> {
         let homeless = self.needed(family, self.field.homeless().filter(counts));
         let (units, sum) = self.worst(&cost, homeless, available);
         let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
-        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
-        self.tightest.offer(&units, needed, left);
-        if needed <= left {
-            return None;
-        }
-        let proof = Proof::Prices { family: family.clone(), needed, available: left };
-        Some(Refuted { units, proof })
+        Some((units, sum.saturating_sub(gone), available.saturating_sub(gone)))
     }
 
     /// Units of the class that cost most together, given what each node costs; none more once the limit is passed.

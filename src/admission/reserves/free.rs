@@ -62,6 +62,16 @@ impl FreeCounter {
         }
     }
 
+    /// How many more VMs of a demand there can be before more is missing in total.
+    pub(super) fn most_more(&self, demand: &[u64]) -> Option<u64> {
+        let kinds = self.total.iter().zip(&self.free).zip(demand);
+        let bounds = kinds.filter_map(|((wanted, free), demand)| {
+            let left = free.saturating_sub(u128::from((*wanted).filter(|wanted| *wanted > 0)?));
+            left.checked_div(u128::from(*demand))
+        });
+        bounds.min().map(|most| u64::try_from(most).unwrap_or(u64::MAX))
+    }
+
     /// Kind by kind what is missing in total, then, as a share, what the node with most is short of.
     pub(super) fn shortfalls(&self) -> Vec<u128> {
         let mut short: Vec<u128> = self

@@ -165,7 +165,8 @@ impl Reserves {
         Ok(reserves)
     }
 
-    /// Counts a node anew: after its edit, or one of a VM that runs there, did, or is migrating there. It may be gone. To
+    /// Counts a node anew: after its edit, or one of a VM that runs there, did, or is migrating there; also after another
+    /// node's from which VMs were migrating there, because a source that fails releases their claims. It may be gone. To
     /// name one that has not changed does no harm.
     pub fn refresh_node(&mut self, cluster: &Cluster, node: NodeId) {
         if !self.items.is_empty() && node.slot.index() < cluster.node_slots() {
@@ -250,6 +251,25 @@ impl Reserves {
     pub fn shortfalls(&mut self, at: usize) -> Vec<u128> {
         self.settle();
         self.items.get(at).map_or_else(Vec::new, |item| item.counter.shortfalls())
+    }
+
+    /// A bound on how many more VMs of one reservation and demand the reserve at a position bears without being short of
+    /// more than now, wherever they are started; `None`: it sets no bound of its own.
+    pub(crate) fn most_more(&self, at: usize, reservation: &[u64], demand: &[u64]) -> Option<u64> {
+        match &self.items.get(at)?.counter {
+            Counter::Percentage(counter) => counter.most_more(reservation),
+            Counter::Slots(counter) => {
+                let mut one_more = counter.clone();
+                one_more.add_vm(reservation);
+                let nodes = self.nodes.enumerate().filter(|(_, node)| node.is_some_and(|node| node.counts));
+                let on = self.vms.enumerate().filter(|(_, on)| **on);
+                let vms = on.map(|(slot, _)| &self.reservation[slot]).chain([reservation]);
+                one_more.settle(nodes.map(|(slot, _)| &self.allocatable[slot]), vms);
+                one_more.most_like_last(reservation)
+            }
+            Counter::Spare(_) => None,
+            Counter::Free(counter) => counter.most_more(demand),
+        }
     }
 
     /// Numbers and words about every reserve, in the order of the policy. May look at every node and VM.

@@ -114,6 +114,17 @@ impl PercentageCounter {
         })
     }
 
+    /// How many more VMs of a reservation there can be before more is missing.
+    pub(super) fn most_more(&self, reservation: &[u64]) -> Option<u64> {
+        let kinds = self.required().zip(&self.total).zip(&self.used).zip(reservation.iter().zip(&self.floor));
+        let bounds = kinds.filter_map(|(((required, total), used), (amount, floor))| {
+            let percent = required.filter(|percent| *percent > 0)?;
+            let left = total.saturating_sub(keep(percent, *total) + used);
+            left.checked_div(u128::from(*amount.max(floor)))
+        });
+        bounds.min().map(|most| u64::try_from(most).unwrap_or(u64::MAX))
+    }
+
     pub(super) fn figures(&self, cluster: &Cluster) -> Vec<Percentage> {
         self.required()
             .zip(self.shortfalls())

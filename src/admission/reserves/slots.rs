@@ -157,6 +157,14 @@ impl SlotCounter {
         self.left_after(self.failures).map_or(0, |left| self.used.saturating_sub(left))
     }
 
+    /// With one VM of this reservation counted already: how many of them there can be before slots are missing, that one
+    /// included; `None`: without limit.
+    pub(super) fn most_like_last(&self, reservation: &[u64]) -> Option<u64> {
+        let Some(more) = self.left_after(self.failures)?.checked_sub(self.used) else { return Some(0) };
+        let more = more / u128::from(self.of_vm(reservation));
+        Some(u64::try_from(more).unwrap_or(u64::MAX).saturating_add(1))
+    }
+
     /// vSphere's "current failover capacity": how many of the nodes with most slots may be lost before fewer are left
     /// than used. `None`: there are too few already.
     fn failover_capacity(&self) -> Option<u32> {

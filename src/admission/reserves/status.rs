@@ -204,6 +204,7 @@ impl SlotFigures {
             })
             .collect();
         let lost = match self.failures {
+            0 => String::from("any loss"),
             1 => String::from("the node with most"),
             many => format!("the {many} nodes with most"),
         };

@@ -1,4 +1,4 @@
-//! How much can be tolerated: the largest number of losses of a level that every failure survives.
+//! How many losses of a level are survived: the largest number of losses of a level that every failure survives.
 //!
 //! Uses `guarantee` and `policy`. Called by embedders and the example program.
 

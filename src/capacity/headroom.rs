@@ -1,0 +1,412 @@
+//! Headroom: how many more VMs of one kind can be started with everything kept that is promised.
+//!
+//! Uses `guarantee`, `admission::reserves`, `capacity::newcomer`. Called by embedders and the example program.
+//!
+//! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
+//! now (the class itself, where the guarantee holds), and of every reserve no larger shortfall than now; items of mode
+//! `off` are not looked at. *At most*: what the nodes have room for, what prices leave of each class
+//! (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*: copies are started on nodes in a few
+//! orders; for the longest beginning of one that still verifies, found by halving, all is proved. Of rule-free VMs a
+//! shorter beginning holds wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
+//!
+//! Costs a verdict for every class per step of the halving: the number of such steps is logarithmic in the answer.
+
+use super::newcomer::{Order, Template};
+use crate::admission::reserves::{ReserveError, Reserves};
+use crate::cluster::{Cluster, EditError, NodeState};
+use crate::guarantee::{Answer, VerifyError, most_more, verify_controlled};
+use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::placement::budget::Control;
+use crate::policy::{FailureClass, Mode, Policy};
+use crate::resources::Amounts;
+use alloc::vec::Vec;
+
+/// No more than so many copies are tried: `least` is never larger.
+pub const MAX_TRIED: usize = 100_000;
+
+/// What is to be added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Newcomer {
+    /// A protected VM of medium priority that holds this much, per kind, without the kinds' `per_vm`; no rule binds it.
+    Shape(Amounts),
+    /// A VM like this one: the same amounts, labels, allowed nodes, class, priority, groups and rules, and the same
+    /// prerequisites.
+    Like(VmId),
+}
+
+/// How many more VMs can be started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Headroom {
+    /// So many for certain, on the nodes of `placements`.
+    pub least: u64,
+    /// More than so many cannot.
+    pub most: u64,
+    /// What bounds `most`.
+    pub limit: HeadroomLimit,
+    /// A node for each of the `least`.
+    pub placements: Vec<NodeId>,
+    /// What was kept of every class of the tolerance: the class, or with the lowered counts that hold now. `None`: it is
+    /// off, or cannot be kept, because not even what waits already can be placed for certain; then there is no headroom.
+    pub kept: Vec<Option<FailureClass>>,
+}
+
+/// What bounds headroom from above.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeadroomLimit {
+    /// What nodes that take starts have free today.
+    Room,
+    /// The class of the tolerance at this position.
+    Class(usize),
+    /// The reserve at this position.
+    Reserve(usize),
+}
+
+/// The largest VM that can still be started, in the proportions of a shape.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LargestVm {
+    /// One of this size can, on this node; `None`: not even a thousandth of the shape.
+    pub least: Option<(Amounts, NodeId)>,
+    /// One that is larger than this in proportion cannot.
+    pub most: Amounts,
+}
+
+/// Why there is no headroom to tell.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadroomError {
+    /// The VM needs nothing, so there is no limit.
+    #[error("a VM that needs nothing fits without limit")]
+    NothingWanted,
+    /// A class names an unknown level, or the caller cancelled.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A reserve names an unknown kind.
+    #[error(transparent)]
+    Reserve(#[from] ReserveError),
+    /// The VM cannot be added: a stale id, too many amounts, or a sum beyond `u64`.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+impl HeadroomError {
+    /// A stable machine-readable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NothingWanted => "nothing_wanted",
+            Self::Verify(error) => error.code(),
+            Self::Reserve(error) => error.code(),
+            Self::Edit(error) => error.code(),
+        }
+    }
+}
+
+/// How many more such VMs can be started with the policy's tolerance and reserves kept, as a proved interval.
+///
+/// Where the guarantee does not hold at present, what is kept is what admission would keep: the first class with lowered
+/// counts that holds, and every shortfall as it is.
+///
+/// Costs about three times as many verdicts as the answer has binary digits; see [`MAX_TRIED`].
+///
+/// # Errors
+/// See [`HeadroomError`].
+///
+/// ```
+/// use lifeboat::{Cluster, Newcomer, Node, Policy, ResourceKinds, Vm, headroom};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")])?, [""; 0])?;
+/// for name in ["one", "two", "three"] {
+///     cluster.add_node(Node::named(name).capacity([4096]))?;
+/// }
+/// // Twelve would fit; of those that any lost node takes along, the others must have room.
+/// let found = headroom(&cluster, &Policy::default(), &Newcomer::Shape([1024].into()))?;
+/// assert_eq!((found.least, found.most), (8, 8));
+/// # Ok(())
+/// # }
+/// ```
+pub fn headroom(cluster: &Cluster, policy: &Policy, newcomer: &Newcomer) -> Result<Headroom, HeadroomError> {
+    headroom_controlled(cluster, policy, newcomer, &Control::new())
+}
+
+/// The same, watched and stopped through `control`.
+///
+/// # Errors
+/// Besides, [`VerifyError::Cancelled`].
+pub fn headroom_controlled(
+    cluster: &Cluster,
+    policy: &Policy,
+    newcomer: &Newcomer,
+    control: &Control,
+) -> Result<Headroom, HeadroomError> {
+    let kept = kept(cluster, policy, control)?;
+    Ask::new(cluster, policy, newcomer, kept, control)?.headroom()
+}
+
+/// The headroom without a node: as if it were in maintenance, so that its VMs wait for a place. The difference is what the
+/// node is worth. What is kept is what is kept with the node; where that does not hold without it, there is none.
+///
+/// # Errors
+/// As [`headroom_controlled`].
+pub fn headroom_without(
+    cluster: &Cluster,
+    policy: &Policy,
+    newcomer: &Newcomer,
+    node: NodeId,
+    control: &Control,
+) -> Result<Headroom, HeadroomError> {
+    let kept = kept(cluster, policy, control)?;
+    let mut without = cluster.clone();
+    without.set_node_state(node, NodeState::Maintenance)?;
+    let mut policy = policy.clone();
+    // The node's absence is the question, not a loss that the tolerance pays for.
+    policy.maintenance_uses_tolerance = false;
+    Ask::new(&without, &policy, newcomer, kept, control)?.headroom()
+}
+
+/// The largest VM in the proportions of a shape, to the 1024th part of it, that can still be started with everything kept.
+///
+/// `least` is looked for on the eight nodes with most room for it.
+///
+/// # Errors
+/// As [`headroom_controlled`].
+pub fn largest_vm(
+    cluster: &Cluster,
+    policy: &Policy,
+    shape: &Amounts,
+    control: &Control,
+) -> Result<LargestVm, HeadroomError> {
+    const PARTS: u128 = 1024;
+    let kept = kept(cluster, policy, control)?;
+    let scaled = |parts: u64| -> Amounts {
+        let of = |amount: &u64| {
+            let scaled = u128::from(*amount).saturating_mul(u128::from(parts)).checked_div(PARTS).unwrap_or(0);
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
+        shape.iter().map(of).collect()
+    };
+    let ask = |parts: u64| Ask::new(cluster, policy, &Newcomer::Shape(scaled(parts)), kept.clone(), control);
+    // No VM can be larger than the most that any node has of a kind that the shape has.
+    let most_of = |kind: usize| cluster.nodes().filter_map(|node| node.allocatable().get(kind).copied()).max();
+    let bound = shape.iter().enumerate().filter(|(_, amount)| **amount > 0).map(|(kind, amount)| {
+        let parts = u128::from(most_of(kind).unwrap_or(0)).saturating_add(1).saturating_mul(PARTS);
+        u64::try_from(parts.checked_div(u128::from(*amount)).unwrap_or(0).saturating_add(1)).unwrap_or(u64::MAX)
+    });
+    let Some(bound) = bound.min() else { return Err(HeadroomError::NothingWanted) };
+    let fits = |result: Result<bool, HeadroomError>| match result {
+        Err(HeadroomError::NothingWanted) => Ok(true),
+        Err(HeadroomError::Edit(EditError::Overflow { .. })) => Ok(false),
+        other => other,
+    };
+    let most = last(bound, |parts| fits(ask(parts).and_then(|ask| Ok(ask.at_most()?.0 > 0))))?;
+    let mut place = None;
+    let least = last(most, |parts| {
+        fits(ask(parts).and_then(|ask| {
+            let found = ask.place_for_one()?;
+            if let Some(node) = found {
+                place = Some((scaled(parts), cluster.node_id_of(node)));
+            }
+            Ok(found.is_some())
+        }))
+    })?;
+    let _ = least;
+    Ok(LargestVm { least: place, most: scaled(most) })
+}
+
+/// The largest number up to `most` for which the answer is yes; 0 if there is none. Asks for `most` first.
+fn last<E>(most: u64, mut yes: impl FnMut(u64) -> Result<bool, E>) -> Result<u64, E> {
+    let (mut low, mut high) = (0, most);
+    let mut probe = most;
+    while low < high {
+        if yes(probe)? {
+            low = probe;
+        } else {
+            high = probe.saturating_sub(1);
+        }
+        probe = low.saturating_add(high.saturating_sub(low).div_ceil(2));
+    }
+    Ok(low)
+}
+
+/// What is kept of every class.
+fn kept(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<Vec<Option<Kept>>, HeadroomError> {
+    policy.tolerate.iter().map(|class| kept_of(cluster, policy, class, control)).collect()
+}
+
+/// What is kept of a class.
+#[derive(Clone, Debug)]
+enum Kept {
+    /// It is not looked at.
+    Off,
+    /// This much of it.
+    Class(FailureClass),
+}
+
+/// The first of the chain of lowered counts that holds: narrowest level first, down to the empty failure.
+fn kept_of(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    control: &Control,
+) -> Result<Option<Kept>, HeadroomError> {
+    if class.mode.unwrap_or(policy.admission) == Mode::Off {
+        return Ok(Some(Kept::Off));
+    }
+    let mut asked = class.clone();
+    loop {
+        if holds(cluster, policy, &asked, control)? {
+            return Ok(Some(Kept::Class(asked)));
+        }
+        let narrowest = |(level, _): &(&mut u32, usize)| **level > 0;
+        let position = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
+        let counts = asked.fail.iter_mut().map(|(level, count)| (count, position(level)));
+        let Some((count, _)) = counts.filter(narrowest).max_by_key(|(_, at)| *at) else { return Ok(None) };
+        // More losses than there are nodes are as many as there are.
+        let nodes = u32::try_from(cluster.node_count()).unwrap_or(u32::MAX);
+        *count = (*count).min(nodes.saturating_add(1)).saturating_sub(1);
+    }
+}
+
+fn holds(cluster: &Cluster, policy: &Policy, class: &FailureClass, control: &Control) -> Result<bool, HeadroomError> {
+    let mut asked = policy.clone();
+    asked.tolerate = alloc::vec![class.clone()];
+    Ok(verify_controlled(cluster, &asked, control)?.answer() == Answer::Holds)
+}
+
+/// A question about one newcomer.
+struct Ask<'a> {
+    cluster: &'a Cluster,
+    policy: &'a Policy,
+    template: Template,
+    kept: Vec<Option<Kept>>,
+    reserves: Reserves,
+    /// What every reserve is short of now; `None` if it is not looked at.
+    short: Vec<Option<Vec<u128>>>,
+    control: &'a Control,
+}
+
+impl<'a> Ask<'a> {
+    fn new(
+        cluster: &'a Cluster,
+        policy: &'a Policy,
+        newcomer: &Newcomer,
+        kept: Vec<Option<Kept>>,
+        control: &'a Control,
+    ) -> Result<Self, HeadroomError> {
+        let template = Template::new(cluster, newcomer)?;
+        let mut reserves = Reserves::new(cluster, policy)?;
+        let short = (0..reserves.len()).map(|at| {
+            let looked_at = reserves.mode(at) != Mode::Off;
+            looked_at.then(|| reserves.shortfalls(at))
+        });
+        let short = short.collect();
+        Ok(Self { cluster, policy, template, kept, reserves, short, control })
+    }
+
+    fn headroom(&self) -> Result<Headroom, HeadroomError> {
+        let (most, limit) = self.at_most()?;
+        let tried = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_TRIED);
+        let mut best: Vec<NodeSlot> = Vec::new();
+        // Also without a newcomer it must hold: a node may be missing.
+        if tried > 0 && self.keeps(&[])? {
+            for order in Order::ALL {
+                let sequence = self.template.sequence(self.cluster, order, tried)?;
+                let beginning =
+                    |count: u64| sequence.get(..usize::try_from(count).unwrap_or(usize::MAX)).unwrap_or(&sequence);
+                let all = u64::try_from(sequence.len()).unwrap_or(u64::MAX);
+                let found = u64::try_from(best.len()).unwrap_or(u64::MAX);
+                // Only more than was found is of interest.
+                if all <= found || !self.keeps(beginning(found.saturating_add(1)))? {
+                    continue;
+                }
+                let beyond = found.saturating_add(1);
+                let more = last(all.saturating_sub(beyond), |more| self.keeps(beginning(beyond.saturating_add(more))))?;
+                best = beginning(beyond.saturating_add(more)).to_vec();
+                if best.len() >= tried {
+                    break;
+                }
+            }
+        }
+        let kept = self.kept.iter().map(|kept| match kept {
+            Some(Kept::Class(class)) => Some(class.clone()),
+            Some(Kept::Off) | None => None,
+        });
+        Ok(Headroom {
+            least: u64::try_from(best.len()).unwrap_or(u64::MAX),
+            most,
+            limit,
+            placements: best.into_iter().map(|node| self.cluster.node_id_of(node)).collect(),
+            kept: kept.collect(),
+        })
+    }
+
+    /// A node on which one can be started with everything kept.
+    fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
+        const NODES: usize = 8;
+        for node in self.template.sequence(self.cluster, Order::Round, NODES)? {
+            if self.keeps(&[node])? {
+                return Ok(Some(node));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A bound, and what gives it: the first of the least.
+    fn at_most(&self) -> Result<(u64, HeadroomLimit), HeadroomError> {
+        let room = self.template.seats(self.cluster).iter().fold(0_u64, |sum, (_, _, fit)| sum.saturating_add(*fit));
+        let mut least = (room, HeadroomLimit::Room);
+        let mut offer = |bound: u64, limit: HeadroomLimit| {
+            if bound < least.0 {
+                least = (bound, limit);
+            }
+        };
+        for (at, kept) in self.kept.iter().enumerate() {
+            let class = match kept {
+                // Not even what waits can be placed for certain.
+                None => {
+                    offer(0, HeadroomLimit::Class(at));
+                    continue;
+                }
+                Some(Kept::Off) => continue,
+                Some(Kept::Class(class)) => class,
+            };
+            if !self.template.concerns(class.min_priority) {
+                continue;
+            }
+            let need = self.template.least_need();
+            if let Some(bound) = most_more(self.cluster, self.policy, class, &need, self.template.like)? {
+                offer(u64::try_from(bound).unwrap_or(u64::MAX), HeadroomLimit::Class(at));
+            }
+        }
+        for (at, short) in self.short.iter().enumerate() {
+            if short.is_some() {
+                if let Some(bound) = self.reserves.most_more(at, &self.template.reservation, &self.template.demand) {
+                    offer(bound, HeadroomLimit::Reserve(at));
+                }
+            }
+        }
+        Ok(least)
+    }
+
+    /// Whether everything is kept with copies on these nodes.
+    fn keeps(&self, nodes: &[NodeSlot]) -> Result<bool, HeadroomError> {
+        let more = self.template.with(self.cluster, nodes)?;
+        if !self.short.is_empty() {
+            let mut reserves = Reserves::new(&more, self.policy)?;
+            for (at, before) in self.short.iter().enumerate() {
+                let worse =
+                    |before: &Vec<u128>| reserves.shortfalls(at).iter().zip(before).any(|(now, then)| now > then);
+                if before.as_ref().is_some_and(worse) {
+                    return Ok(false);
+                }
+            }
+        }
+        for kept in &self.kept {
+            match kept {
+                Some(Kept::Off) => {}
+                Some(Kept::Class(class)) if holds(&more, self.policy, class, self.control)? => {}
+                Some(Kept::Class(_)) | None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,16 @@
+//! How much the cluster can take: losses, and more VMs.
+//!
+//! Uses `guarantee`, `admission::reserves` and `policy`. Called by embedders and the example program.
+//!
+//! `max_tolerable` lowers nothing and adds nothing, it asks for one class after another; `headroom` adds VMs until the
+//! policy breaks; `newcomer` is the VM that it adds.
+
+mod headroom;
+mod max_tolerable;
+mod newcomer;
+
+pub use headroom::{
+    Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, headroom, headroom_controlled,
+    headroom_without, largest_vm,
+};
+pub use max_tolerable::{Tolerable, max_tolerable, max_tolerable_controlled};

@@ -1,0 +1,29 @@
+//! How many more VMs a class can bear at most.
+//!
+//! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`.
+
+use super::error::VerifyError;
+use super::field::Field;
+use super::prices::Prices;
+use super::uncoverable::uncoverable;
+use super::units::Units;
+use crate::cluster::Cluster;
+use crate::ids::VmId;
+use crate::policy::{FailureClass, Policy, Preemption};
+use crate::restart::Concern;
+
+/// A proved bound on how many more VMs that the class concerns, each of which takes at least `need` where it runs and to
+/// restart it, can run with the class still held; `None`: nothing is known. `like`: a VM that they share all limits with.
+pub(crate) fn most_more(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    need: &[u64],
+    like: Option<VmId>,
+) -> Result<Option<u128>, VerifyError> {
+    let units = Units::new(cluster, policy, class)?;
+    let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
+    concern.left_out = uncoverable(cluster, &units, &concern).iter().map(|found| found.vm).collect();
+    let field = Field::new(cluster, &units, &concern);
+    Ok(Prices::new(cluster, &units, &field, policy.preemption != Preemption::Never).most_more(need, like))
+}

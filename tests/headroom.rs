@@ -1,0 +1,368 @@
+//! Headroom against every way to add one VM more, and reserves against the rules as they are written.
+//!
+//! Uses the test kit (`verdict_cases`, `random_small`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::pedantic,
+    reason = "a test that fails panics, and says on the way what it measured"
+)]
+
+use lifeboat::document::to_json;
+use lifeboat::policy::{Percent, Reserve};
+use lifeboat::{
+    Answer, Cluster, Control, Headroom, Newcomer, Node, NodeId, NodeState, Policy, ReserveFigures, Reserves,
+    ResourceKinds, Role, Vm, headroom, headroom_without, largest_vm, reserves_status, verify,
+};
+use lifeboat_testkit::Choices;
+use lifeboat_testkit::random_small;
+use lifeboat_testkit::verdict_cases::tight_from_seed;
+
+fn with(cluster: &Cluster, shape: &[u64], nodes: &[NodeId]) -> Cluster {
+    let mut more = cluster.clone();
+    for (at, node) in nodes.iter().enumerate() {
+        more.add_vm(Vm::named(format!("added {at}")).demand(shape).on(*node)).unwrap();
+    }
+    more
+}
+
+/// Whether everything that headroom kept is kept with these copies.
+fn keeps(cluster: &Cluster, policy: &Policy, found: &Headroom, more: &Cluster) -> Answer {
+    let mut kept = policy.clone();
+    kept.tolerate = found.kept.iter().flatten().cloned().collect();
+    let before = reserves_status(cluster, policy).unwrap();
+    let after = reserves_status(more, policy).unwrap();
+    if after.iter().zip(&before).any(|(after, before)| after.is_worse_than(before)) {
+        return Answer::Fails;
+    }
+    verify(more, &kept).unwrap().answer()
+}
+
+/// Every way to start `count` copies, by today's room.
+fn ways(room: &[(NodeId, u64)], count: u64) -> Vec<Vec<NodeId>> {
+    let Some(((node, most), rest)) = room.split_first() else {
+        return if count == 0 { vec![vec![]] } else { vec![] };
+    };
+    let mut all = Vec::new();
+    for here in 0..=count.min(*most) {
+        for mut way in ways(rest, count - here) {
+            way.extend(std::iter::repeat_n(*node, here as usize));
+            all.push(way);
+        }
+    }
+    all
+}
+
+fn room(cluster: &Cluster, shape: &[u64]) -> Vec<(NodeId, u64)> {
+    let open = cluster.nodes().filter(|node| node.state() == NodeState::Online && node.role() == Role::General);
+    open.map(|node| {
+        let kinds = node.allocatable().iter().zip(node.used()).zip(shape);
+        let fit = kinds.filter_map(|((all, used), shape)| all.saturating_sub(*used).checked_div(*shape)).min();
+        (node.id(), fit.unwrap_or(0))
+    })
+    .collect()
+}
+
+#[test]
+fn no_way_exceeds_the_upper_bound_and_the_lower_one_holds() {
+    let (mut exact, mut wide, mut least_is_best, mut searched) = (0, 0, 0, 0);
+    for seed in 0..250 {
+        let mut case = tight_from_seed(seed);
+        let mut choices = Choices::from_seed(seed);
+        let class = case.policy.tolerate[choices.below(case.policy.tolerate.len() as u64) as usize].clone();
+        case.policy.tolerate = vec![class];
+        if choices.chance(1, 3) {
+            let percent = Percent::Auto { largest: choices.chance(1, 2), failures: 1 };
+            case.policy.reserves = vec![Reserve::Percentage { percent, floor: vec![], mode: None }];
+        } else if choices.chance(1, 3) {
+            let failures = choices.below(2) as u32;
+            case.policy.reserves =
+                vec![Reserve::Slots { failures, floor: vec![], size: vec![], cap: vec![], mode: None }];
+        }
+        let shape: Vec<u64> = case.cluster.kinds().iter().map(|_| choices.between(2, 4)).collect();
+        let what = || format!("seed {seed}, shape {shape:?}\n{}", to_json(&case.cluster, &case.policy));
+        // What the overhead of a kind adds, counted here as part of the shape.
+        let full: Vec<u64> =
+            shape.iter().zip(case.cluster.kinds()).map(|(amount, kind)| amount + kind.per_vm).collect();
+        let found = headroom(&case.cluster, &case.policy, &Newcomer::Shape(shape.clone().into())).unwrap();
+        assert!(found.least <= found.most, "{found:?}, {}", what());
+        assert_eq!(found.placements.len() as u64, found.least);
+        if found.least > 0 {
+            let more = with(&case.cluster, &shape, &found.placements);
+            assert_eq!(keeps(&case.cluster, &case.policy, &found, &more), Answer::Holds, "{}", what());
+        }
+        if found.kept[0].is_none() {
+            assert_eq!(found.most, 0);
+            continue;
+        }
+        let room = room(&case.cluster, &full);
+        let holds = |count: u64| {
+            let ways = ways(&room, count);
+            let tried = ways.iter().take(400);
+            tried
+                .filter(|way| {
+                    let more = with(&case.cluster, &shape, way);
+                    keeps(&case.cluster, &case.policy, &found, &more) == Answer::Holds
+                })
+                .count()
+        };
+        assert_eq!(holds(found.most + 1), 0, "more than {} fit, {}", found.most, what());
+        if found.least == found.most {
+            exact += 1;
+        } else {
+            wide += 1;
+            searched += 1;
+            least_is_best += u32::from(holds(found.least + 1) == 0);
+        }
+    }
+    println!("{exact} exact, {wide} intervals; of {searched} intervals the least was the best in {least_is_best}");
+    assert!(exact > wide, "most intervals are points");
+    assert!(least_is_best * 10 >= searched * 7, "the least is mostly the best there is");
+}
+
+fn three(capacity: [u64; 3]) -> Cluster {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
+    for (name, capacity) in ["a", "b", "c"].into_iter().zip(capacity) {
+        cluster.add_node(Node::named(name).capacity([capacity])).unwrap();
+    }
+    cluster
+}
+
+#[test]
+fn a_big_node_is_worth_nothing_and_says_so() {
+    // The complaint: a new host twice as large as the others changes nothing.
+    let (policy, control) = (Policy::default(), Control::new());
+    let shape = Newcomer::Shape([1].into());
+    assert_eq!(headroom(&three([16, 16, 16]), &policy, &shape).unwrap().most, 32);
+    let big = three([16, 16, 32]);
+    let found = headroom(&big, &policy, &shape).unwrap();
+    assert_eq!((found.least, found.most), (32, 32));
+    let worth = |name: &str| {
+        let node = big.node_id(name).unwrap();
+        32 - headroom_without(&big, &policy, &shape, node, &control).unwrap().least
+    };
+    assert_eq!((worth("a"), worth("c")), (16, 16));
+    // The largest VM is bounded by what is left when its node is lost.
+    let largest = largest_vm(&big, &policy, &[1].into(), &control).unwrap();
+    assert_eq!(largest.least.unwrap().0, [16].into());
+    assert_eq!(largest.most, [16].into());
+}
+
+#[test]
+fn copies_obey_the_rules_of_what_they_are_like() {
+    use lifeboat::{Rule, RuleKind};
+    let mut cluster = three([16, 16, 16]);
+    let node = cluster.node_id("a").unwrap();
+    let vm = cluster.add_vm(Vm::named("dc").demand([1]).on(node)).unwrap();
+    let apart = RuleKind::Separate { level: "node".into(), max_per_domain: 1 };
+    cluster.add_rule(Rule::new("apart", apart).vms([vm])).unwrap();
+    let found = headroom(&cluster, &Policy::default(), &Newcomer::Like(vm)).unwrap();
+    // Two of three nodes: when one of them is lost, its VM goes to the third.
+    assert_eq!(found.least, 1);
+    assert_eq!(headroom(&cluster, &Policy::default(), &Newcomer::Shape([1].into())).unwrap().least, 31);
+}
+
+#[test]
+fn order_of_nodes_changes_nothing() {
+    for seed in 0..40 {
+        let mut choices = Choices::from_seed(seed);
+        let nodes: Vec<(String, u64)> = (0..5).map(|at| (format!("n{at}"), choices.between(4, 12))).collect();
+        let build = |nodes: &mut dyn Iterator<Item = &(String, u64)>| {
+            let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
+            for (name, capacity) in nodes {
+                cluster.add_node(Node::named(name).capacity([*capacity])).unwrap();
+            }
+            cluster
+        };
+        let names = |cluster: &Cluster| {
+            let found = headroom(cluster, &Policy::default(), &Newcomer::Shape([2].into())).unwrap();
+            let names: Vec<String> =
+                found.placements.iter().map(|node| cluster.node(*node).unwrap().name().to_string()).collect();
+            (found.least, found.most, names)
+        };
+        let forward = names(&build(&mut nodes.iter()));
+        assert_eq!(forward, names(&build(&mut nodes.iter().rev())), "seed {seed}");
+        // A node more never takes headroom away.
+        let mut larger = nodes.clone();
+        larger.push(("another".into(), choices.between(1, 12)));
+        assert!(names(&build(&mut larger.iter())).0 >= forward.0, "seed {seed}");
+    }
+}
+
+/// The reserves of every kind, as the rules of `naive` count them.
+fn reserves(choices: &mut Choices<'_>, cluster: &Cluster) -> Vec<Reserve> {
+    let mut amounts = |most: u64| -> Vec<(String, u64)> {
+        let kinds: Vec<String> = cluster.kinds().iter().map(|kind| kind.name.clone()).collect();
+        kinds.into_iter().filter_map(|kind| choices.chance(1, 2).then(|| (kind, choices.below(most)))).collect()
+    };
+    let percent = amounts(101).into_iter().map(|(kind, percent)| (kind, percent as u32)).collect();
+    vec![
+        Reserve::Percentage { percent: Percent::Given(percent), floor: amounts(3), mode: None },
+        Reserve::Percentage { percent: Percent::Auto { largest: true, failures: 2 }, floor: amounts(3), mode: None },
+        Reserve::Percentage { percent: Percent::Auto { largest: false, failures: 1 }, floor: amounts(3), mode: None },
+        Reserve::Slots { failures: 1, floor: amounts(3), size: vec![], cap: amounts(4), mode: None },
+        Reserve::Slots { failures: 0, floor: vec![], size: amounts(5), cap: amounts(4), mode: None },
+        Reserve::SpareNodes { mode: None },
+        Reserve::Free { total: amounts(30), one_node: amounts(9), mode: None },
+    ]
+}
+
+fn of(list: &[(String, u64)], kind: &str) -> Option<u64> {
+    list.iter().find(|(name, _)| name == kind).map(|(_, amount)| *amount)
+}
+
+/// Whether a reserve is held, straight from the rule.
+fn naive(cluster: &Cluster, reserve: &Reserve) -> bool {
+    let kinds: Vec<_> = cluster.kinds().iter().cloned().collect();
+    let counted: Vec<_> =
+        cluster.nodes().filter(|node| node.role() == Role::General && node.state() != NodeState::Maintenance).collect();
+    let row = |floor: &[(String, u64)], vm: lifeboat::VmRef<'_>| -> Vec<u128> {
+        let kinds = kinds.iter().enumerate();
+        kinds
+            .map(|(at, kind)| {
+                let floor = of(floor, &kind.name).unwrap_or(if kind.unit == "MHz" { 32 } else { 0 });
+                u128::from(vm.reservation()[at].max(floor + kind.per_vm))
+            })
+            .collect()
+    };
+    let on: Vec<_> = cluster.vms().filter(|vm| vm.is_on()).collect();
+    match reserve {
+        Reserve::Percentage { percent, floor, .. } => kinds.iter().enumerate().all(|(at, kind)| {
+            let mut sizes: Vec<u128> = counted.iter().map(|node| u128::from(node.allocatable()[at])).collect();
+            let total: u128 = sizes.iter().sum();
+            let used: u128 = on.iter().map(|vm| row(floor, *vm)[at]).sum();
+            if total == 0 {
+                return true;
+            }
+            sizes.sort_unstable_by(|left, right| right.cmp(left));
+            let required = match percent {
+                Percent::Given(given) => match given.iter().find(|(name, _)| *name == kind.name) {
+                    Some((_, percent)) => u128::from(*percent),
+                    None => return true,
+                },
+                Percent::Auto { largest: true, failures } => {
+                    (100 * sizes.iter().take(*failures as usize).sum::<u128>()).div_ceil(total)
+                }
+                Percent::Auto { failures, .. } => (100 * u128::from(*failures)).div_ceil(sizes.len() as u128).min(100),
+            };
+            100 * total.saturating_sub(used) / total >= required
+        }),
+        Reserve::Slots { failures, floor, size, cap, .. } => {
+            let rows: Vec<Vec<u128>> = on.iter().map(|vm| row(floor, *vm)).collect();
+            let slot: Vec<u128> = kinds
+                .iter()
+                .enumerate()
+                .map(|(at, kind)| {
+                    let largest = rows.iter().map(|row| row[at]).max().unwrap_or(0);
+                    let capped = largest.min(of(cap, &kind.name).map_or(u128::MAX, u128::from));
+                    of(size, &kind.name).map_or(capped, u128::from)
+                })
+                .collect();
+            let real: Vec<usize> = (0..slot.len()).filter(|at| slot[*at] > 0).collect();
+            if real.is_empty() {
+                return true;
+            }
+            let mut slots: Vec<u128> = counted
+                .iter()
+                .map(|node| real.iter().map(|at| u128::from(node.allocatable()[*at]) / slot[*at]).min().unwrap())
+                .collect();
+            slots.sort_unstable_by(|left, right| right.cmp(left));
+            let used: u128 =
+                rows.iter().map(|row| real.iter().map(|at| row[*at].div_ceil(slot[*at])).max().unwrap().max(1)).sum();
+            slots.iter().skip(*failures as usize).sum::<u128>() >= used
+        }
+        Reserve::SpareNodes { .. } => cluster
+            .nodes()
+            .filter(|node| node.role() == Role::Spare)
+            .all(|node| !node.state().runs_vms() || (node.vms().len() == 0 && node.incoming().len() == 0)),
+        Reserve::Free { total, one_node, .. } => {
+            let open: Vec<Vec<u64>> = cluster
+                .nodes()
+                .filter(|node| node.role() == Role::General && node.state() == NodeState::Online)
+                .map(|node| {
+                    node.allocatable().iter().zip(node.used()).map(|(all, used)| all.saturating_sub(*used)).collect()
+                })
+                .collect();
+            let wants = |list: &[(String, u64)], have: &dyn Fn(usize) -> u64| {
+                kinds.iter().enumerate().all(|(at, kind)| of(list, &kind.name).is_none_or(|want| have(at) >= want))
+            };
+            wants(total, &|at| open.iter().map(|free| free[at]).sum())
+                && (one_node.is_empty() || open.iter().any(|free| wants(one_node, &|at| free[at])))
+        }
+        _ => unreachable!("no other kind"),
+    }
+}
+
+#[test]
+fn reserves_follow_every_edit_and_agree_with_the_rules() {
+    let (mut held, mut short) = (0, 0);
+    for seed in 0..400 {
+        let mut choices = Choices::from_seed(seed);
+        let case = random_small::from_seed(seed, random_small::Limits::default());
+        let (mut cluster, mut policy) = (case.cluster, case.policy);
+        policy.reserves = reserves(&mut choices, &cluster);
+        let mut kept = Reserves::new(&cluster, &policy).unwrap();
+        for _ in 0..12 {
+            let nodes: Vec<NodeId> = cluster.nodes().map(|node| node.id()).collect();
+            let vms: Vec<_> = cluster.vms().map(|vm| vm.id()).collect();
+            let mut touched = Vec::new();
+            if !vms.is_empty() && choices.chance(3, 4) {
+                let vm = vms[choices.below(vms.len() as u64) as usize];
+                touched.extend(cluster.vm(vm).unwrap().node());
+                touched.extend(cluster.vm(vm).unwrap().migrating_to());
+                let to = choices.chance(3, 4).then(|| nodes[choices.below(nodes.len() as u64) as usize]);
+                let result = match choices.below(4) {
+                    0 => cluster.start_vm(vm, to),
+                    1 => cluster.stop_vm(vm),
+                    2 => cluster.remove_vm(vm),
+                    _ => cluster.move_vm(vm, to),
+                };
+                let _ = result;
+                touched.extend(to);
+                kept.refresh_vm(&cluster, vm);
+            } else {
+                let node = nodes[choices.below(nodes.len() as u64) as usize];
+                let state = choices.pick(NodeState::ALL);
+                // Where a source fails, the claims of its migrations are released.
+                for vm in cluster.node(node).unwrap().vms() {
+                    touched.extend(cluster.vm(vm).unwrap().migrating_to());
+                }
+                let _ = cluster.set_node_state(node, state);
+                touched.push(node);
+            }
+            for node in touched {
+                kept.refresh_node(&cluster, node);
+            }
+            let fresh = reserves_status(&cluster, &policy).unwrap();
+            assert_eq!(kept.status(&cluster), fresh, "seed {seed}");
+            for (reserve, status) in policy.reserves.iter().zip(&fresh) {
+                let what = || format!("seed {seed}, {reserve:?}, {status:?}\n{}", to_json(&cluster, &policy));
+                assert_eq!(status.held, naive(&cluster, reserve), "{}", what());
+                assert_eq!(status.held, status.shortfalls.iter().all(|short| *short == 0), "{}", what());
+                if let ReserveFigures::Slots(figures) = &status.figures {
+                    // The capacity by its definition: whether k is within it, for every k.
+                    for failures in 0..=figures.nodes {
+                        let Reserve::Slots { floor, size, cap, .. } = reserve else { panic!("slots") };
+                        let asked = Reserve::Slots {
+                            failures,
+                            floor: floor.clone(),
+                            size: size.clone(),
+                            cap: cap.clone(),
+                            mode: None,
+                        };
+                        let within = figures.failover_capacity.is_some_and(|most| failures <= most);
+                        assert_eq!(naive(&cluster, &asked), within, "{failures} lost, {}", what());
+                    }
+                }
+                if status.held { held += 1 } else { short += 1 }
+            }
+        }
+    }
+    println!("{held} held, {short} short");
+    assert!(held > 1000 && short > 1000);
+}
