@@ -39,6 +39,7 @@
 //! | [`Certificate`], [`Cover`] | the plans behind a yes, looked up loss by loss |
 //! | [`check_verdict`] | validates certificates and counterexamples, sharing no code with the provers |
 //! | [`reserves_status`] | what stays free by vSphere's percentage and slots, spare nodes, free amounts |
+//! | [`compare`] | what vSphere, SCVMM and xapi say beside the verdict |
 //! | [`max_tolerable`] | how many losses of a level are survived |
 //! | [`headroom`], [`largest_vm`] | how many more VMs can be started, and how large one may be, with everything kept |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
@@ -59,6 +60,7 @@ mod admission;
 pub mod annotations;
 mod capacity;
 mod cluster;
+mod compare;
 mod dense;
 #[cfg(feature = "serde")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
@@ -84,6 +86,10 @@ pub use capacity::{
 pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
     RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
+};
+pub use compare::{
+    CompareError, CompareRule, Comparison, Difference, Opinion, ScvmmHost, ScvmmTest, ScvmmTests, XapiAdmission,
+    XapiHost, XapiPlan, compare, scvmm_tests, xapi_admission, xapi_plan,
 };
 #[cfg(feature = "serde")]
 pub use document::{Document, DocumentError, DocumentErrors};

@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::as_conversions,
     clippy::print_stdout,
     clippy::pedantic,
     reason = "a test that fails panics, and says on the way what it measured"

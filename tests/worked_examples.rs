@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
-use lifeboat::policy::{Percent, Reserve};
+use lifeboat::policy::{FailureClass, Percent, Reserve};
 use lifeboat::{
-    Cluster, Node, Percentage, Policy, ReserveFigures, ReserveStatus, ResourceKinds, SlotFigures, Vm, reserves_status,
+    Answer, Cluster, CompareRule, Control, Node, Percentage, Policy, ReserveFigures, ReserveStatus, ResourceKinds,
+    RestartClass, ScvmmHost, SlotFigures, Vm, XapiAdmission, XapiHost, compare, reserves_status, scvmm_tests,
+    xapi_admission, xapi_plan,
 };
 
 /// A cluster of nodes, and VMs on the first of them.
@@ -142,7 +144,7 @@ fn e9_a_large_vm_takes_several_slots_of_a_given_size() {
     // Slots say yes, although no node has four of them: vSphere's own documents warn of it.
     assert!(held);
     let verdict = lifeboat::verify(&cluster, &Policy::default()).unwrap();
-    assert_eq!(verdict.answer(), lifeboat::Answer::Fails);
+    assert_eq!(verdict.answer(), Answer::Fails);
 }
 
 #[test]
@@ -178,4 +180,78 @@ fn e13_one_node_twice_as_large() {
     assert_eq!(totals, [308_400, 1152]);
     assert_eq!(required(&figures), [22, 23], "21.01 % and 22.22 %");
     assert_eq!(required(&percentage(&cluster, auto(false, 1)).1), [13, 13], "an average node is an eighth");
+}
+
+/// KB 3023928: four hosts of 32 GB that keep 9, two of them lost.
+#[test]
+fn e22_scvmm_borderline() {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GB")]).unwrap(), [""; 0]).unwrap();
+    let hosts: [(&str, &[u64], &[u64]); 4] =
+        [("a", &[4, 4], &[]), ("b", &[4, 4], &[]), ("c", &[8], &[8]), ("d", &[2, 2], &[6])];
+    for (name, ha, other) in hosts {
+        let node = cluster.add_node(Node::named(name).capacity([32]).reserved([9])).unwrap();
+        for (at, size) in (0..).zip(ha) {
+            cluster.add_vm(Vm::named(format!("{name}{at}")).demand([*size]).on(node)).unwrap();
+        }
+        for size in other {
+            let vm = Vm::named(format!("{name}-other")).demand([*size]).on(node).restart(RestartClass::Never);
+            cluster.add_vm(vm).unwrap();
+        }
+    }
+    let mut policy = Policy::default();
+    policy.tolerate = vec![FailureClass::nodes(2)];
+    let found = compare(&cluster, &policy, &Control::new()).unwrap();
+    assert_eq!(found.failures, 2);
+    let says = |rule: CompareRule| {
+        let opinion = found.opinions.iter().find(|opinion| opinion.rule == rule).unwrap();
+        (opinion.survives, opinion.counted)
+    };
+    assert_eq!(says(CompareRule::ScvmmSlotSimple), (Some(false), Some((7, 4))));
+    assert_eq!(says(CompareRule::ScvmmSlotFull), (Some(false), Some((7, 6))));
+    assert_eq!(says(CompareRule::ScvmmProofSimple), (Some(false), Some((8, 5))));
+    assert_eq!(says(CompareRule::ScvmmProofFull), (Some(true), Some((12, 12))), "the tightest is A and B");
+    assert_eq!(says(CompareRule::Scvmm).0, Some(true), "one test suffices");
+    assert_eq!(found.verdict.answer(), Answer::Holds);
+
+    // Set by set: the hosts of the table alone, in pairs that are lost.
+    let host = |available, ha_memory, ha_count, ha_largest| ScvmmHost { available, ha_memory, ha_count, ha_largest };
+    let hosts = [host(15, 8, 2, 4), host(15, 8, 2, 4), host(7, 8, 1, 8), host(13, 4, 2, 2)];
+    let tests = scvmm_tests(&hosts, 2);
+    assert!(tests.passes());
+    assert_eq!(tests.slot_full.passes, Some(false));
+    // Beyond 70 hosts the full tests for two are not run.
+    let many = vec![host(0, 8, 1, 8); 71];
+    assert_eq!(scvmm_tests(&many, 2).proof_full.passes, None);
+    assert!(scvmm_tests(&many[..70], 2).proof_full.passes.is_some());
+}
+
+fn xapi_hosts(vms: [&[u64]; 2]) -> Vec<XapiHost> {
+    vms.iter().map(|vms| XapiHost { free: 256 - vms.iter().sum::<u64>(), protected: vms.to_vec() }).collect()
+}
+
+/// xen-api's own tests, in GiB.
+#[test]
+fn e33_xapi_plans() {
+    for (vms, exists) in
+        [([&[][..], &[]], true), ([&[120], &[]], true), ([&[120, 120], &[]], true), ([&[120, 120], &[120, 120]], false)]
+    {
+        let plan = xapi_plan(&xapi_hosts(vms), &[], 1);
+        assert_eq!((plan.exists, plan.exhaustive), (exists, true), "{vms:?}");
+    }
+}
+
+/// The rule's part: what it would do about a start.
+#[test]
+fn e34_xapi_admission() {
+    let one_more = |before: [&[u64]; 2], after: [&[u64]; 2]| xapi_admission(&xapi_hosts(before), &xapi_hosts(after), 1);
+    assert_eq!(one_more([&[120], &[]], [&[120], &[120]]), XapiAdmission::Admitted);
+    assert_eq!(one_more([&[120, 120], &[]], [&[120, 120], &[120]]), XapiAdmission::Blocked);
+    let broken = one_more([&[120, 120], &[120]], [&[120, 120], &[120, 120]]);
+    assert_eq!(broken, XapiAdmission::NotBlockedOvercommitted, "over-committed already: not blocked");
+    // And `compare` says so of such a pool.
+    let pool = cluster(&[("memory", "GiB")], &[&[256], &[100]], &[&[120], &[120]]);
+    let found = compare(&pool, &Policy::default(), &Control::new()).unwrap();
+    let xapi = found.opinions.iter().find(|opinion| opinion.rule == CompareRule::Xapi).unwrap();
+    assert_eq!(xapi.survives, Some(false));
+    assert!(xapi.figure.contains("not blocked"), "{}", xapi.figure);
 }

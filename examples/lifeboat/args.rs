@@ -40,6 +40,10 @@ pub(crate) enum Command {
     ///
     /// Exit status: 0, 2 bad input, 4 cancelled.
     Capacity(CapacityArgs),
+    /// Show what other products' rules (vSphere, SCVMM, xapi) say about the cluster, beside the exact verdict.
+    ///
+    /// Exit status, that of the exact verdict: 0 holds, 1 fails, 3 undecided, 2 bad input, 4 cancelled.
+    Compare(CompareArgs),
 }
 
 impl Command {
@@ -52,6 +56,7 @@ impl Command {
             Self::Verify(args) => args.json,
             Self::CheckCertificate(args) => args.json,
             Self::Capacity(args) => args.json,
+            Self::Compare(args) => args.json,
         }
     }
 }
@@ -151,6 +156,18 @@ pub(crate) struct CapacityArgs {
     #[arg(long)]
     pub(crate) nodes: bool,
     /// Print JSON (lifeboat-capacity/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// How many nodes are lost, as for `verify`; without it the largest count of nodes in the document's policy.
+    #[arg(long, value_name = "LEVEL=COUNT[,...][:PRIORITY]")]
+    pub(crate) tolerate: Vec<String>,
+    /// Print JSON (lifeboat-compare/1) and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
 }

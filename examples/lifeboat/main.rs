@@ -12,6 +12,7 @@ mod census;
 mod check;
 mod check_certificate;
 mod check_plan;
+mod compare;
 mod input;
 mod interrupt;
 mod plan;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args, &interrupt),
         Command::CheckCertificate(args) => check_certificate::run(args),
         Command::Capacity(args) => capacity::run(args, &interrupt),
+        Command::Compare(args) => compare::run(args, &interrupt),
     };
     let answer = answer.unwrap_or_else(|stop| stopped(stop, cli.command.json()));
     if print(&answer.text).is_err() {

@@ -117,7 +117,7 @@ fn unplaced(
 }
 
 /// The failure classes that the arguments of `--tolerate` say, or a fault for every one that says none.
-fn classes(cluster: &Cluster, texts: &[String]) -> Result<Vec<FailureClass>, Stop> {
+pub(crate) fn classes(cluster: &Cluster, texts: &[String]) -> Result<Vec<FailureClass>, Stop> {
     let mut faults = Vec::new();
     let mut classes = Vec::new();
     for text in texts {
