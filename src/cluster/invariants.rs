@@ -34,7 +34,10 @@ impl Cluster {
         self.check_places()?;
         self.check_names()?;
         self.check_rule_sets()?;
-        self.check_effective()
+        self.check_effective()?;
+        let recomputed = self.recomputed_fingerprint();
+        hold!(self.fingerprint == recomputed, "the fingerprint is {:032x}, not {recomputed:032x}", self.fingerprint);
+        Ok(())
     }
 
     /// How many slots there are for nodes, VMs and rules, free ones included. For tests of memory.

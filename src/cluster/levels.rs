@@ -105,6 +105,14 @@ impl Levels {
         self.levels.get(level.index()).map(|level| level.domains.name(key))
     }
 
+    /// The hash of the domain's name, where it has one.
+    pub(crate) fn domain_name_key(&self, level: LevelIx, key: DomainKey) -> Option<u64> {
+        if own_node(key).is_some() {
+            return None;
+        }
+        self.levels.get(level.index()).map(|level| level.domains.key(key))
+    }
+
     /// The nodes of a domain.
     pub(crate) fn nodes(&self, level: LevelIx, key: DomainKey) -> &[NodeSlot] {
         self.levels.get(level.index()).and_then(|level| level.domains.value(key)).map_or(&[], |nodes| nodes)

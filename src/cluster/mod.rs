@@ -7,10 +7,10 @@
 //! is slots. Every edit brings along what is derived: who is on which node (`residents`, `incoming`), what each node
 //! holds (`used`) and has free for restarts (`free`, and the [`RoomIndex`] over it), which nodes a rule or label
 //! speaks of, who waits for a place (`homeless`), effective classes and priorities, and the short form of VMs that
-//! plans read (`facts`). An edit costs what it touches; a refused edit changes nothing.
+//! plans read (`facts`), and the `fingerprint`. An edit costs what it touches; a refused edit changes nothing.
 //!
 //! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `node_set`, `levels` are the stores; `nodes`, `vms`,
-//! `rules`, `effective` are the edits; `view` reads back; `excess` says how far rules are broken, `check` what is odd;
+//! `rules`, `effective` are the edits; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
 //! `invariants` proves what is derived.
 
 mod check;
@@ -96,6 +96,8 @@ pub struct Cluster {
     vm_names: Names<VmSlot>,
     /// The records in short.
     facts: IdVec<VmSlot, VmFacts>,
+    /// What each VM adds to the fingerprint.
+    stamps: IdVec<VmSlot, u128>,
     rules: Slab<RuleSlot, RuleRecord>,
     rule_names: Names<RuleSlot>,
     /// (capacity - reserved) * overcommit.
@@ -123,6 +125,7 @@ pub struct Cluster {
     spares: Vec<NodeSlot>,
     /// Sums that must fit `u64`: capacity (and allocatable amounts), demand, restart demand, reservation.
     totals: Totals,
+    fingerprint: u128,
     revision: u64,
 }
 
@@ -178,7 +181,7 @@ impl Cluster {
         }
         let width = kinds.len();
         let zeros = alloc::vec![0; width];
-        Ok(Self {
+        let mut cluster = Self {
             name: None,
             annotations: None,
             per_vm: kinds.iter().map(|kind| kind.per_vm).collect(),
@@ -191,6 +194,7 @@ impl Cluster {
             vms: Slab::new(),
             vm_names: Names::new(),
             facts: IdVec::new(),
+            stamps: IdVec::new(),
             rules: Slab::new(),
             rule_names: Names::new(),
             allocatable: Rows::new(width),
@@ -214,8 +218,11 @@ impl Cluster {
                 restart_demand: zeros.clone(),
                 reservation: zeros,
             },
+            fingerprint: 0,
             revision: 0,
-        })
+        };
+        cluster.fingerprint = cluster.empty_fingerprint();
+        Ok(cluster)
     }
 
     /// The cluster's name.
@@ -248,7 +255,9 @@ impl Cluster {
         self.levels.names()
     }
 
-    /// Grows by one with every change of the cluster.
+    /// Grows with every change of the cluster, and with no refused one. The cluster's own name and annotations do not
+    /// count. Two clusters of one content can have different revisions: what tells states apart is the
+    /// [`fingerprint`](Self::fingerprint).
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -392,9 +401,11 @@ fn insert_sorted<T: Ord>(list: &mut Vec<T>, item: T) {
     }
 }
 
-/// Removes from a sorted list.
-fn remove_sorted<T: Ord>(list: &mut Vec<T>, item: &T) {
-    if let Ok(position) = list.binary_search(item) {
+/// Removes from a sorted list; says whether it was there.
+fn remove_sorted<T: Ord>(list: &mut Vec<T>, item: &T) -> bool {
+    let found = list.binary_search(item);
+    if let Ok(position) = found {
         list.remove(position);
     }
+    found.is_ok()
 }

@@ -2,6 +2,7 @@
 //!
 //! Uses the stores of `cluster`. Keeps amounts, domains, labels, the room index and the lists of down nodes in step.
 
+use super::fingerprint::NodeStamp;
 use super::slab::hash_name;
 use super::{
     Cluster, EditError, LabelSlot, MAX_OBJECTS, Node, NodeState, Role, add_row, exchange, insert_sorted, remove_sorted,
@@ -39,6 +40,7 @@ pub(crate) struct NodeRecord {
     pub(crate) incoming: Vec<VmSlot>,
     /// The node's place in the order of the room index: a hash of its name.
     pub(crate) key: RoomKey,
+    pub(super) stamp: NodeStamp,
 }
 
 /// A node's description, checked and resolved.
@@ -77,6 +79,7 @@ impl Cluster {
             annotations: None,
             residents: Vec::new(),
             incoming: Vec::new(),
+            stamp: NodeStamp::default(),
         });
         self.node_names.insert(name, slot);
         for rows in [&mut self.allocatable, &mut self.failover, &mut self.unit_share, &mut self.used, &mut self.free] {
@@ -131,6 +134,7 @@ impl Cluster {
         self.totals_of_node(slot, None);
         if let Some(record) = self.nodes.remove(slot) {
             self.node_names.remove(&record.name);
+            record.stamp.leave(&mut self.fingerprint);
         }
         self.changed();
         Ok(())
@@ -149,6 +153,7 @@ impl Cluster {
         self.claims_of_residents(slot, true);
         self.list_node(slot, state);
         self.refresh_free(slot);
+        self.stamp_node(slot);
         self.changed();
         Ok(())
     }
@@ -243,6 +248,7 @@ impl Cluster {
         self.list_node(slot, node.state);
         self.refresh_free(slot);
         self.node_in_places(slot, true);
+        self.stamp_node(slot);
         self.changed();
     }
 

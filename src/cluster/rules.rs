@@ -3,7 +3,9 @@
 //! Uses the stores of `cluster`. Keeps `members` (by VM and by group) and, for `confine` and `exclude`, the set of
 //! nodes meant (by node, domain and label) in step with every edit.
 
+use super::fingerprint::Said;
 use super::node_set::NodeSet;
+use super::slab::hash_name;
 use super::{
     Cluster, EditError, GroupSlot, LabelSlot, MAX_OBJECTS, Place, Rule, RuleKind, Strength, VmRecord, insert_sorted,
     remove_sorted,
@@ -20,6 +22,8 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub(crate) struct RuleRecord {
     pub(crate) name: Arc<str>,
+    /// A hash of its name.
+    pub(super) key: u64,
     pub(crate) body: RuleBody,
     pub(crate) strength: Strength,
     /// Named members, sorted.
@@ -28,6 +32,10 @@ pub(crate) struct RuleRecord {
     /// All members, sorted: those named, those of its groups, those of its sides.
     pub(crate) members: Vec<VmSlot>,
     pub(crate) annotations: Option<Box<Annotations>>,
+    /// The sum over the hashes of the members named, or of the sides.
+    pub(super) named: u128,
+    /// What it adds to the fingerprint.
+    pub(super) stamp: u128,
 }
 
 impl RuleRecord {
@@ -121,7 +129,9 @@ impl Cluster {
     pub fn remove_rule(&mut self, id: RuleId) -> Result<(), EditError> {
         let slot = self.rule_slot(id)?;
         self.clear_rule(slot);
-        self.rules.remove(slot);
+        if let Some(record) = self.rules.remove(slot) {
+            self.fingerprint = self.fingerprint.wrapping_sub(record.stamp);
+        }
         self.changed();
         Ok(())
     }
@@ -221,12 +231,15 @@ impl Cluster {
     fn file_rule(&mut self, rule: Rule, checked: Checked) -> RuleSlot {
         let slot = self.rules.insert(RuleRecord {
             name: Arc::from(""),
+            key: 0,
             body: RuleBody::Together { level: checked.level },
             strength: rule.strength,
             vms: Vec::new(),
             vm_groups: Vec::new(),
             members: Vec::new(),
             annotations: None,
+            named: 0,
+            stamp: 0,
         });
         self.fill_rule(slot, rule, checked);
         slot
@@ -267,10 +280,15 @@ impl Cluster {
             }
             self.refresh_facts(*member);
         }
+        let key = hash_name(&name, 0);
+        if let RuleBody::Place { place, .. } = &body {
+            self.tell_nodes(&place.nodes, Said::Means, key, true);
+        }
         let follows = matches!(body, RuleBody::Follow { .. });
         let touched = members.clone();
         if let Some(record) = self.rules.get_mut(slot) {
             record.name = name;
+            record.key = key;
             record.body = body;
             record.strength = rule.strength;
             record.vms = if checked.sides.is_empty() { checked.named } else { Vec::new() };
@@ -281,6 +299,11 @@ impl Cluster {
         if follows {
             self.recompute_effective(&touched);
         }
+        let named = self.rules.get(slot).map_or(0, |record| self.sum_of_named(record));
+        if let Some(record) = self.rules.get_mut(slot) {
+            record.named = named;
+        }
+        self.stamp_rule(slot);
         self.changed();
     }
 
@@ -335,6 +358,7 @@ impl Cluster {
     fn clear_rule(&mut self, slot: RuleSlot) {
         let Some(record) = self.rules.get_mut(slot) else { return };
         self.rule_names.remove(&record.name);
+        let key = record.key;
         let members = core::mem::take(&mut record.members);
         let vm_groups = core::mem::take(&mut record.vm_groups);
         let body = core::mem::replace(&mut record.body, RuleBody::Together { level: self.levels.node_level() });
@@ -354,6 +378,7 @@ impl Cluster {
         }
         match body {
             RuleBody::Place { place, .. } => {
+                self.tell_nodes(&place.nodes, Said::Means, key, false);
                 for label in place.labels {
                     self.labels.release(label);
                 }
@@ -405,15 +430,20 @@ impl Cluster {
 
     /// Takes a VM out of every rule that names it.
     pub(super) fn leave_rules(&mut self, vm: VmSlot) {
-        let rules = self.vms.get_mut(vm).map(|record| core::mem::take(&mut record.rules)).unwrap_or_default();
-        for slot in rules {
+        let Some(record) = self.vms.get_mut(vm) else { return };
+        let key = record.key;
+        for slot in core::mem::take(&mut record.rules) {
             let Some(rule) = self.rules.get_mut(slot) else { continue };
             remove_sorted(&mut rule.members, &vm);
-            remove_sorted(&mut rule.vms, &vm);
+            let mut named = remove_sorted(&mut rule.vms, &vm);
             if let RuleBody::Sides { sides, .. } = &mut rule.body {
                 for side in sides {
-                    remove_sorted(side, &vm);
+                    named |= remove_sorted(side, &vm);
                 }
+            }
+            if named {
+                self.exchange_named(slot, vm, Some(key), None);
+                self.stamp_rule(slot);
             }
         }
     }

@@ -129,6 +129,8 @@ pub(crate) struct Interner<S, T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Interned<T> {
     name: Arc<str>,
+    /// A hash of the name.
+    key: u64,
     references: u32,
     pub(crate) value: T,
 }
@@ -151,7 +153,12 @@ impl<S: DenseId, T: Default> Interner<S, T> {
             return slot;
         }
         let name: Arc<str> = Arc::from(name);
-        let slot = self.entries.insert(Interned { name: Arc::clone(&name), references: 1, value: T::default() });
+        let slot = self.entries.insert(Interned {
+            key: hash_name(&name, 0),
+            name: Arc::clone(&name),
+            references: 1,
+            value: T::default(),
+        });
         self.names.insert(name, slot);
         slot
     }
@@ -172,6 +179,11 @@ impl<S: DenseId, T: Default> Interner<S, T> {
         self.entries.get(slot).map_or("", |entry| &entry.name)
     }
 
+    /// The hash of a name.
+    pub(crate) fn key(&self, slot: S) -> u64 {
+        self.entries.get(slot).map_or(0, |entry| entry.key)
+    }
+
     pub(crate) fn value(&self, slot: S) -> Option<&T> {
         self.entries.get(slot).map(|entry| &entry.value)
     }
@@ -184,7 +196,6 @@ impl<S: DenseId, T: Default> Interner<S, T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (S, &str, &T)> {
         self.entries.iter().map(|(slot, entry)| (slot, &*entry.name, &entry.value))
     }
-
     /// The names of these slots, sorted.
     pub(crate) fn sorted_names(&self, slots: &[S]) -> Vec<String> {
         let mut names: Vec<String> = slots.iter().map(|slot| String::from(self.name(*slot))).collect();

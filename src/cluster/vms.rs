@@ -3,6 +3,7 @@
 //! Uses the stores of `cluster`. A change of where a VM is, of its power or of its demand goes the same way each
 //! time: `withdraw` takes it out of everything that counts it, the record changes, `enter` counts it again.
 
+use super::fingerprint::Said;
 use super::slab::hash_name;
 use super::{
     Cluster, EditError, GroupSlot, LabelSlot, MAX_OBJECTS, OnTimeout, Power, Priority, RestartClass, StartEdge, Until,
@@ -125,12 +126,12 @@ impl Cluster {
         let prepared = self.prepare_vm(&vm, Some(slot))?;
         self.check_needers(slot, prepared.on, vm.restart)?;
         let needed = self.needs(slot);
+        self.withdraw(slot);
+        self.allow_nodes(slot, None);
         self.leave_names(slot);
-        if let Some(record) = self.vms.get_mut(slot) {
-            self.vm_names.remove(&record.name);
-            record.name = Arc::from(vm.name.as_str());
-            record.key = hash_name(&vm.name, 0);
-            self.vm_names.insert(Arc::clone(&record.name), slot);
+        let renamed = self.vms.get(slot).is_some_and(|record| *record.name != *vm.name);
+        if renamed {
+            self.rename_vm(slot, &vm.name);
         }
         self.fill_vm(slot, vm, &prepared, needed);
         Ok(())
@@ -151,6 +152,7 @@ impl Cluster {
         let needed = self.needs(slot);
         let dependents = record.dependents.clone();
         self.withdraw(slot);
+        self.allow_nodes(slot, None);
         self.set_edges(slot, &[]);
         for dependent in dependents {
             if let Some(dependent) = self.vms.get_mut(dependent) {
@@ -158,6 +160,7 @@ impl Cluster {
                     dependent.starts_after.iter().filter(|edge| edge.vm != slot).copied().collect();
             }
             self.refresh_facts(dependent);
+            self.stamp_vm(dependent);
         }
         self.leave_names(slot);
         self.leave_rules(slot);
@@ -166,6 +169,7 @@ impl Cluster {
             self.vm_names.remove(&record.name);
         }
         self.refresh_facts(slot);
+        self.stamp_vm(slot);
         self.recompute_effective(&needed);
         self.changed();
         Ok(())
@@ -285,6 +289,7 @@ impl Cluster {
             record.own_reservation = own_reservation;
         }
         self.enter(slot);
+        self.stamp_vm(slot);
         self.changed();
         Ok(())
     }
@@ -317,6 +322,9 @@ impl Cluster {
                 self.set_edges(*slot, edges);
             }
             return Err(EditError::StartCycle { vms: cycle });
+        }
+        for (slot, _) in &resolved {
+            self.stamp_vm(*slot);
         }
         self.recompute_effective(&touched);
         self.changed();
@@ -395,11 +403,37 @@ impl Cluster {
         Ok(Prepared { on: false, has_demand, demand, restart_demand, reservation, node: None, migrating_to: None })
     }
 
-    /// Enters what a description says into a VM that has no labels or groups yet, and whose old place and amounts
-    /// are still counted. `touched` are the VMs that it needed until now.
+    /// Gives a VM another name, wherever that counts. It must be withdrawn, and speak of no nodes.
+    fn rename_vm(&mut self, slot: VmSlot, name: &str) {
+        let Some(record) = self.vms.get_mut(slot) else { return };
+        self.vm_names.remove(&record.name);
+        record.name = Arc::from(name);
+        let old = core::mem::replace(&mut record.key, hash_name(name, 0));
+        self.vm_names.insert(Arc::clone(&record.name), slot);
+        let dependents = record.dependents.clone();
+        self.rename_in_rules(slot, old);
+        for dependent in dependents {
+            self.stamp_vm(dependent);
+        }
+    }
+
+    /// Replaces the list of nodes that a VM may run on.
+    fn allow_nodes(&mut self, slot: VmSlot, nodes: Option<Vec<NodeId>>) {
+        let nodes = nodes.map(|mut nodes| {
+            nodes.sort_unstable();
+            nodes.dedup();
+            nodes.into_boxed_slice()
+        });
+        let Some(key) = self.vms.get(slot).map(|record| record.key) else { return };
+        self.tell_nodes(nodes.as_deref().unwrap_or_default(), Said::MayRunOn, key, true);
+        let old = self.vms.get_mut(slot).and_then(|record| core::mem::replace(&mut record.allowed_nodes, nodes));
+        self.tell_nodes(old.as_deref().unwrap_or_default(), Said::MayRunOn, key, false);
+    }
+
+    /// Enters what a description says into a VM that is withdrawn, has no labels, groups or list of nodes, and whose
+    /// old amounts are still counted. `touched` are the VMs that it needed until now.
     fn fill_vm(&mut self, slot: VmSlot, vm: Vm, prepared: &Prepared, mut touched: Vec<VmSlot>) {
         touched.push(slot);
-        self.withdraw(slot);
         self.amounts_of_vm(slot, Some(prepared));
         let requires = self.acquire_labels(&vm.requires);
         let migrate_requires = self.acquire_labels(&vm.migrate_requires);
@@ -421,17 +455,16 @@ impl Cluster {
             record.migrating_to = prepared.migrating_to;
             record.requires = requires;
             record.migrate_requires = migrate_requires;
-            record.allowed_nodes = vm.allowed_nodes.map(|mut nodes| {
-                nodes.sort_unstable();
-                nodes.dedup();
-                nodes.into_boxed_slice()
-            });
             record.groups = groups;
             record.texts = (vm.display.is_some() || vm.annotations.is_some())
                 .then(|| Box::new(Texts { display: vm.display, annotations: vm.annotations }));
         }
+        if vm.allowed_nodes.is_some() {
+            self.allow_nodes(slot, vm.allowed_nodes);
+        }
         self.set_edges(slot, &edges);
         self.enter(slot);
+        self.stamp_vm(slot);
         self.recompute_effective(&touched);
         self.changed();
     }
@@ -514,6 +547,7 @@ impl Cluster {
             edit(record);
         }
         self.enter(slot);
+        self.stamp_vm(slot);
         self.changed();
     }
 
@@ -539,6 +573,7 @@ impl Cluster {
             record.migrating_to = None;
         }
         self.enter(slot);
+        self.stamp_vm(slot);
         self.changed();
     }
 
@@ -546,7 +581,11 @@ impl Cluster {
     fn enter(&mut self, slot: VmSlot) {
         self.refresh_facts(slot);
         let Some(record) = self.vms.get_mut(slot) else { return };
+        let key = record.key;
         if !record.on {
+            if let Some(last) = record.last_node {
+                self.tell_nodes(&[last], Said::RanOn, key, true);
+            }
             return;
         }
         let Some(node) = record.node else {
@@ -558,12 +597,14 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(node) {
             record.place_at = to_u32(node.residents.len());
             node.residents.push(slot);
+            node.hear(&mut self.fingerprint, Said::RunsOn, key, true);
             source_runs = node.state.runs_vms();
         }
         if let Some(target) = record.migrating_to {
             if let Some(target) = self.nodes.get_mut(target) {
                 record.incoming_at = to_u32(target.incoming.len());
                 target.incoming.push(slot);
+                target.hear(&mut self.fingerprint, Said::MovesTo, key, true);
             }
             if source_runs {
                 add_row(&mut self.used[target], &self.demand[slot]);
@@ -577,7 +618,11 @@ impl Cluster {
     /// Takes a VM out of everything that counts it.
     fn withdraw(&mut self, slot: VmSlot) {
         let Some(record) = self.vms.get(slot) else { return };
+        let key = record.key;
         if !record.on {
+            if let Some(last) = record.last_node {
+                self.tell_nodes(&[last], Said::RanOn, key, false);
+            }
             return;
         }
         let (node, target, place_at, incoming_at) =
@@ -593,6 +638,7 @@ impl Cluster {
         let mut source_runs = false;
         if let Some(node) = self.nodes.get_mut(node) {
             source_runs = node.state.runs_vms();
+            node.hear(&mut self.fingerprint, Said::RunsOn, key, false);
             if let Some(moved) = take_out(&mut node.residents, place_at) {
                 if let Some(moved) = self.vms.get_mut(moved) {
                     moved.place_at = place_at;
@@ -601,6 +647,7 @@ impl Cluster {
         }
         if let Some(target) = target {
             if let Some(node) = self.nodes.get_mut(target) {
+                node.hear(&mut self.fingerprint, Said::MovesTo, key, false);
                 if let Some(moved) = take_out(&mut node.incoming, incoming_at) {
                     if let Some(moved) = self.vms.get_mut(moved) {
                         moved.incoming_at = incoming_at;
