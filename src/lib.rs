@@ -46,7 +46,7 @@
 //!
 //! # What is not there yet
 //!
-//! Preemption (a verdict that evictions could change is undecided), costs of `relaxed` and `preferred` rules (they are
+//! Verdicts with preemption (plans evict; a verdict that evictions could change is undecided), costs of `relaxed` and `preferred` rules (they are
 //! read, checked and reported, and plans neither obey nor seek them), rule conflicts, a planner that keeps to a
 //! certificate while it places the other VMs, admission control, headroom, moves, and the C interface.
 #![no_std]

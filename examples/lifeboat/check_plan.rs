@@ -6,7 +6,7 @@ use crate::input::{self, Fault, Stop};
 use crate::screen::{Screen, Tone};
 use crate::words::count;
 use lifeboat::{
-    ClassCount, Cluster, Eviction, Failure, NodeId, Placement, PlanParts, Priority, RestartClass, RestartPlan,
+    ClassCount, Cluster, Eviction, Failure, NodeId, Note, Placement, PlanParts, Priority, RestartClass, RestartPlan,
     Unplaced, VmId, check_plan,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ struct PlanText {
     waiting: Vec<String>,
     left_alone: Vec<String>,
     classes: Vec<Class>,
+    #[serde(default)]
+    notes: Vec<NoteText>,
     free: BTreeMap<String, FreeText>,
 }
 
@@ -34,6 +36,13 @@ struct Start {
     vm: String,
     node: String,
     wave: u32,
+}
+
+/// What is read of a note: those that bear on the status.
+#[derive(Deserialize)]
+struct NoteText {
+    code: String,
+    vm: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +181,15 @@ fn to_plan(cluster: &Cluster, text: &PlanText, problems: &mut Vec<Problem>) -> R
         waiting: text.waiting.iter().filter_map(|name| names.vm(name)).collect(),
         left_alone: text.left_alone.iter().filter_map(|name| names.vm(name)).collect(),
         classes: text.classes.iter().filter_map(|class| names.class(class)).collect(),
+        notes: text
+            .notes
+            .iter()
+            .filter_map(|note| match (note.code.as_str(), &note.vm) {
+                ("victims_unproved", _) => Some(Note::VictimsUnproved),
+                ("protected_evicted", Some(vm)) => names.vm(vm).map(|vm| Note::ProtectedEvicted { vm }),
+                _ => None,
+            })
+            .collect(),
         ..PlanParts::default()
     };
     let plan = RestartPlan::from(parts);

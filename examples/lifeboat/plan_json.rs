@@ -221,7 +221,9 @@ fn note_json<'a>(cluster: &'a Cluster, note: &Note) -> NoteJson<'a> {
         Note::FailedAlready { node } => {
             NoteJson { code, node: Some(node_name(cluster, *node)), message, ..NoteJson::default() }
         }
-        Note::Promoted { vm } => NoteJson { code, vm: Some(vm_name(cluster, *vm)), message, ..NoteJson::default() },
+        Note::Promoted { vm } | Note::ProtectedEvicted { vm } => {
+            NoteJson { code, vm: Some(vm_name(cluster, *vm)), message, ..NoteJson::default() }
+        }
         Note::StartsWithout { vm, prerequisite } => NoteJson {
             code,
             vm: Some(vm_name(cluster, *vm)),
@@ -246,10 +248,10 @@ pub(crate) fn note_text(cluster: &Cluster, note: &Note) -> String {
             let (vm, prerequisite) = (vm_name(cluster, *vm), vm_name(cluster, *prerequisite));
             format!("{vm} starts without {prerequisite}, which neither runs nor restarts")
         }
-        Note::EvictionsNotConsidered => {
-            "the policy allows evictions, which this version does not plan: more VMs might restart with them"
-                .to_string()
+        Note::ProtectedEvicted { vm } => {
+            format!("{} is protected, and is evicted without another place", vm_name(cluster, *vm))
         }
+        Note::VictimsUnproved => "it is not proved that no other evictions would do better".to_string(),
         other => format!("{other:?}"),
     }
 }

@@ -10,6 +10,7 @@ mod overlay;
 mod parts;
 mod plan;
 mod planner;
+mod preempt;
 mod quick;
 mod reasons;
 mod scenario;

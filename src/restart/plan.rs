@@ -123,15 +123,23 @@ impl RestartPlan {
             .iter()
             .find(|class| class.restart == RestartClass::Protected && class.placed < class.displaced);
         match short {
-            None => PlanStatus::Complete,
+            None if !self.notes.iter().any(|note| matches!(note, Note::ProtectedEvicted { .. })) => {
+                PlanStatus::Complete
+            }
+            None if self.victims_proved() => PlanStatus::Short,
             Some(class) if class.bound < class.displaced => PlanStatus::Short,
-            Some(_) => PlanStatus::Unproved,
+            None | Some(_) => PlanStatus::Unproved,
         }
     }
 
-    /// Whether it is proved that no plan compares better in the number of VMs placed, class by class.
+    /// Whether it is proved that no plan compares better in the number of VMs placed, class by class, nor, where
+    /// evictions are allowed, in the number and importance of victims.
     pub fn is_optimal(&self) -> bool {
-        self.classes.iter().all(|class| class.placed == class.bound)
+        self.classes.iter().all(|class| class.placed == class.bound) && self.victims_proved()
+    }
+
+    fn victims_proved(&self) -> bool {
+        !self.notes.iter().any(|note| matches!(note, Note::VictimsUnproved))
     }
 }
 
@@ -228,6 +236,8 @@ pub enum Reason {
         /// Its name.
         name: String,
     },
+    /// It ran, and is evicted to make room for more important ones.
+    Preempted,
     /// The node has the room in this plan; whether the plan could be better is not proved.
     Unproved,
 }
@@ -244,6 +254,7 @@ impl Reason {
             Self::Insufficient { .. } => "insufficient",
             Self::Fragmentation { .. } => "fragmentation",
             Self::Prerequisite { .. } => "prerequisite",
+            Self::Preempted => "preempted",
             Self::Unproved => "unproved",
         }
     }
@@ -316,8 +327,13 @@ pub enum Note {
         /// The one that does not come.
         prerequisite: VmId,
     },
-    /// The policy allows evictions, and this version does not make any: more VMs might be placed with them.
-    EvictionsNotConsidered,
+    /// A protected VM is evicted for a more important one and gets no other place.
+    ProtectedEvicted {
+        /// The VM.
+        vm: VmId,
+    },
+    /// Evictions are allowed, and it is not proved that others would not do better, or that fewer would not do.
+    VictimsUnproved,
 }
 
 impl Note {
@@ -328,7 +344,8 @@ impl Note {
             Self::FailedAlready { .. } => "failed_already",
             Self::Promoted { .. } => "promoted",
             Self::StartsWithout { .. } => "starts_without",
-            Self::EvictionsNotConsidered => "evictions_not_considered",
+            Self::ProtectedEvicted { .. } => "protected_evicted",
+            Self::VictimsUnproved => "victims_unproved",
         }
     }
 }

@@ -11,10 +11,10 @@
 
 use super::compile::Parts;
 use super::overlay::Overlay;
-use super::plan::{ClassCount, Note, Reason, RestartPlan};
+use super::plan::{ClassCount, Note, Reason, RestartPlan, Unplaced};
 use super::quick::{Quick, Task};
 use super::scene::Scene;
-use super::{reasons, targets, waves};
+use super::{preempt, reasons, targets, waves};
 use crate::cluster::{Cluster, EditError, VmTraits};
 use crate::dense::IdVec;
 use crate::failure::Failure;
@@ -24,6 +24,7 @@ use crate::placement::problem::ItemIx;
 use crate::placement::rules::RuleStates;
 use crate::placement::solve::{Scratch, solve};
 use crate::policy::{Policy, Preemption};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -132,6 +133,12 @@ impl Planner {
         vm: VmId,
     ) -> Result<Vec<(NodeId, Option<Reason>)>, PlanError> {
         let slot = cluster.vm_slot(vm)?;
+        let after;
+        let mut cluster = cluster;
+        if !plan.evictions.is_empty() {
+            after = preempt::lifted(cluster, &plan.evictions.iter().map(|eviction| eviction.vm).collect());
+            cluster = &after;
+        }
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);
         self.parts.complete(cluster, &mut self.scene);
@@ -170,6 +177,28 @@ impl Planner {
         failure: &Failure,
         control: Option<&Control>,
     ) -> Result<RestartPlan, PlanError> {
+        if policy.preemption == Preemption::Never {
+            return self.plan_as_it_is(cluster, policy, failure, control, false);
+        }
+        // Half of the work is for finding out what evictions are good for.
+        let mut half = policy.clone();
+        half.budget.plan = policy.budget.plan.div_ceil(2);
+        let plan = self.plan_as_it_is(cluster, &half, failure, control, false)?;
+        if plan.unplaced.is_empty() {
+            return Ok(plan);
+        }
+        self.preempt(cluster, policy, failure, control, plan)
+    }
+
+    /// Plans without evictions. A `brief` plan gives no reasons.
+    pub(super) fn plan_as_it_is(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
+        brief: bool,
+    ) -> Result<RestartPlan, PlanError> {
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);
         let classes = self.scene.classes.len();
@@ -191,7 +220,7 @@ impl Planner {
             self.parts.complete(cluster, &mut self.scene);
             self.overlay.set(cluster, &self.scene, failure.nodes());
             self.solve(cluster, policy, control, &mut plan)?;
-            self.leave_reasons(cluster, &mut plan);
+            self.leave_reasons(cluster, &mut plan, brief);
         }
         self.waves.set(cluster, policy, &self.scene, &self.places);
         self.waves.placements(cluster, &self.scene, &self.places, &mut plan);
@@ -260,19 +289,10 @@ impl Planner {
             count.placed = *placed;
             count.bound = *bound;
         }
-        if policy.preemption != Preemption::Never {
-            // What evictions could make room for is not looked into: so a bound without them proves nothing.
-            for count in &mut plan.classes {
-                count.bound = count.displaced;
-            }
-            if plan.classes.iter().any(|count| count.placed < count.displaced) {
-                plan.notes.push(Note::EvictionsNotConsidered);
-            }
-        }
         Ok(())
     }
 
-    fn leave_reasons(&mut self, cluster: &Cluster, plan: &mut RestartPlan) {
+    fn leave_reasons(&mut self, cluster: &Cluster, plan: &mut RestartPlan, brief: bool) {
         let problem = self.parts.lend(cluster, cluster.free_rows(), &[], self.scene.classes.len());
         let view = reasons::View {
             cluster,
@@ -284,7 +304,11 @@ impl Planner {
         };
         for (item, vm) in self.scene.items.enumerate() {
             if self.places[item].is_none() {
-                plan.unplaced.push(view.unplaced(item, *vm, &self.places));
+                plan.unplaced.push(if brief {
+                    Unplaced { vm: cluster.vm_id_of(*vm), reasons: Vec::new(), message: String::new() }
+                } else {
+                    view.unplaced(item, *vm, &self.places)
+                });
             }
         }
         let key =

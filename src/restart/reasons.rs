@@ -215,6 +215,7 @@ fn describe(reason: &Reason) -> String {
         Reason::Insufficient { .. } => "short of room".to_string(),
         Reason::Fragmentation { .. } => "fragmented".to_string(),
         Reason::Prerequisite { name, .. } => format!("waiting for '{name}'"),
+        Reason::Preempted => "evicted for more important VMs".to_string(),
         Reason::Unproved => "with room".to_string(),
     }
 }

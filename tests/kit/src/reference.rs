@@ -59,8 +59,15 @@ pub fn optimum(cluster: &Cluster, policy: &Policy, failure: &Failure, limit: u64
     let mut steps = 0;
     let mut best: Option<Found> = None;
     let mut sets: Vec<u32> = (0..1_u32 << candidates.len()).collect();
-    // Few victims first: a larger set has to be better to replace a smaller one.
-    sets.sort_by_key(|set| (set.count_ones(), *set));
+    // Few victims first, then few of the highest class, and so on: a set has to be better to replace one before it.
+    let harm = |set: u32| -> Vec<usize> {
+        let victim = |class: &Class| {
+            let of_class = |(bit, vm): &(usize, &VmId)| set >> bit & 1 == 1 && effective[vm] == *class;
+            candidates.iter().enumerate().filter(of_class).count()
+        };
+        world.classes.iter().map(victim).collect()
+    };
+    sets.sort_by_cached_key(|set| (set.count_ones(), harm(*set), *set));
     for set in sets {
         let chosen = candidates.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, vm)| *vm);
         let evicted: BTreeSet<VmId> = chosen.collect();

@@ -1,0 +1,524 @@
+//! Preemption: which running VMs are stopped so that more important ones can start.
+//!
+//! Uses `cluster`, `policy`, `restart::{planner, plan, checker}`. Used by `restart::planner`, only where the policy allows
+//! evictions and a plan without any leaves something out.
+//!
+//! **The data's path.** *Candidates* are the running VMs that some displaced VM may evict. A set of victims is tried by
+//! planning on a copy of the cluster in which they wait for a place like the displaced ones (their own nodes excepted):
+//! so a victim may be placed elsewhere by the same plan, and rules see it as it is then. The *ceiling* is a plan for a
+//! cluster in which all candidates are gone: no set of victims lets more be placed, so where nothing is gained even then,
+//! nobody is evicted. With few candidates every set is tried, those of fewer and less important victims first, until
+//! one reaches the ceiling. With many, victims are chosen node by node for the VMs left out, and those who turn out not
+//! to be needed stay after all. A set whose evictions are not all allowed and needed, as the checker of plans has it, is
+//! never taken.
+
+use super::checker::check_evictions;
+use super::eligible::may_run_on;
+use super::plan::{ClassCount, Eviction, Note, Reason, ReasonCount, RestartPlan, Unplaced};
+use super::planner::{PlanError, Planner};
+use crate::cluster::{Cluster, NodeRef, NodeState, OnTimeout, Power, Priority, RestartClass, RuleBody, Strength};
+use crate::dense::{fits, to_u32};
+use crate::failure::Failure;
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
+use crate::placement::budget::Control;
+use crate::policy::{Policy, Preemption};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Up to so many candidates every set of victims is tried.
+const TRY_ALL: usize = 10;
+/// How many VMs left out are tried one by one once a step for all of them gains nothing.
+const SINGLES: usize = 8;
+/// How many victims are tried to be kept after all.
+const KEEP_TRIES: usize = 48;
+/// The share of the work left that one try may take.
+const TRY_SHARE: u64 = 8;
+
+type Class = (RestartClass, Priority);
+
+/// The number placed less the number evicted and not placed again, per class, the most important first.
+type Net = BTreeMap<Reverse<Class>, i64>;
+
+/// Whether a VM of class `by` may evict one of class `victim`; whether that one is preemptible is not asked.
+fn outranks(preemption: Preemption, by: Class, victim: Class) -> bool {
+    let best_effort = by.0 == RestartClass::Protected && victim.0 == RestartClass::BestEffort;
+    match preemption {
+        Preemption::Never => false,
+        Preemption::BestEffort => best_effort,
+        Preemption::LowerPriority => best_effort || (by.0 == victim.0 && by.1 > victim.1),
+    }
+}
+
+/// A set of victims with the best plan found for it.
+struct Attempt {
+    victims: BTreeSet<VmId>,
+    plan: RestartPlan,
+    net: Net,
+    /// The work that it was allowed: with as much the same plan is found again.
+    budget: u64,
+}
+
+/// What the search for victims reads.
+struct Search<'s> {
+    cluster: &'s Cluster,
+    policy: &'s Policy,
+    failure: &'s Failure,
+    control: Option<&'s Control>,
+    /// By class, the least important first, then by name.
+    candidates: Vec<VmId>,
+    work: u64,
+}
+
+impl Planner {
+    /// Improves a plan that leaves something out by evictions, if that helps. `base` is the best plan without.
+    pub(super) fn preempt(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
+        base: RestartPlan,
+    ) -> Result<RestartPlan, PlanError> {
+        let mut search = Search { cluster, policy, failure, control, candidates: Vec::new(), work: base.work };
+        search.find_candidates(&base);
+        if search.candidates.is_empty() {
+            return Ok(base);
+        }
+        let nobody =
+            Attempt { victims: BTreeSet::new(), net: search.net(&base, &BTreeSet::new()), plan: base, budget: 0 };
+        let ceiling = search.ceiling(self)?;
+        let reached = |attempt: &Attempt| ceiling.as_ref().is_some_and(|ceiling| same_counts(&attempt.net, ceiling));
+        let (best, proved) = if reached(&nobody) {
+            (nobody, ceiling.as_ref().is_some_and(RestartPlan::is_optimal))
+        } else if search.candidates.len() <= TRY_ALL {
+            search.try_all(self, nobody, ceiling.as_ref())?
+        } else {
+            search.try_some(self, nobody)?
+        };
+        search.finish(self, best, ceiling.as_ref(), proved)
+    }
+}
+
+/// Whether net counts are those of a plan in which nobody is evicted.
+fn same_counts(net: &Net, ceiling: &RestartPlan) -> bool {
+    let class = |class: &ClassCount| (Reverse((class.restart, class.priority)), i64::from(class.placed));
+    let ceiling: Net = ceiling.classes.iter().map(class).filter(|(_, placed)| *placed != 0).collect();
+    net.iter().filter(|(_, placed)| **placed != 0).eq(ceiling.iter())
+}
+
+/// Whether `left` counts for more: the highest class that differs decides. Classes without a count have 0.
+fn compare(left: &Net, right: &Net) -> core::cmp::Ordering {
+    let keys: BTreeSet<Reverse<Class>> = left.keys().chain(right.keys()).copied().collect();
+    let of = |net: &Net, key| net.get(key).copied().unwrap_or(0);
+    keys.iter()
+        .map(|key| of(left, key).cmp(&of(right, key)))
+        .find(|order| order.is_ne())
+        .unwrap_or(core::cmp::Ordering::Equal)
+}
+
+impl Search<'_> {
+    fn class(&self, vm: VmId) -> Class {
+        self.cluster.effective(vm.slot)
+    }
+
+    fn name(&self, vm: VmId) -> &str {
+        self.cluster.vm_record(vm.slot).map_or("", |record| &record.name)
+    }
+
+    /// Running VMs that some VM left out, or any more important displaced one, may evict.
+    fn find_candidates(&mut self, base: &RestartPlan) {
+        let evictors: BTreeSet<Class> = base.classes.iter().map(|class| (class.restart, class.priority)).collect();
+        let mut found = Vec::new();
+        for node in self.cluster.nodes() {
+            if !matches!(node.state(), NodeState::Online | NodeState::Cordoned) || self.failure.contains(node.id()) {
+                continue;
+            }
+            for vm in
+                node.vms().filter_map(|vm| self.cluster.vm(vm).ok()).filter(|vm| vm.is_on() && vm.is_preemptible())
+            {
+                let class = vm.effective();
+                if class.0 != RestartClass::Never
+                    && evictors.iter().any(|by| outranks(self.policy.preemption, *by, class))
+                {
+                    found.push(vm.id());
+                }
+            }
+        }
+        found
+            .sort_by(|left, right| (self.class(*left), self.name(*left)).cmp(&(self.class(*right), self.name(*right))));
+        self.candidates = found;
+    }
+
+    /// What a plan counts for if the victims are among its displaced VMs.
+    fn net(&self, plan: &RestartPlan, victims: &BTreeSet<VmId>) -> Net {
+        let mut net: Net = plan
+            .classes
+            .iter()
+            .map(|class| (Reverse((class.restart, class.priority)), i64::from(class.placed)))
+            .collect();
+        for vm in victims {
+            let count = net.entry(Reverse(self.class(*vm))).or_default();
+            *count = count.saturating_sub(1);
+        }
+        net
+    }
+
+    /// The policy of one try: no evictions, and its share of the work that is left.
+    fn part(&self, share: u64) -> Policy {
+        let mut policy = self.policy.clone();
+        policy.preemption = Preemption::Never;
+        policy.budget.plan = self.policy.budget.plan.saturating_sub(self.work).checked_div(share).unwrap_or(0);
+        policy
+    }
+
+    /// The best plan if all candidates were gone: no plan with evictions places more. `None` where that does not follow,
+    /// because a VM that runs can also help: others need it, or a rule measures by it.
+    fn ceiling(&mut self, planner: &mut Planner) -> Result<Option<RestartPlan>, PlanError> {
+        if self.candidates.iter().any(|vm| self.can_help(*vm)) {
+            return Ok(None);
+        }
+        let mut without = self.cluster.clone();
+        for vm in &self.candidates {
+            // One that others need cannot be stopped.
+            if without.stop_vm(*vm).is_err() {
+                return Ok(None);
+            }
+        }
+        let plan = planner.plan_as_it_is(&without, &self.part(2), self.failure, self.control, true)?;
+        self.work = self.work.saturating_add(plan.work);
+        Ok(Some(plan))
+    }
+
+    /// Whether some plan could be better because this VM runs: others need it, a rule measures by it, or it makes what it
+    /// needs itself more important.
+    fn can_help(&self, vm: VmId) -> bool {
+        let measures = |rule: &crate::ids::RuleSlot| {
+            self.cluster.rule_record(*rule).is_some_and(|rule| {
+                rule.strength == Strength::Required
+                    && matches!(
+                        rule.body,
+                        RuleBody::Spread { .. } | RuleBody::Together { .. } | RuleBody::Follow { .. }
+                    )
+            })
+        };
+        let Some(record) = self.cluster.vm_record(vm.slot) else { return true };
+        let needed = || {
+            self.cluster
+                .vms()
+                .any(|other| other.starts_after().any(|edge| edge.vm == vm && edge.on_timeout == OnTimeout::GiveUp))
+        };
+        let gives_up = record.starts_after.iter().any(|edge| edge.on_timeout == OnTimeout::GiveUp);
+        gives_up || record.rules.iter().any(measures) || needed()
+    }
+
+    fn attempt(&mut self, planner: &mut Planner, victims: BTreeSet<VmId>, share: u64) -> Result<Attempt, PlanError> {
+        let cluster = lifted(self.cluster, &victims);
+        let policy = self.part(share);
+        let plan = planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, true)?;
+        // Copying the cluster is work, too.
+        let copied = u64::from(to_u32(self.cluster.vm_count())).saturating_div(64).saturating_add(1);
+        self.work = self.work.saturating_add(plan.work).saturating_add(copied);
+        let net = self.net(&plan, &victims);
+        Ok(Attempt { victims, plan, net, budget: policy.budget.plan })
+    }
+
+    fn evictions(&self, victims: &BTreeSet<VmId>) -> Vec<(VmId, NodeId)> {
+        victims.iter().filter_map(|vm| Some((*vm, self.cluster.vm(*vm).ok()?.node()?))).collect()
+    }
+
+    /// Whether every eviction is allowed and needed.
+    fn is_legal(&self, attempt: &Attempt) -> bool {
+        let placements: Vec<(VmId, NodeId)> = attempt.plan.placements.iter().map(|item| (item.vm, item.node)).collect();
+        let evictions = self.evictions(&attempt.victims);
+        check_evictions(self.cluster, self.policy, self.failure, &placements, &evictions).is_ok()
+    }
+
+    /// How bad a set of victims is: their number, then how many of the highest class, and so on.
+    fn harm(&self, victims: &BTreeSet<VmId>) -> (usize, Vec<(Class, usize)>) {
+        let mut per_class: BTreeMap<Reverse<Class>, usize> = BTreeMap::new();
+        for vm in victims {
+            let count = per_class.entry(Reverse(self.class(*vm))).or_default();
+            *count = count.saturating_add(1);
+        }
+        (victims.len(), per_class.into_iter().map(|(Reverse(class), count)| (class, count)).collect())
+    }
+
+    /// Tries every set of victims; says whether the best is proved.
+    fn try_all(
+        &mut self,
+        planner: &mut Planner,
+        nobody: Attempt,
+        ceiling: Option<&RestartPlan>,
+    ) -> Result<(Attempt, bool), PlanError> {
+        let count = self.candidates.len();
+        let set = |bits: u32| -> BTreeSet<VmId> {
+            self.candidates.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, vm)| *vm).collect()
+        };
+        // Candidates are in order of importance, then of names: so is, among equal harm, the order of the numbers.
+        let last = 1_u32.checked_shl(to_u32(count)).unwrap_or(u32::MAX);
+        let mut sets: Vec<_> = (1..last).map(|bits| (self.harm(&set(bits)), bits, set(bits))).collect();
+        sets.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+        let mut proved = nobody.plan.is_optimal();
+        let mut best = nobody;
+        for (_, _, victims) in sets {
+            if ceiling.is_some_and(|ceiling| ceiling.is_optimal() && same_counts(&best.net, ceiling)) {
+                break;
+            }
+            if self.policy.budget.plan <= self.work {
+                proved = false;
+                break;
+            }
+            let attempt = self.attempt(planner, victims, TRY_SHARE)?;
+            let better = compare(&attempt.net, &best.net).is_gt();
+            if better && self.is_legal(&attempt) {
+                proved &= attempt.plan.is_optimal();
+                best = attempt;
+            } else {
+                // Another plan for these victims could be better, or legal.
+                proved &= !better && attempt.plan.is_optimal();
+            }
+        }
+        Ok((best, proved))
+    }
+
+    /// Chooses victims for the VMs left out, node by node, and keeps those that need not go.
+    fn try_some(&mut self, planner: &mut Planner, nobody: Attempt) -> Result<(Attempt, bool), PlanError> {
+        let mut best = nobody;
+        let mut singles = SINGLES;
+        loop {
+            if self.policy.budget.plan <= self.work {
+                return Ok((best, false));
+            }
+            let left_out: Vec<VmId> = best.plan.unplaced.iter().map(|unplaced| unplaced.vm).collect();
+            let chosen = self.choose(&best, &left_out);
+            let mut improved = None;
+            if chosen.len() > best.victims.len() {
+                let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
+                improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt)).then_some(attempt);
+            }
+            let mut each = left_out.iter().filter(|vm| !best.victims.contains(vm));
+            while let Some(vm) = each.next().filter(|_| improved.is_none() && singles > 0) {
+                singles = singles.saturating_sub(1);
+                let chosen = self.choose(&best, core::slice::from_ref(vm));
+                if chosen.len() > best.victims.len() {
+                    let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
+                    improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt)).then_some(attempt);
+                }
+            }
+            match improved {
+                Some(attempt) => best = attempt,
+                None => break,
+            }
+        }
+        let mut order: Vec<VmId> = best.victims.iter().copied().collect();
+        order
+            .sort_by(|left, right| (self.class(*right), self.name(*left)).cmp(&(self.class(*left), self.name(*right))));
+        for vm in order.into_iter().take(KEEP_TRIES) {
+            if self.policy.budget.plan <= self.work {
+                break;
+            }
+            let mut fewer = best.victims.clone();
+            fewer.remove(&vm);
+            let attempt = self.attempt(planner, fewer, TRY_SHARE)?;
+            if compare(&attempt.net, &best.net).is_ge() && self.is_legal(&attempt) {
+                best = attempt;
+            }
+        }
+        Ok((best, false))
+    }
+
+    /// The victims of an attempt, and for each VM left out those whose going makes room for it on the node where they
+    /// matter least.
+    fn choose(&self, attempt: &Attempt, left_out: &[VmId]) -> BTreeSet<VmId> {
+        let mut victims = attempt.victims.clone();
+        let mut free: BTreeMap<NodeSlot, Vec<u64>> = BTreeMap::new();
+        let mut residents: BTreeMap<NodeSlot, Vec<VmSlot>> = BTreeMap::new();
+        for node in
+            self.cluster.room_index().iter().filter(|node| !self.failure.contains(self.cluster.node_id_of(*node)))
+        {
+            free.insert(node, self.cluster.free_rows()[node].to_vec());
+        }
+        for vm in &self.candidates {
+            let Some(node) = self.cluster.vm_record(vm.slot).and_then(|record| record.node) else { continue };
+            if victims.contains(vm) {
+                give(&mut free, node, &self.cluster.demand_rows()[vm.slot]);
+            } else {
+                residents.entry(node).or_default().push(vm.slot);
+            }
+        }
+        for placed in &attempt.plan.placements {
+            take(&mut free, placed.node.slot, &self.cluster.restart_rows()[placed.vm.slot]);
+        }
+        for vm in left_out.iter().filter(|vm| !attempt.victims.contains(vm)) {
+            let (need, class) = (&self.cluster.restart_rows()[vm.slot], self.class(*vm));
+            let mut best: Option<(usize, Vec<Class>, NodeSlot, Vec<VmSlot>)> = None;
+            for (node, room) in free.iter().filter(|(node, _)| may_run_on(self.cluster, vm.slot, **node)) {
+                let here = residents.get(node).map_or(&[][..], |here| here);
+                let mut going: Vec<VmSlot> = Vec::new();
+                let mut room = room.clone();
+                for other in
+                    here.iter().filter(|other| outranks(self.policy.preemption, class, self.cluster.effective(**other)))
+                {
+                    if fits(need, &room) {
+                        break;
+                    }
+                    add(&mut room, &self.cluster.demand_rows()[*other]);
+                    going.push(*other);
+                }
+                if !fits(need, &room) || going.is_empty() {
+                    continue;
+                }
+                // Those whose going turns out not to matter, the most important first.
+                for at in (0..going.len()).rev() {
+                    let Some(other) = going.get(at).copied() else { continue };
+                    let mut less = room.clone();
+                    subtract(&mut less, &self.cluster.demand_rows()[other]);
+                    if fits(need, &less) {
+                        room = less;
+                        going.remove(at);
+                    }
+                }
+                let mut classes: Vec<Class> = going.iter().map(|vm| self.cluster.effective(*vm)).collect();
+                classes.sort_unstable_by_key(|class| Reverse(*class));
+                let key = (going.len(), classes, *node, going);
+                let name = |node: NodeSlot| self.cluster.node_record(node).map(|record| &*record.name);
+                let less = |best: &(usize, Vec<Class>, NodeSlot, Vec<VmSlot>)| {
+                    (key.0, &key.1, name(key.2)) < (best.0, &best.1, name(best.2))
+                };
+                if best.as_ref().is_none_or(less) {
+                    best = Some(key);
+                }
+            }
+            let Some((_, _, node, going)) = best else { continue };
+            for other in going {
+                give(&mut free, node, &self.cluster.demand_rows()[other]);
+                if let Some(here) = residents.get_mut(&node) {
+                    here.retain(|resident| *resident != other);
+                }
+                victims.insert(self.cluster.vm_id_of(other));
+            }
+            take(&mut free, node, need);
+        }
+        victims
+    }
+
+    /// Makes the plan of the best attempt in full, and says of it what it is.
+    fn finish(
+        &mut self,
+        planner: &mut Planner,
+        best: Attempt,
+        ceiling: Option<&RestartPlan>,
+        proved: bool,
+    ) -> Result<RestartPlan, PlanError> {
+        let victims = best.victims;
+        let mut plan = if victims.is_empty() {
+            best.plan
+        } else {
+            let cluster = lifted(self.cluster, &victims);
+            let mut policy = self.part(1);
+            policy.budget.plan = best.budget;
+            planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, false)?
+        };
+        plan.work = plan.work.saturating_add(self.work);
+        let placed: BTreeSet<VmId> = plan.placements.iter().map(|item| item.vm).collect();
+        let name = |vm: VmId| self.name(vm);
+        let mut evictions = self.evictions(&victims);
+        evictions.sort_by(|left, right| name(left.0).cmp(name(right.0)));
+        plan.evictions = evictions.iter().map(|(vm, node)| Eviction { vm: *vm, node: *node }).collect();
+        plan.notes.retain(|note| !matches!(note, Note::Promoted { vm } if victims.contains(vm)));
+        for (vm, _) in evictions.iter().filter(|(vm, _)| !placed.contains(vm)) {
+            if let Some(unplaced) = plan.unplaced.iter_mut().find(|unplaced| unplaced.vm == *vm) {
+                *unplaced = preempted(*vm);
+            } else {
+                plan.unplaced.push(preempted(*vm));
+            }
+            if self.class(*vm).0 == RestartClass::Protected {
+                plan.notes.push(Note::ProtectedEvicted { vm: *vm });
+            }
+        }
+        plan.unplaced.sort_by(|left, right| {
+            (Reverse(self.class(left.vm)), self.name(left.vm))
+                .cmp(&(Reverse(self.class(right.vm)), self.name(right.vm)))
+        });
+        let mut as_ceiling = ceiling;
+        let mut classes = Vec::new();
+        for class in &plan.classes {
+            let of_class = |vm: &&VmId| self.class(**vm) == (class.restart, class.priority);
+            let lifted = to_u32(victims.iter().filter(of_class).count());
+            let displaced = class.displaced.saturating_sub(lifted);
+            let placed = class.placed.saturating_sub(lifted);
+            let most = as_ceiling.and_then(|ceiling| {
+                ceiling.classes.iter().find(|other| (other.restart, other.priority) == (class.restart, class.priority))
+            });
+            let mut bound = most.map_or(displaced, |most| most.bound.min(displaced)).max(placed);
+            if proved {
+                bound = placed;
+            }
+            // A bound holds for plans that reach the same counts above: below a class that differs it says nothing.
+            let net = i64::from(class.placed).saturating_sub(i64::from(lifted));
+            if net != most.map_or(0, |most| i64::from(most.placed)) {
+                as_ceiling = None;
+            }
+            if displaced > 0 {
+                classes.push(ClassCount { displaced, placed, bound, ..*class });
+            }
+        }
+        plan.classes = classes;
+        if !proved {
+            plan.notes.push(Note::VictimsUnproved);
+        }
+        Ok(plan)
+    }
+}
+
+/// The cluster with victims waiting for a place elsewhere.
+pub(super) fn lifted(cluster: &Cluster, victims: &BTreeSet<VmId>) -> Cluster {
+    let mut after = cluster.clone();
+    for id in victims {
+        let Ok(view) = cluster.vm(*id) else { continue };
+        let Some(home) = view.node() else { continue };
+        let mut vm = view.to_vm();
+        vm.node = None;
+        vm.migrating_to = None;
+        vm.power = Some(Power::On);
+        let nodes = vm.allowed_nodes.take().unwrap_or_else(|| cluster.nodes().map(NodeRef::id).collect());
+        vm.allowed_nodes = Some(nodes.into_iter().filter(|node| *node != home).collect());
+        // What it says is what the cluster said of it: there is nothing to refuse.
+        let _ = after.update_vm(*id, vm);
+    }
+    after
+}
+
+fn preempted(vm: VmId) -> Unplaced {
+    Unplaced {
+        vm,
+        reasons: alloc::vec![ReasonCount { reason: Reason::Preempted, nodes: 0, examples: Vec::new() }],
+        message: String::from("evicted to make room for more important VMs, and fits nowhere else"),
+    }
+}
+
+fn add(room: &mut [u64], amounts: &[u64]) {
+    for (room, amount) in room.iter_mut().zip(amounts) {
+        *room = room.saturating_add(*amount);
+    }
+}
+
+fn subtract(room: &mut [u64], amounts: &[u64]) {
+    for (room, amount) in room.iter_mut().zip(amounts) {
+        *room = room.saturating_sub(*amount);
+    }
+}
+
+fn give(free: &mut BTreeMap<NodeSlot, Vec<u64>>, node: NodeSlot, amounts: &[u64]) {
+    if let Some(room) = free.get_mut(&node) {
+        add(room, amounts);
+    }
+}
+
+fn take(free: &mut BTreeMap<NodeSlot, Vec<u64>>, node: NodeSlot, amounts: &[u64]) {
+    if let Some(room) = free.get_mut(&node) {
+        subtract(room, amounts);
+    }
+}
