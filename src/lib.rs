@@ -31,6 +31,7 @@
     feature = "serde",
     doc = "| [`document`] | the JSON form `lifeboat/1`: read with all errors at once, written back |"
 )]
+//! | [`conflicts`] | rules that cannot all hold, each with a minimal set |
 //! | [`Policy`] | what is promised and allowed |
 //! | [`Failure`] | which nodes are lost |
 //! | [`Planner`], [`RestartPlan`] | where every VM restarts, what does not fit, and why |
@@ -46,8 +47,8 @@
 //!
 //! # What is not there yet
 //!
-//! Verdicts with preemption (plans evict; a verdict that evictions could change is undecided), costs of `relaxed` and `preferred` rules (they are
-//! read, checked and reported, and plans neither obey nor seek them), rule conflicts, a planner that keeps to a
+//! Verdicts with preemption (plans evict; a verdict that evictions could change is undecided), costs of `relaxed` and
+//! `preferred` rules (they are read, checked and reported, and plans neither obey nor seek them), a planner that keeps to a
 //! certificate while it places the other VMs, admission control, headroom, moves, and the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -61,6 +62,7 @@ pub mod annotations;
 mod capacity;
 mod cluster;
 mod compare;
+mod conflicts;
 mod dense;
 #[cfg(feature = "serde")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
@@ -91,6 +93,7 @@ pub use compare::{
     CompareError, CompareRule, Comparison, Difference, Opinion, ScvmmHost, ScvmmTest, ScvmmTests, XapiAdmission,
     XapiHost, XapiPlan, compare, scvmm_tests, xapi_admission, xapi_plan,
 };
+pub use conflicts::{Conflict, ConflictCode, conflicts};
 #[cfg(feature = "serde")]
 pub use document::{Document, DocumentError, DocumentErrors};
 pub use failure::{Failure, FailureError};
