@@ -35,6 +35,7 @@
 //! | [`Policy`] | what is promised and allowed |
 //! | [`Failure`] | which nodes are lost |
 //! | [`Planner`], [`RestartPlan`] | where every VM restarts, what does not fit, and why |
+//! | [`RestartPlan::estimate`], [`Planner::help`] | when everything is back; what would give a VM without a place one |
 //! | [`check_plan`] | validates any plan from first principles, sharing no code with the planner |
 //! | [`verify`], [`Verdict`] | whether every failure of a class is survived: a certificate, a counterexample, or undecided |
 //! | [`Certificate`], [`Cover`] | the plans behind a yes, looked up loss by loss |
@@ -109,9 +110,9 @@ pub use placement::budget::Control;
 pub use policy::Policy;
 pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
 pub use restart::{
-    ASSUMED_START_S, ClassCount, ClassTime, Estimate, Eviction, Free, Note, Placement, PlanError, PlanFault, PlanParts,
-    PlanStatus, Planner, Reason, ReasonCount, RestartPlan, StartTime, Unplaced, check_evictions, check_placements,
-    check_plan,
+    ASSUMED_START_S, ClassCount, ClassTime, Estimate, Eviction, Free, Help, Note, Placement, PlanError, PlanFault,
+    PlanParts, PlanStatus, Planner, Reason, ReasonCount, RestartPlan, StartTime, Unplaced, check_evictions,
+    check_placements, check_plan,
 };
 
 #[doc = include_str!("guarantee/mathematics.md")]

@@ -26,7 +26,7 @@
 use lifeboat::policy::FailureClass;
 use lifeboat::{
     Answer, Cluster, Document, Failure, NodeId, Planner, Policy, Priority, Reason, ReasonCount, RestartPlan, VmId,
-    check_plan, check_verdict, verify,
+    check_plan, check_verdict, conflicts, verify,
 };
 use lifeboat_testkit::scenario::{Ask, Block, blocks, write};
 use lifeboat_testkit::{Case, properties, verdict};
@@ -78,7 +78,7 @@ fn every_scenario_is_answered_as_it_should_be() {
         }
     }
     println!("{count} commands in {} scenarios", titles.len());
-    assert!(titles.len() >= 25, "only {} scenarios", titles.len());
+    assert!(titles.len() >= 80, "only {} scenarios", titles.len());
     assert!(update || wrong.is_empty(), "{wrong}");
 }
 
@@ -107,6 +107,13 @@ fn check(cluster: &Cluster) -> String {
     let mut text = String::new();
     for warning in cluster.warnings() {
         writeln!(text, "{}: {warning}", warning.kind.name()).unwrap();
+    }
+    for conflict in conflicts(cluster) {
+        assert!(conflict.minimal);
+        writeln!(text, "{}: {}", conflict.code.name(), conflict.message).unwrap();
+        let rules: Vec<&str> = conflict.rules.iter().map(|id| cluster.rule(*id).unwrap().name()).collect();
+        let vms: Vec<&str> = conflict.vms.iter().map(|id| vm(cluster, *id)).collect();
+        writeln!(text, "  rules: {}; VMs: {}", rules.join(", "), vms.join(", ")).unwrap();
     }
     if text.is_empty() { "clean\n".into() } else { text }
 }
@@ -137,7 +144,7 @@ impl Planned {
     }
 
     fn plan(&self) -> String {
-        let Self { case: Case { cluster, .. }, plan } = self;
+        let Self { case: Case { cluster, failure, .. }, plan } = self;
         let (vm, node) = (|id| vm(cluster, id), |id| node(cluster, id));
         let proof = if plan.is_optimal() { "optimal" } else { "not proved optimal" };
         let mut text = format!("{}, {proof}\n", plan.status().name());
@@ -161,6 +168,9 @@ impl Planned {
             writeln!(text, "{} has no place: {}", vm(left.vm), left.message).unwrap();
             let reasons: Vec<String> = left.reasons.iter().map(|reason| counted(cluster, reason)).collect();
             writeln!(text, "  {}", reasons.join("; ")).unwrap();
+            for help in Planner::new().help(cluster, failure, plan, left.vm).unwrap() {
+                writeln!(text, "  {}: {}", help.code(), help.message(cluster)).unwrap();
+            }
         }
         for id in plan.waiting() {
             writeln!(text, "{} waits", vm(*id)).unwrap();

@@ -14,9 +14,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a document: errors, warnings, utilisation. (Conflicts between rules are not looked for yet.)
+    /// Check a document: errors, warnings, rules that cannot all hold, utilisation.
     ///
-    /// Exit status: 0 clean, 1 warnings, 2 errors.
+    /// Exit status: 0 clean, 1 warnings or conflicts, 2 errors.
     Check(CheckArgs),
     /// Plan the restarts after a failure: which VM starts where, what does not fit, and why.
     ///

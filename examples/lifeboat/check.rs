@@ -2,7 +2,7 @@
 
 use crate::args::CheckArgs;
 use crate::census::{self, Census, Share, Use};
-use crate::input::{self, Fault, Oddity, Stop};
+use crate::input::{self, Clash, Fault, Oddity, Stop};
 use crate::plan_json::{Fields, class_name};
 use crate::screen::{Screen, Tone};
 use crate::words::{self, clean, count};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Answer, Stop> {
 pub(crate) struct Checked {
     pub(crate) cluster: Cluster,
     pub(crate) warnings: Vec<Oddity>,
-    pub(crate) conflicts: Vec<Oddity>,
+    pub(crate) conflicts: Vec<Clash>,
 }
 
 /// `lifeboat-check/1`.
@@ -43,7 +43,7 @@ struct Report<'a> {
     format: &'static str,
     errors: &'a [Fault],
     warnings: &'a [Oddity],
-    conflicts: &'a [Oddity],
+    conflicts: &'a [Clash],
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<NodeCounts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,10 +172,13 @@ fn text(checked: &Checked, census: &Census<'_>, screen: Screen) -> String {
     vms(&mut out, census, screen);
     kinds(&mut out, checked, census, screen);
     levels(&mut out, checked, census, screen);
-    for (heading, list) in [("Rules that cannot all hold", &checked.conflicts), ("Warnings", &checked.warnings)] {
-        if !list.is_empty() {
+    let clashes = checked.conflicts.iter().map(Clash::line).collect();
+    let warnings = checked.warnings.iter().map(Oddity::line).collect();
+    for (heading, lines) in [("Rules that cannot all hold", clashes), ("Warnings", warnings)] {
+        let lines: Vec<String> = lines;
+        if !lines.is_empty() {
             screen.heading(&mut out, heading);
-            screen.lines(&mut out, list.iter().map(Oddity::line).collect());
+            screen.lines(&mut out, lines);
         }
     }
     out
@@ -188,7 +191,7 @@ fn headline(out: &mut String, checked: &Checked, census: &Census<'_>, screen: Sc
         (0, warnings) => (Tone::Unsure, format!("no errors, {}", count(warnings, "warning"))),
         (conflicts, warnings) => {
             let conflicts = count(conflicts, "conflict");
-            (Tone::Bad, format!("no errors, {conflicts} between rules, {}", count(warnings, "warning")))
+            (Tone::Bad, format!("no errors, {conflicts} that no placement can solve, {}", count(warnings, "warning")))
         }
     };
     let name = cluster.name().map_or_else(|| "The document".to_string(), clean);

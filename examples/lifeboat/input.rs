@@ -3,6 +3,7 @@
 //! Every error is collected; none hides another.
 
 use crate::check::Checked;
+use crate::plan_json;
 use crate::words::{clean, did_you_mean, similar};
 use lifeboat::document::{Document, DocumentError, LoadOptions};
 use lifeboat::{Cluster, Failure, NODE_LEVEL, Policy, VmId, Warning};
@@ -108,7 +109,37 @@ pub(crate) fn check_document(text: &str, strict: bool) -> Result<Checked, Stop> 
     let of_text = document.warnings().iter().map(Oddity::of_document);
     let warnings = of_text.chain(document.cluster().warnings().iter().map(Oddity::of_cluster)).collect();
     let (cluster, _) = document.into_parts();
-    Ok(Checked { cluster, warnings, conflicts: Vec::new() })
+    let clashes = lifeboat::conflicts(&cluster).into_iter().map(|conflict| Clash::of(&cluster, conflict)).collect();
+    Ok(Checked { cluster, warnings, conflicts: clashes })
+}
+
+/// Rules that cannot all hold.
+#[derive(Debug, Serialize)]
+pub(crate) struct Clash {
+    code: &'static str,
+    rules: Vec<String>,
+    vms: Vec<String>,
+    message: String,
+    /// Whether it is proved that nothing of it can be left out.
+    minimal: bool,
+}
+
+impl Clash {
+    fn of(cluster: &Cluster, conflict: lifeboat::Conflict) -> Self {
+        let rule = |id: &lifeboat::RuleId| cluster.rule(*id).map_or("?", lifeboat::RuleRef::name).to_string();
+        Self {
+            code: conflict.code.name(),
+            rules: conflict.rules.iter().map(rule).collect(),
+            vms: plan_json::vm_names(cluster, &conflict.vms).into_iter().map(String::from).collect(),
+            message: conflict.message,
+            minimal: conflict.minimal,
+        }
+    }
+
+    /// The line for people.
+    pub(crate) fn line(&self) -> String {
+        format!("{} [{}]", clean(&self.message), self.code)
+    }
 }
 
 /// Something about a document that is allowed and worth a look.

@@ -5,7 +5,9 @@ use crate::input::{self, Fault, Stop};
 use crate::interrupt::Interrupt;
 use crate::screen::Screen;
 use crate::{Answer, plan_json, plan_text};
-use lifeboat::{Cluster, Failure, Free, NodeId, PlanError, PlanStatus, Planner, Policy, Reason, RestartPlan, VmId};
+use lifeboat::{
+    Cluster, Estimate, Failure, Free, Help, NodeId, PlanError, PlanStatus, Planner, Policy, Reason, RestartPlan, VmId,
+};
 
 /// A plan, and all that is needed to print it.
 pub(crate) struct Planned<'a> {
@@ -13,6 +15,10 @@ pub(crate) struct Planned<'a> {
     pub(crate) plan: &'a RestartPlan,
     /// What is free once it is carried out.
     pub(crate) free: &'a Free,
+    /// When everything is back.
+    pub(crate) estimate: &'a Estimate,
+    /// What would help the VMs without a place, the most important ones first: of as many as were looked at.
+    pub(crate) help: &'a [(VmId, Vec<Help>)],
     /// Per VM that was asked about: every node, and why not there.
     pub(crate) explained: &'a [Explained],
 }
@@ -23,6 +29,9 @@ pub(crate) struct Explained {
     pub(crate) nodes: Vec<(NodeId, Option<Reason>)>,
 }
 
+/// For how many VMs it is looked what would help.
+pub(crate) const HELPED: usize = 32;
+
 pub(crate) fn run(args: &PlanArgs, interrupt: &Interrupt) -> Result<Answer, Stop> {
     let (cluster, policy) = input::read_cluster(&args.cluster)?;
     let mut faults = Vec::new();
@@ -31,9 +40,17 @@ pub(crate) fn run(args: &PlanArgs, interrupt: &Interrupt) -> Result<Answer, Stop
     if !faults.is_empty() {
         return Err(Stop::BadInput(faults));
     }
-    let (plan, explained) = ask(&cluster, &policy, &failure, &asked, interrupt)?;
+    let (plan, explained, help) = ask(&cluster, &policy, &failure, &asked, interrupt)?;
     let free = plan.free(&cluster);
-    let planned = Planned { cluster: &cluster, plan: &plan, free: &free, explained: &explained };
+    let estimate = plan.estimate(&cluster, &policy);
+    let planned = Planned {
+        cluster: &cluster,
+        plan: &plan,
+        free: &free,
+        estimate: &estimate,
+        help: &help,
+        explained: &explained,
+    };
     let text = if args.json {
         input::to_json(&plan_json::plan(&planned))
     } else {
@@ -49,7 +66,7 @@ fn ask(
     failure: &Failure,
     asked: &[VmId],
     interrupt: &Interrupt,
-) -> Result<(RestartPlan, Vec<Explained>), Stop> {
+) -> Result<(RestartPlan, Vec<Explained>, Vec<(VmId, Vec<Help>)>), Stop> {
     let mut planner = Planner::new();
     let plan = interrupt
         .during("planning", policy.budget.plan, |control| planner.restart_controlled(cluster, policy, failure, control))
@@ -59,7 +76,14 @@ fn ask(
         .map(|vm| Ok(Explained { vm: *vm, nodes: planner.explain(cluster, failure, &plan, *vm)? }))
         .collect::<Result<_, _>>()
         .map_err(stop)?;
-    Ok((plan, explained))
+    let help = plan
+        .unplaced()
+        .iter()
+        .take(HELPED)
+        .map(|left| Ok((left.vm, planner.help(cluster, failure, &plan, left.vm)?)))
+        .collect::<Result<_, _>>()
+        .map_err(stop)?;
+    Ok((plan, explained, help))
 }
 
 fn stop(error: PlanError) -> Stop {

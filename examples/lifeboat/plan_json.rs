@@ -3,7 +3,7 @@
 //! The order of the fields here is that of the text.
 
 use crate::plan::{Explained, Planned};
-use lifeboat::{Cluster, NodeId, Note, Reason, ReasonCount, ResourceKinds, VmId};
+use lifeboat::{Cluster, Help, NodeId, Note, Reason, ReasonCount, ResourceKinds, VmId};
 use serde::{Serialize, Serializer};
 
 #[derive(Serialize)]
@@ -19,6 +19,7 @@ pub(crate) struct Plan<'a> {
     left_alone: Vec<&'a str>,
     classes: Vec<Class>,
     free: Fields<'a, Free>,
+    estimate: Estimate<'a>,
     notes: Vec<NoteJson<'a>>,
     work: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -43,6 +44,28 @@ struct Unplaced<'a> {
     vm: &'a str,
     reasons: Vec<Counted<'a>>,
     message: &'a str,
+    /// What would give it a place; absent where it was not looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<Vec<HelpJson<'a>>>,
+}
+
+/// One change that would help: its code, and the fields that this code has.
+#[derive(Serialize, Default)]
+struct HelpJson<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<Fields<'a, u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vm: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -92,6 +115,33 @@ struct Free {
     largest: u64,
 }
 
+/// When everything is back, in seconds from the beginning of the restarts.
+#[derive(Serialize)]
+struct Estimate<'a> {
+    ready_s: u64,
+    /// How many VMs state no `start_s`, and what they are taken to need.
+    assumed: usize,
+    assumed_start_s: u32,
+    classes: Vec<ClassTime>,
+    starts: Vec<StartTime<'a>>,
+    given_up: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ClassTime {
+    restart: &'static str,
+    priority: u32,
+    vms: u32,
+    ready_s: u64,
+}
+
+#[derive(Serialize)]
+struct StartTime<'a> {
+    vm: &'a str,
+    start_s: u64,
+    ready_s: u64,
+}
+
 #[derive(Serialize, Default)]
 struct NoteJson<'a> {
     code: &'static str,
@@ -131,7 +181,7 @@ impl<T: Serialize> Serialize for Fields<'_, T> {
 
 /// The plan in the form that is printed.
 pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
-    let Planned { cluster, plan, free, explained } = *planned;
+    let Planned { cluster, plan, free, estimate, help, explained } = *planned;
     let kinds = cluster.kinds();
     let free = kinds.iter().enumerate().map(|(position, kind)| {
         (kind.name.as_str(), Free { total: free.total.of(position), largest: free.largest.of(position) })
@@ -162,6 +212,10 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
                 vm: vm_name(cluster, unplaced.vm),
                 reasons: unplaced.reasons.iter().map(|reason| counted(cluster, reason)).collect(),
                 message: &unplaced.message,
+                help: help
+                    .iter()
+                    .find(|(vm, _)| *vm == unplaced.vm)
+                    .map(|(_, help)| help.iter().map(|help| help_json(cluster, help)).collect()),
             })
             .collect(),
         waiting: vm_names(cluster, plan.waiting()),
@@ -178,9 +232,51 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
             })
             .collect(),
         free: Fields(free.collect()),
+        estimate: estimate_json(cluster, estimate),
         notes: plan.notes().iter().map(|note| note_json(cluster, note)).collect(),
         work: plan.work(),
         explain: explained.iter().map(|explained| explain(planned, explained)).collect(),
+    }
+}
+
+fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
+    let json = HelpJson { code: help.code(), message: help.message(cluster), ..HelpJson::default() };
+    let node = |node: &NodeId| Some(node_name(cluster, *node));
+    match help {
+        Help::MoreRoom { node: at, missing } => {
+            let kind = |position: usize| cluster.kinds().get(position).map_or("?", |kind| kind.name.as_str());
+            let missing = missing.iter().map(|(position, amount)| (kind(*position), *amount)).collect();
+            HelpJson { node: node(at), missing: Some(Fields(missing)), ..json }
+        }
+        Help::Move { vm, from, to } => {
+            HelpJson { vm: Some(vm_name(cluster, *vm)), from: node(from), to: node(to), ..json }
+        }
+        Help::Relax { rule, node: at } => {
+            HelpJson { rule: cluster.rule(*rule).ok().map(lifeboat::RuleRef::name), node: node(at), ..json }
+        }
+        _ => json,
+    }
+}
+
+fn estimate_json<'a>(cluster: &'a Cluster, estimate: &lifeboat::Estimate) -> Estimate<'a> {
+    let class = |class: &lifeboat::ClassTime| ClassTime {
+        restart: class.restart.name(),
+        priority: class.priority.0,
+        vms: class.vms,
+        ready_s: class.ready_s,
+    };
+    let start = |start: &lifeboat::StartTime| StartTime {
+        vm: vm_name(cluster, start.vm),
+        start_s: start.start_s,
+        ready_s: start.ready_s,
+    };
+    Estimate {
+        ready_s: estimate.ready_s(),
+        assumed: estimate.assumed(),
+        assumed_start_s: lifeboat::ASSUMED_START_S,
+        classes: estimate.classes().iter().map(class).collect(),
+        starts: estimate.starts().iter().map(start).collect(),
+        given_up: vm_names(cluster, estimate.given_up()),
     }
 }
 

@@ -16,8 +16,10 @@ pub(crate) fn plan(planned: &Planned<'_>, screen: Screen) -> String {
     headline(&mut out, planned, screen);
     classes(&mut out, planned.plan, screen);
     placements(&mut out, planned, screen);
+    estimate(&mut out, planned, screen);
     evictions(&mut out, planned, screen);
     unplaced(&mut out, planned, screen);
+    help(&mut out, planned, screen);
     left(&mut out, planned, screen);
     free(&mut out, planned, screen);
     notes(&mut out, planned, screen);
@@ -173,6 +175,42 @@ fn placements(out: &mut String, planned: &Planned<'_>, screen: Screen) {
     screen.table(out, &header, &[0], rows);
 }
 
+/// When the classes are back.
+fn estimate(out: &mut String, planned: &Planned<'_>, screen: Screen) {
+    let Planned { cluster, estimate, .. } = *planned;
+    if estimate.starts().is_empty() && estimate.given_up().is_empty() {
+        return;
+    }
+    screen
+        .heading(out, &format!("Estimate: everything is ready {} after the start", words::seconds(estimate.ready_s())));
+    let row = |class: &lifeboat::ClassTime| {
+        vec![
+            class_name(class.restart).to_string(),
+            class.priority.to_string(),
+            class.vms.to_string(),
+            words::seconds(class.ready_s),
+        ]
+    };
+    screen.table(
+        out,
+        &["class", "priority", "VMs", "ready after"],
+        &[2, 3],
+        estimate.classes().iter().map(row).collect(),
+    );
+    if estimate.assumed() > 0 {
+        let assumed = format!(
+            "{} no start time (start_s): {} s assumed. Noticing the failure and fencing are not in it.",
+            if estimate.assumed() == 1 { "1 VM states".into() } else { format!("{} VMs state", estimate.assumed()) },
+            lifeboat::ASSUMED_START_S
+        );
+        screen.paragraph(out, 2, &assumed);
+    }
+    if !estimate.given_up().is_empty() {
+        let names = screen.names(vm_names(cluster, estimate.given_up()).into_iter());
+        screen.paragraph(out, 2, &format!("Given up, as what they wait for takes too long: {names}."));
+    }
+}
+
 fn evictions(out: &mut String, planned: &Planned<'_>, screen: Screen) {
     let Planned { cluster, plan, .. } = *planned;
     if plan.evictions().is_empty() {
@@ -197,6 +235,26 @@ fn unplaced(out: &mut String, planned: &Planned<'_>, screen: Screen) {
         vec![clean(vm_name(cluster, unplaced.vm)), class, clean(&unplaced.message)]
     };
     screen.table(out, &["VM", "priority", "why"], &[], plan.unplaced().iter().map(row).collect());
+}
+
+/// What would give VMs without a place one.
+fn help(out: &mut String, planned: &Planned<'_>, screen: Screen) {
+    let Planned { cluster, plan, help, .. } = *planned;
+    let mut rows = Vec::new();
+    for (vm, changes) in help {
+        for (position, change) in changes.iter().enumerate() {
+            let name = if position == 0 { clean(vm_name(cluster, *vm)) } else { String::new() };
+            rows.push(vec![name, clean(&change.message(cluster))]);
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    screen.heading(out, "What would help, each by itself");
+    screen.table(out, &["VM", "change"], &[], rows);
+    if plan.unplaced().len() > help.len() {
+        screen.paragraph(out, 2, &format!("Looked for the {} most important VMs only.", help.len()));
+    }
 }
 
 /// VMs that are not touched.

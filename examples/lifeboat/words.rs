@@ -77,6 +77,16 @@ pub(crate) fn percent_of(part: u64, whole: u64) -> Option<u64> {
     (u128::from(part) * 100).checked_div(u128::from(whole)).map(|percent| u64::try_from(percent).unwrap_or(u64::MAX))
 }
 
+/// A duration: `45 s`, `4 min 30 s`, `2 h 5 min`.
+pub(crate) fn seconds(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{} h {minutes} min", thousands(hours)),
+    }
+}
+
 /// A length as `u64`.
 pub(crate) fn u64_of(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)

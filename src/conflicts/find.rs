@@ -60,9 +60,9 @@ impl<'a> Search<'a> {
         Self { cluster, domains, trial, rules, nowhere: BTreeSet::new(), found: Vec::new() }
     }
 
-    fn report(&mut self, code: ConflictCode, core: Core, joint: bool) {
-        let (core, minimal) = self.trial.minimise(&self.domains, core, joint);
-        self.found.push((code, core, minimal));
+    fn report(&mut self, code: ConflictCode, suspects: Core, joint: bool) {
+        let (suspects, minimal) = self.trial.minimise(&self.domains, suspects, joint);
+        self.found.push((code, suspects, minimal));
     }
 
     /// VMs that no node can take: by themselves if they are to run, and whether or not for their rules.
@@ -164,9 +164,9 @@ impl<'a> Search<'a> {
         let mut rules = self.domains.place_rules(&vms);
         rules.push(rule);
         self.domains.sort_rules(&mut rules);
-        let core = Core { rules, vms };
-        if self.trial.has_placement(&self.domains, &core, false) == Some(false) {
-            self.report(ConflictCode::SpreadTooWide, core, false);
+        let suspects = Core { rules, vms };
+        if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
+            self.report(ConflictCode::SpreadTooWide, suspects, false);
         }
     }
 
@@ -222,14 +222,15 @@ impl<'a> Search<'a> {
                 candidates.push(Core { rules, vms });
             }
         }
-        for core in &mut candidates {
-            self.domains.sort_vms(&mut core.vms);
-            self.domains.sort_rules(&mut core.rules);
+        for suspects in &mut candidates {
+            self.domains.sort_vms(&mut suspects.vms);
+            self.domains.sort_rules(&mut suspects.rules);
         }
-        candidates.sort_by_cached_key(|core| core.vms.first().map(|vm| String::from(vm_name(self.cluster, *vm))));
-        for core in candidates {
-            if self.trial.has_placement(&self.domains, &core, false) == Some(false) {
-                self.report(ConflictCode::TogetherAndApart, core, false);
+        candidates
+            .sort_by_cached_key(|suspects| suspects.vms.first().map(|vm| String::from(vm_name(self.cluster, *vm))));
+        for suspects in candidates {
+            if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
+                self.report(ConflictCode::TogetherAndApart, suspects, false);
             }
         }
     }
@@ -242,16 +243,16 @@ impl<'a> Search<'a> {
         if groups.len() >= wanted || members.iter().any(|vm| self.nowhere.contains(vm)) {
             return;
         }
-        let mut core = Core { rules: alloc::vec![rule], vms: members };
-        for vm in core.vms.clone() {
+        let mut suspects = Core { rules: alloc::vec![rule], vms: members };
+        for vm in suspects.vms.clone() {
             let (vms, rules) = ties.all_of(vm);
-            core.vms.extend(vms);
-            core.rules.extend(rules);
+            suspects.vms.extend(vms);
+            suspects.rules.extend(rules);
         }
-        self.domains.sort_vms(&mut core.vms);
-        self.domains.sort_rules(&mut core.rules);
-        if self.trial.has_placement(&self.domains, &core, false) == Some(false) {
-            self.report(ConflictCode::TogetherAndApart, core, false);
+        self.domains.sort_vms(&mut suspects.vms);
+        self.domains.sort_rules(&mut suspects.rules);
+        if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
+            self.report(ConflictCode::TogetherAndApart, suspects, false);
         }
     }
 
@@ -274,10 +275,10 @@ impl<'a> Search<'a> {
             self.cluster.rule_record(*rule).is_some_and(|record| matches!(record.body, RuleBody::Follow { .. }))
         });
         rules.extend(places);
-        let mut core = Core { rules, vms };
-        self.domains.sort_vms(&mut core.vms);
-        self.domains.sort_rules(&mut core.rules);
-        if self.trial.has_placement(&self.domains, &core, joint) != Some(false) {
+        let mut suspects = Core { rules, vms };
+        self.domains.sort_vms(&mut suspects.vms);
+        self.domains.sort_rules(&mut suspects.rules);
+        if self.trial.has_placement(&self.domains, &suspects, joint) != Some(false) {
             return;
         }
         let code = match (joint, only_follow) {
@@ -285,7 +286,7 @@ impl<'a> Search<'a> {
             (false, true) => ConflictCode::FollowNowhere,
             (false, false) => ConflictCode::TogetherNowhere,
         };
-        self.report(code, core, joint);
+        self.report(code, suspects, joint);
     }
 
     /// Whether some domain has as much of every kind in total as a group needs.
@@ -314,22 +315,22 @@ impl<'a> Search<'a> {
 /// VMs tied to one domain of a level, as a graph of VMs and rules.
 struct Ties {
     rules_of: BTreeMap<VmSlot, Vec<RuleSlot>>,
-    vms_of: BTreeMap<RuleSlot, Vec<VmSlot>>,
+    tied: BTreeMap<RuleSlot, Vec<VmSlot>>,
     /// Of each tied VM, one that stands for its group.
-    group_of: BTreeMap<VmSlot, VmSlot>,
+    groups: BTreeMap<VmSlot, VmSlot>,
 }
 
 impl Ties {
     fn new(search: &Search<'_>, level: LevelIx) -> Self {
-        let mut ties = Self { rules_of: BTreeMap::new(), vms_of: BTreeMap::new(), group_of: BTreeMap::new() };
+        let mut ties = Self { rules_of: BTreeMap::new(), tied: BTreeMap::new(), groups: BTreeMap::new() };
         let node_level = search.cluster.levels.node_level();
         for rule in &search.rules {
-            let tied = match search.cluster.rule_record(*rule).map(|record| &record.body) {
+            let binds = match search.cluster.rule_record(*rule).map(|record| &record.body) {
                 Some(RuleBody::Together { level: at }) => *at == level || *at == node_level,
                 Some(RuleBody::Follow { .. }) => true,
                 _ => false,
             };
-            let members = if tied { search.members(*rule) } else { Vec::new() };
+            let members = if binds { search.members(*rule) } else { Vec::new() };
             // A follow rule whose leader can be nowhere ties nothing.
             let led = match search.cluster.rule_record(*rule).map(|record| &record.body) {
                 Some(RuleBody::Follow { leader }) => members.contains(leader),
@@ -341,13 +342,13 @@ impl Ties {
             for vm in &members {
                 ties.rules_of.entry(*vm).or_default().push(*rule);
             }
-            ties.vms_of.insert(*rule, members);
+            ties.tied.insert(*rule, members);
         }
         let vms: Vec<VmSlot> = ties.rules_of.keys().copied().collect();
         for vm in vms {
-            if !ties.group_of.contains_key(&vm) {
+            if !ties.groups.contains_key(&vm) {
                 for member in ties.all_of(vm).0 {
-                    ties.group_of.insert(member, vm);
+                    ties.groups.insert(member, vm);
                 }
             }
         }
@@ -355,13 +356,13 @@ impl Ties {
     }
 
     fn group(&self, vm: VmSlot) -> Option<VmSlot> {
-        self.group_of.get(&vm).copied()
+        self.groups.get(&vm).copied()
     }
 
     /// The groups, and in them the VMs, by name.
     fn groups(&self, domains: &Domains<'_>) -> Vec<Vec<VmSlot>> {
         let mut groups: BTreeMap<VmSlot, Vec<VmSlot>> = BTreeMap::new();
-        for (vm, group) in &self.group_of {
+        for (vm, group) in &self.groups {
             groups.entry(*group).or_default().push(*vm);
         }
         let mut groups: Vec<Vec<VmSlot>> = groups.into_values().collect();
@@ -378,7 +379,7 @@ impl Ties {
         let mut open = alloc::vec![vm];
         while let Some(vm) = open.pop() {
             for rule in self.rules_of.get(&vm).into_iter().flatten().filter(|rule| rules.insert(**rule)) {
-                open.extend(self.vms_of.get(rule).into_iter().flatten().filter(|other| vms.insert(**other)));
+                open.extend(self.tied.get(rule).into_iter().flatten().filter(|other| vms.insert(**other)));
             }
         }
         (vms.into_iter().collect(), rules.into_iter().collect())
@@ -402,7 +403,7 @@ impl Ties {
                 return Some((vms, rules));
             }
             for rule in self.rules_of.get(&vm).into_iter().flatten().filter(|rule| used.insert(**rule)) {
-                for other in self.vms_of.get(rule).into_iter().flatten() {
+                for other in self.tied.get(rule).into_iter().flatten() {
                     came.entry(*other).or_insert_with(|| {
                         open.push_back(*other);
                         Some((vm, *rule))
@@ -416,7 +417,7 @@ impl Ties {
     /// Two followers of one leader are tied through him alone: everyone of such a rule is a suspect.
     fn add_leaders(&self, vms: &mut Vec<VmSlot>, rules: &[RuleSlot]) {
         for rule in rules {
-            vms.extend(self.vms_of.get(rule).into_iter().flatten());
+            vms.extend(self.tied.get(rule).into_iter().flatten());
         }
     }
 }

@@ -13,28 +13,28 @@ use alloc::vec::Vec;
 /// How many names a message lists.
 const SHOWN: usize = 4;
 
-pub(super) fn message(cluster: &Cluster, code: ConflictCode, core: &Core) -> String {
-    let rules = rules(cluster, &core.rules);
-    let vms = vms(cluster, &core.vms);
-    let verb = if core.rules.len() == 1 { "leaves" } else { "leave" };
+pub(super) fn message(cluster: &Cluster, code: ConflictCode, suspects: &Core) -> String {
+    let rules = rules(cluster, &suspects.rules);
+    let vms = vms(cluster, &suspects.vms);
+    let verb = if suspects.rules.len() == 1 { "leaves" } else { "leave" };
     match code {
         ConflictCode::Nowhere => {
-            let why = core.vms.first().map_or_else(String::new, |vm| why_nowhere(cluster, *vm));
+            let why = suspects.vms.first().map_or_else(String::new, |vm| why_nowhere(cluster, *vm));
             format!("no node can ever take {vms}: {why}")
         }
         ConflictCode::MustAndMustNot => format!("{rules} {verb} {vms} no node that could take it"),
         ConflictCode::TooFewDomains => {
-            let separate = core.rules.iter().find_map(|rule| match &cluster.rule_record(*rule)?.body {
+            let separate = suspects.rules.iter().find_map(|rule| match &cluster.rule_record(*rule)?.body {
                 RuleBody::Separate { level, max_per_domain } => Some((*rule, *level, *max_per_domain)),
                 _ => None,
             });
             let Some((rule, level, most)) = separate else { return format!("{rules} cannot hold for {vms}") };
             let mut domains = Domains::new(cluster);
             let mut open: Vec<_> =
-                core.vms.iter().flat_map(|vm| domains.of(level, *vm, &core.rules).to_vec()).collect();
+                suspects.vms.iter().flat_map(|vm| domains.of(level, *vm, &suspects.rules).to_vec()).collect();
             open.sort_unstable();
             open.dedup();
-            let others: Vec<RuleSlot> = core.rules.iter().copied().filter(|other| *other != rule).collect();
+            let others: Vec<RuleSlot> = suspects.rules.iter().copied().filter(|other| *other != rule).collect();
             let under =
                 if others.is_empty() { String::new() } else { format!(" under {}", self::rules(cluster, &others)) };
             let each = if most == 1 { String::from("one") } else { format!("at most {most}") };
@@ -42,7 +42,7 @@ pub(super) fn message(cluster: &Cluster, code: ConflictCode, core: &Core) -> Str
                 "rule '{}' allows {each} of its VMs in each {}, and {} VMs have {} to go to{under}: {vms}",
                 rule_name(cluster, rule),
                 level_name(cluster, level),
-                core.vms.len(),
+                suspects.vms.len(),
                 open.len(),
             )
         }

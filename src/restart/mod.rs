@@ -6,6 +6,7 @@ mod checker;
 mod compile;
 mod eligible;
 mod estimate;
+mod help;
 mod overlay;
 mod parts;
 mod plan;
@@ -20,6 +21,7 @@ mod waves;
 
 pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
 pub use estimate::{ASSUMED_START_S, ClassTime, Estimate, StartTime};
+pub use help::Help;
 pub use parts::PlanParts;
 pub use plan::{ClassCount, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan, Unplaced};
 pub use planner::{PlanError, Planner};
