@@ -18,7 +18,7 @@ pub(crate) struct Planned<'a> {
     /// When everything is back.
     pub(crate) estimate: &'a Estimate,
     /// What would help the VMs without a place, the most important ones first: of as many as were looked at.
-    pub(crate) help: &'a [(VmId, Vec<Help>)],
+    pub(crate) help: &'a [Helped],
     /// Per VM that was asked about: every node, and why not there.
     pub(crate) explained: &'a [Explained],
 }
@@ -28,6 +28,9 @@ pub(crate) struct Explained {
     pub(crate) vm: VmId,
     pub(crate) nodes: Vec<(NodeId, Option<Reason>)>,
 }
+
+/// A VM without a place, and what would help it.
+pub(crate) type Helped = (VmId, Vec<Help>);
 
 /// For how many VMs it is looked what would help.
 pub(crate) const HELPED: usize = 32;
@@ -66,7 +69,7 @@ fn ask(
     failure: &Failure,
     asked: &[VmId],
     interrupt: &Interrupt,
-) -> Result<(RestartPlan, Vec<Explained>, Vec<(VmId, Vec<Help>)>), Stop> {
+) -> Result<(RestartPlan, Vec<Explained>, Vec<Helped>), Stop> {
     let mut planner = Planner::new();
     let plan = interrupt
         .during("planning", policy.budget.plan, |control| planner.restart_controlled(cluster, policy, failure, control))

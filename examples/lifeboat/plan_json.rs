@@ -51,7 +51,7 @@ struct Unplaced<'a> {
 
 /// One change that would help: its code, and the fields that this code has.
 #[derive(Serialize, Default)]
-struct HelpJson<'a> {
+pub(crate) struct HelpJson<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a str>,
@@ -239,7 +239,8 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
     }
 }
 
-fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
+/// A change that would help, in the form that is printed.
+pub(crate) fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
     let json = HelpJson { code: help.code(), message: help.message(cluster), ..HelpJson::default() };
     let node = |node: &NodeId| Some(node_name(cluster, *node));
     match help {

@@ -3,15 +3,16 @@
 use crate::args::VerifyArgs;
 use crate::input::{self, Fault, Stop};
 use crate::interrupt::Interrupt;
-use crate::plan_json::{node_names, vm_name};
+use crate::plan::HELPED;
+use crate::plan_json::{help_json, node_names, vm_name};
 use crate::screen::Screen;
 use crate::words::{did_you_mean, similar};
 use crate::{Answer, verify_text};
 use lifeboat::policy::FailureClass;
 use lifeboat::{
-    Answer as Verdict, ClassVerdict, Cluster, Control, Counterexample, Evidence, NODE_LEVEL, Outcome, Planner, Policy,
-    PriceFamily, Pricing, Priority, Proof, RestartClass, StoredCertificates, Unit, Unplaced, VerifyError, VmRef,
-    check_certificate, check_counterexample, verify_controlled,
+    Answer as Verdict, ClassVerdict, Cluster, Control, Counterexample, Evidence, Help, NODE_LEVEL, Outcome, Planner,
+    Policy, PriceFamily, Pricing, Priority, Proof, RestartClass, StoredCertificates, Unit, Unplaced, VerifyError,
+    VmRef, check_certificate, check_counterexample, verify_controlled,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -22,8 +23,8 @@ pub(crate) struct Judged<'a> {
     pub(crate) verdict: &'a ClassVerdict,
     /// Whether the independent checker accepted the evidence; `None` if there is nothing that it could replay.
     pub(crate) checked: Option<bool>,
-    /// Of a counterexample: the protected VMs that a plan for it leaves out.
-    pub(crate) unplaced: Vec<Unplaced>,
+    /// Of a counterexample: the protected VMs that a plan for it leaves out, and what would help them.
+    pub(crate) unplaced: Vec<(Unplaced, Vec<Help>)>,
 }
 
 pub(crate) fn run(args: &VerifyArgs, interrupt: &Interrupt) -> Result<Answer, Stop> {
@@ -104,16 +105,20 @@ fn unplaced(
     class: &ClassVerdict,
     counterexample: &Counterexample,
     control: &Control,
-) -> Result<Vec<Unplaced>, Stop> {
-    let plan = Planner::new()
-        .restart_controlled(cluster, policy, &counterexample.failure(cluster), control)
-        .map_err(|_| Stop::Cancelled)?;
+) -> Result<Vec<(Unplaced, Vec<Help>)>, Stop> {
+    let mut planner = Planner::new();
+    let failure = counterexample.failure(cluster);
+    let plan = planner.restart_controlled(cluster, policy, &failure, control).map_err(|_| Stop::Cancelled)?;
     let least = class.class().min_priority.unwrap_or(Priority(0));
     let counts = |left: &&Unplaced| {
         let (restart, priority) = cluster.vm(left.vm).map_or((RestartClass::Never, Priority(0)), VmRef::effective);
         restart == RestartClass::Protected && priority >= least
     };
-    Ok(plan.unplaced().iter().filter(counts).cloned().collect())
+    let with_help = |(position, left): (usize, &Unplaced)| {
+        let help = if position < HELPED { planner.help(cluster, &failure, &plan, left.vm).ok() } else { None };
+        (left.clone(), help.unwrap_or_default())
+    };
+    Ok(plan.unplaced().iter().filter(counts).enumerate().map(with_help).collect())
 }
 
 /// The failure classes that the arguments of `--tolerate` say, or a fault for every one that says none.
@@ -250,13 +255,14 @@ fn counterexample_json(judged: &Judged<'_>, found: &Counterexample) -> Value {
     let unplaced: Vec<Value> = judged
         .unplaced
         .iter()
-        .map(|left| {
+        .map(|(left, help)| {
             let reasons: Vec<Value> = left
                 .reasons
                 .iter()
                 .map(|reason| json!({"code": reason.reason.code(), "nodes": reason.nodes}))
                 .collect();
-            json!({"vm": vm_name(cluster, left.vm), "reasons": reasons, "message": left.message})
+            let help: Vec<_> = help.iter().map(|help| help_json(cluster, help)).collect();
+            json!({"vm": vm_name(cluster, left.vm), "reasons": reasons, "message": left.message, "help": help})
         })
         .collect();
     json!({

@@ -51,7 +51,11 @@ fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
             let lines = judged
                 .unplaced
                 .iter()
-                .map(|left| format!("  {}: {}", clean(vm_name(judged.cluster, left.vm)), clean(&left.message)))
+                .map(|(left, help)| {
+                    let help = help.iter().map(|help| format!("; {}", help.message(judged.cluster)));
+                    let line = format!("{}{}", left.message, help.collect::<String>());
+                    format!("  {}: {}", clean(vm_name(judged.cluster, left.vm)), clean(&line))
+                })
                 .collect::<Vec<_>>();
             let _ = writeln!(out, "  A plan for it leaves out {}:", count(lines.len(), "VM"));
             screen.lines(out, lines);
