@@ -5,6 +5,7 @@
 //! enough, is compared with the exhaustive reference; every verdict goes through its checker and is compared likewise.
 //!
 //! Commands: `plan [fail=NODE | fail=LEVEL:DOMAIN]...`, `explain VM [fail=...]...` (node by node),
+//! `help [fail=...]...` (what would help),
 //! `estimate [fail=...]...` (when everything is back), `verify [LEVEL=COUNT]... [priority=...]` (without arguments: the policy's classes), `check`.
 
 #![allow(
@@ -91,6 +92,7 @@ fn answer(block: &Block, ask: &Ask) -> String {
     };
     match command.as_str() {
         "plan" => Planned::new(block, cluster, policy, arguments).plan(),
+        "help" => Planned::new(block, cluster, policy, arguments).help(),
         "estimate" => Planned::new(block, cluster, policy, arguments).estimate(),
         "explain" => {
             let (vm, failed) = arguments.split_first().expect("a VM");
@@ -144,7 +146,7 @@ impl Planned {
     }
 
     fn plan(&self) -> String {
-        let Self { case: Case { cluster, failure, .. }, plan } = self;
+        let Self { case: Case { cluster, .. }, plan } = self;
         let (vm, node) = (|id| vm(cluster, id), |id| node(cluster, id));
         let proof = if plan.is_optimal() { "optimal" } else { "not proved optimal" };
         let mut text = format!("{}, {proof}\n", plan.status().name());
@@ -168,9 +170,6 @@ impl Planned {
             writeln!(text, "{} has no place: {}", vm(left.vm), left.message).unwrap();
             let reasons: Vec<String> = left.reasons.iter().map(|reason| counted(cluster, reason)).collect();
             writeln!(text, "  {}", reasons.join("; ")).unwrap();
-            for help in Planner::new().help(cluster, failure, plan, left.vm).unwrap() {
-                writeln!(text, "  {}: {}", help.code(), help.message(cluster)).unwrap();
-            }
         }
         for id in plan.waiting() {
             writeln!(text, "{} waits", vm(*id)).unwrap();
@@ -182,6 +181,18 @@ impl Planned {
             writeln!(text, "note: {}", note_text(cluster, note)).unwrap();
         }
         text
+    }
+
+    /// What would give the VMs without a place one.
+    fn help(&self) -> String {
+        let Self { case: Case { cluster, failure, .. }, plan } = self;
+        let mut text = String::new();
+        for left in plan.unplaced() {
+            for help in Planner::new().help(cluster, failure, plan, left.vm).unwrap() {
+                writeln!(text, "{}: {}: {}", vm(cluster, left.vm), help.code(), help.message(cluster)).unwrap();
+            }
+        }
+        if text.is_empty() { "nothing\n".into() } else { text }
     }
 
     /// When every VM starts and is ready.

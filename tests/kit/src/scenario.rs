@@ -61,7 +61,7 @@ pub struct Ask {
 }
 
 /// The commands that end a cluster.
-const COMMANDS: [&str; 5] = ["plan", "explain", "verify", "check", "estimate"];
+const COMMANDS: [&str; 6] = ["plan", "explain", "verify", "check", "estimate", "help"];
 
 /// The blocks of a file.
 ///
