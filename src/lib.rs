@@ -78,9 +78,13 @@ mod resources;
 mod restart;
 mod room;
 
+#[cfg(feature = "json")]
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+pub use admission::read_changes;
 pub use admission::{
-    FreeFigures, FreeKind, Percentage, ReserveError, ReserveFigures, ReserveStatus, Reserves, SlotFigures, SlotSize,
-    SpareFigures, reserves_status,
+    Change, ClassFault, ClassState, Decision, DecisionOutcome, FreeFigures, FreeKind, Guard, GuardError, Item,
+    ItemError, ItemState, MAX_TRIES, Percentage, Placed, ReserveError, ReserveFigures, ReserveStatus, Reserves,
+    SlotFigures, SlotSize, SpareFigures, Violation, ViolationKind, reserves_status,
 };
 pub use capacity::{
     Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, Tolerable, headroom, headroom_controlled,
@@ -117,6 +121,9 @@ pub use restart::{
 
 #[doc = include_str!("guarantee/mathematics.md")]
 pub mod mathematics {}
+
+#[doc = include_str!("pages/comparison.md")]
+pub mod comparison {}
 
 /// The examples of the read-me are tested with those of the documentation.
 #[cfg(doctest)]

@@ -44,6 +44,14 @@ pub(crate) enum Command {
     ///
     /// Exit status, that of the exact verdict: 0 holds, 1 fails, 3 undecided, 2 bad input, 4 cancelled.
     Compare(CompareArgs),
+    /// Judge changes before they are made, or take in what has happened: one transaction a line.
+    ///
+    /// Every line of the changes file is one operation (a JSON object with "op") or a list of them that is judged as a
+    /// whole. Each is answered by one line, at once, and the state goes on with those that are admitted or observed. A line
+    /// that is bad input is answered by its errors, and nothing of it is carried out.
+    ///
+    /// Exit status: 0 all admitted or observed, 1 some refused, 2 bad input, 4 cancelled.
+    Admit(AdmitArgs),
 }
 
 impl Command {
@@ -57,6 +65,7 @@ impl Command {
             Self::CheckCertificate(args) => args.json,
             Self::Capacity(args) => args.json,
             Self::Compare(args) => args.json,
+            Self::Admit(args) => args.json,
         }
     }
 }
@@ -168,6 +177,21 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "LEVEL=COUNT[,...][:PRIORITY]")]
     pub(crate) tolerate: Vec<String>,
     /// Print JSON (lifeboat-compare/1) and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdmitArgs {
+    /// The document (lifeboat/1), or - for standard input.
+    pub(crate) cluster: String,
+    /// The changes, JSON lines, or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) changes: String,
+    /// They have happened: take them in instead of judging them.
+    #[arg(long)]
+    pub(crate) observe: bool,
+    /// Print JSON (lifeboat-decision/1), a line for each transaction, and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -62,14 +62,23 @@ pub(crate) fn complain(faults: &[Fault]) {
     }
 }
 
+/// Faults as `lifeboat-error/1`.
+#[derive(Serialize)]
+struct Errors<'a> {
+    format: &'static str,
+    errors: &'a [Fault],
+}
+
 /// The faults as `lifeboat-error/1`.
 pub(crate) fn faults_json(faults: &[Fault]) -> String {
-    #[derive(Serialize)]
-    struct Errors<'a> {
-        format: &'static str,
-        errors: &'a [Fault],
-    }
     to_json(&Errors { format: "lifeboat-error/1", errors: faults })
+}
+
+/// The same in one line, among the answers of a stream.
+pub(crate) fn faults_json_line(faults: &[Fault]) -> String {
+    let mut text = serde_json::to_string(&Errors { format: "lifeboat-error/1", errors: faults }).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// Any answer as JSON text, ending in a line break.

@@ -6,6 +6,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "counts and widths of what is printed")]
 #![allow(clippy::disallowed_methods, reason = "a program has an environment and a clock; the library has neither")]
 
+mod admit;
 mod args;
 mod capacity;
 mod census;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::CheckCertificate(args) => check_certificate::run(args),
         Command::Capacity(args) => capacity::run(args, &interrupt),
         Command::Compare(args) => compare::run(args, &interrupt),
+        Command::Admit(args) => admit::run(args),
     };
     let answer = answer.unwrap_or_else(|stop| stopped(stop, cli.command.json()));
     if print(&answer.text).is_err() {

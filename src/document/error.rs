@@ -68,6 +68,12 @@ pub struct DocumentErrors {
 }
 
 impl DocumentErrors {
+    /// These errors: at least one.
+    #[cfg(feature = "json")]
+    pub(crate) fn of(errors: Vec<DocumentError>) -> Self {
+        Self { errors }
+    }
+
     /// The errors.
     pub fn iter(&self) -> core::slice::Iter<'_, DocumentError> {
         self.errors.iter()

@@ -158,9 +158,16 @@ mod nearest;
 mod parse;
 mod read;
 mod resolve;
+#[cfg(feature = "json")]
+pub(crate) mod tree;
 
 pub use error::{DocumentError, DocumentErrors, DocumentWarning, MAX_ERRORS};
 pub use export::{Export, export};
+
+#[cfg(feature = "json")]
+pub(crate) use error::{join, quoted};
+#[cfg(feature = "json")]
+pub(crate) use nearest::Nearest;
 
 use crate::cluster::{Cluster, Node, Rule, Vm};
 use crate::policy::Policy;

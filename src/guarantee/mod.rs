@@ -29,6 +29,7 @@ pub(crate) use more::most_more;
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
 pub(crate) use units::unit_count;
+pub(crate) use verdict::describe_class;
 pub use verdict::{
     Answer, ClassVerdict, Counterexample, Covers, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable,
     Unit, Verdict, Way,

@@ -57,6 +57,12 @@ impl Verdict {
         &self.classes
     }
 
+    /// The classes, to keep.
+    #[must_use]
+    pub fn into_classes(self) -> Vec<ClassVerdict> {
+        self.classes
+    }
+
     /// The certificates of the classes that hold.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.classes.iter().filter_map(ClassVerdict::certificate)

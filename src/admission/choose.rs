@@ -1,0 +1,306 @@
+//! A request on a copy of the cluster: operation by operation, with a node for every VM whose node is open.
+//!
+//! Uses `cluster`, `admission::{change, demands, item, violation}`. Used by `admission::guard`.
+
+use super::change::Change;
+use super::demands::{self, Arrival, against};
+use super::guard::{GuardError, Now, Placed, compare, placed};
+use super::item::{ItemState, states};
+use super::violation::{Violation, ViolationKind};
+use crate::cluster::Cluster;
+use crate::ids::{NodeId, VmId};
+use crate::policy::{Policy, Strategy};
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// How many choices of nodes are judged at most for one request.
+pub const MAX_TRIES: usize = 64;
+
+/// A request being judged.
+pub(super) struct Search<'s> {
+    cluster: &'s Cluster,
+    policy: &'s Policy,
+    now: &'s Now,
+    tried: usize,
+}
+
+/// What was found for a request.
+pub(super) struct Judged {
+    pub(super) changes: Vec<Change>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) violations: Vec<Violation>,
+    pub(super) items: Vec<ItemState>,
+}
+
+impl Judged {
+    fn is_refused(&self) -> bool {
+        self.violations.iter().any(|violation| violation.enforced)
+    }
+}
+
+/// The copy, as far as the operations are carried out.
+#[derive(Clone)]
+struct Draft {
+    cluster: Cluster,
+    policy: Policy,
+    changes: Vec<Change>,
+    touched: Vec<VmId>,
+    starting: Vec<VmId>,
+    moving: Vec<VmId>,
+    violations: Vec<Violation>,
+}
+
+impl<'s> Search<'s> {
+    pub(super) const fn new(cluster: &'s Cluster, policy: &'s Policy, now: &'s Now) -> Self {
+        Self { cluster, policy, now, tried: 0 }
+    }
+
+    /// The first choice of nodes against which nothing stands; if there is none, the first that was tried.
+    pub(super) fn decide(mut self, changes: &[Change]) -> Result<Judged, GuardError> {
+        let draft = Draft {
+            cluster: self.cluster.clone(),
+            policy: self.policy.clone(),
+            changes: Vec::new(),
+            touched: Vec::new(),
+            starting: Vec::new(),
+            moving: Vec::new(),
+            violations: Vec::new(),
+        };
+        let mut found = self.go(draft, changes)?;
+        if found.is_refused() && self.tried >= MAX_TRIES {
+            let tried = self.tried;
+            let message = format!("{tried} choices of nodes were tried, and not all there are");
+            found.violations.push(against(ViolationKind::BudgetSpent { tried }, message));
+        }
+        Ok(found)
+    }
+
+    fn go(&mut self, mut draft: Draft, changes: &[Change]) -> Result<Judged, GuardError> {
+        let Some((change, rest)) = changes.split_first() else { return self.judge(draft) };
+        if let Some(node) = change.takes_down(&draft.cluster) {
+            draft.violations.extend(not_empty(&draft.cluster, node));
+        }
+        let waiting = match open(change) {
+            Open::No => match draft.carry_out(change) {
+                Ok(()) => return self.go(draft, rest),
+                Err(error) => return self.inconsistent(draft, change, error),
+            },
+            Open::Yes(vm) => vm,
+            Open::New(vm) => {
+                let mut cluster = draft.cluster.clone();
+                match cluster.add_vm((*vm).clone()) {
+                    Ok(id) => {
+                        draft.cluster = cluster;
+                        id
+                    }
+                    Err(error) => return self.inconsistent(draft, change, error),
+                }
+            }
+        };
+        let candidates = candidates(&draft, waiting, matches!(change, Change::Migrate { .. }));
+        let mut first = None;
+        match candidates {
+            Ok(nodes) => {
+                for node in nodes {
+                    let mut next = draft.clone();
+                    if let Err(error) = next.settle(change, waiting, node) {
+                        return self.inconsistent(draft, change, error);
+                    }
+                    let found = self.go(next, rest)?;
+                    if !found.is_refused() {
+                        return Ok(found);
+                    }
+                    first.get_or_insert(found);
+                    if self.tried >= MAX_TRIES {
+                        break;
+                    }
+                }
+            }
+            Err(violation) => {
+                draft.violations.push(violation);
+                draft.changes.push(change.clone());
+                // The others may stand in the way of something, too: they are said in the same answer.
+                return self.go(draft, rest);
+            }
+        }
+        first.map_or_else(|| self.judge(draft), Ok)
+    }
+
+    fn inconsistent(
+        &self,
+        draft: Draft,
+        change: &Change,
+        error: crate::cluster::EditError,
+    ) -> Result<Judged, GuardError> {
+        let at = draft.changes.len();
+        let message = format!("operation {at} of the transaction ({}): {error}", change.op());
+        let mut violations = draft.violations;
+        violations.push(against(ViolationKind::Inconsistent { change: at, error }, message));
+        Ok(Judged { changes: draft.changes, placed: Vec::new(), violations, items: self.now.items.clone() })
+    }
+
+    fn judge(&mut self, draft: Draft) -> Result<Judged, GuardError> {
+        self.tried = self.tried.saturating_add(1);
+        let Draft { cluster, policy, changes, touched, starting, moving, mut violations } = draft;
+        let mut nodes: Vec<NodeId> = Vec::new();
+        for vm in &touched {
+            for arrival in demands::arrivals(self.cluster, &cluster, *vm) {
+                violations.extend(demands::barred(&cluster, arrival));
+                nodes.push(arrival.node);
+            }
+            nodes.extend(cluster.vm(*vm).ok().and_then(|vm| vm.node()));
+        }
+        nodes.sort_unstable();
+        nodes.dedup();
+        let name = |node: &NodeId| cluster.node(*node).map(|node| node.name()).ok();
+        nodes.sort_by(|left, right| name(left).cmp(&name(right)));
+        violations.extend(nodes.iter().filter_map(|node| demands::short_of(self.cluster, &cluster, *node, &starting)));
+        violations.extend(demands::rules_broken(&self.now.rules, &cluster));
+        let mut items = states(&cluster, &policy)?;
+        if !moving.is_empty() {
+            let mut arrived = cluster.clone();
+            for vm in &moving {
+                // A move that the same transaction has ended is none any more.
+                let _ = arrived.end_migration(*vm, true);
+            }
+            for (item, later) in items.iter_mut().zip(states(&arrived, &policy)?) {
+                if later.is_worse_than(item) {
+                    *item = later;
+                }
+            }
+        }
+        violations.extend(compare(&self.now.items, &items));
+        Ok(Judged { changes, placed: placed(&cluster, &touched), violations, items })
+    }
+}
+
+impl Draft {
+    fn carry_out(&mut self, change: &Change) -> Result<(), crate::cluster::EditError> {
+        let vm = change.apply(&mut self.cluster, &mut self.policy)?;
+        self.note(change, vm);
+        self.changes.push(change.clone());
+        Ok(())
+    }
+
+    /// Puts a VM whose node was open on a node. A new one is in the copy already, waiting.
+    fn settle(&mut self, change: &Change, vm: VmId, node: NodeId) -> Result<(), crate::cluster::EditError> {
+        let settled = match change {
+            Change::AddVm(described) => {
+                self.cluster.move_vm(vm, Some(node))?;
+                let mut described = described.clone();
+                described.node = Some(node);
+                Change::AddVm(described)
+            }
+            Change::Migrate { vm, .. } => Change::Migrate { vm: *vm, to: Some(node) },
+            _ => Change::Start { vm, node: Some(node) },
+        };
+        if !matches!(settled, Change::AddVm(_)) {
+            settled.apply(&mut self.cluster, &mut self.policy)?;
+        }
+        self.note(&settled, Some(vm));
+        self.changes.push(settled);
+        Ok(())
+    }
+
+    fn note(&mut self, change: &Change, vm: Option<VmId>) {
+        let Some(vm) = vm else { return };
+        match change {
+            Change::Start { .. } | Change::AddVm(_) => self.starting.push(vm),
+            Change::Migrate { .. } => self.moving.push(vm),
+            _ => {}
+        }
+        if !self.touched.contains(&vm) {
+            self.touched.push(vm);
+        }
+    }
+}
+
+/// Whether the node of a VM is open.
+enum Open {
+    No,
+    Yes(VmId),
+    New(Box<crate::cluster::Vm>),
+}
+
+fn open(change: &Change) -> Open {
+    match change {
+        Change::Start { vm, node: None } | Change::Migrate { vm, to: None } => Open::Yes(*vm),
+        Change::AddVm(vm) if vm.is_on() && vm.node.is_none() => Open::New(vm.clone()),
+        _ => Open::No,
+    }
+}
+
+fn not_empty(cluster: &Cluster, node: NodeId) -> Option<Violation> {
+    let view = cluster.node(node).ok()?;
+    let vms = view.vms().len().saturating_add(view.incoming().len());
+    let message = format!("node '{}' still runs {vms} VMs: move or stop them first", view.name());
+    Some(against(ViolationKind::NotEmpty { node, vms }, message))
+}
+
+/// The nodes that can take a VM, in the order of the strategy; or why there is none.
+fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violation> {
+    let cluster = &draft.cluster;
+    let Ok(record) = cluster.vm(vm) else { return Ok(Vec::new()) };
+    let restart = |kind: usize| if live { 0 } else { record.restart_demand().get(kind).copied().unwrap_or(0) };
+    let need: Vec<u64> =
+        record.demand().iter().enumerate().map(|(kind, demand)| (*demand).max(restart(kind))).collect();
+    let mut ranked: Vec<(u64, &str, NodeId)> = Vec::new();
+    let mut against_it: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut bar = |code| {
+        let count = against_it.entry(code).or_default();
+        *count = count.saturating_add(1);
+    };
+    for node in cluster.nodes() {
+        if live && record.node() == Some(node.id()) {
+            continue;
+        }
+        if let Some(violation) = demands::barred(cluster, Arrival { vm, node: node.id(), live }) {
+            bar(violation.kind.code());
+            continue;
+        }
+        let kinds = need.iter().zip(node.used()).zip(node.allocatable());
+        let fits = kinds.clone().all(|((need, used), most)| *need == 0 || used.saturating_add(*need) <= *most);
+        if !fits {
+            bar("insufficient");
+            continue;
+        }
+        let share = |((need, used), most): ((&u64, &u64), &u64)| {
+            let full = u128::from(used.saturating_add(*need)).saturating_mul(1 << 32);
+            u64::try_from(full.checked_div(u128::from(*most)).unwrap_or(0)).unwrap_or(u64::MAX)
+        };
+        let dominant = kinds.map(share).max().unwrap_or(0);
+        ranked.push((dominant, node.name(), node.id()));
+    }
+    if ranked.is_empty() {
+        let nodes: Vec<(&'static str, usize)> = against_it.into_iter().collect();
+        let parts: Vec<String> = nodes.iter().map(|(code, count)| format!("{count} {}", words(code))).collect();
+        let name = record.name().to_owned();
+        let message = format!("no node can take VM '{name}': {}", parts.join(", "));
+        return Err(against(ViolationKind::NoNode { vm, nodes }, message));
+    }
+    match draft.policy.strategy {
+        Strategy::Spread => ranked.sort_unstable(),
+        Strategy::Pack => {
+            ranked.sort_unstable_by(|left, right| (Reverse(left.0), left.1).cmp(&(Reverse(right.0), right.1)))
+        }
+    }
+    Ok(ranked.into_iter().map(|(_, _, node)| node).collect())
+}
+
+/// A code in words, for "3 short of room".
+fn words(code: &str) -> &str {
+    match code {
+        "insufficient" => "short of room",
+        "not_accepting" => "not accepting VMs",
+        "spare_reserved" => "kept as spares",
+        "missing_label" => "without a label that it requires",
+        "not_allowed" => "not among its allowed nodes",
+        "not_migratable" => "out of reach: it cannot be moved while it runs",
+        other => other,
+    }
+}

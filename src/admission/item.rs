@@ -1,0 +1,289 @@
+//! The items of a policy, and what has become of each in one state of the cluster: failure classes and reserves.
+//!
+//! Uses `cluster`, `policy`, `guarantee`, `restart`, `admission::reserves`. Used by `admission::guard`, which compares
+//! the states before and after a change.
+//!
+//! **Worse**, for a failure class: its counts are lowered one by one, narrowest level first, down to the empty failure;
+//! *held* is the first of that chain that holds, uncoverable VMs aside (one VM on a local disk would else switch off the
+//! judgement of all others). Worse is if held moves down; if a VM is uncoverable that was not, where the policy takes that
+//! for a failure; where even the empty failure fails, if more
+//! VMs are left without a place in the highest class that differs; and otherwise if the answer goes from yes to undecided
+//! or from either to no. For a reserve: if it is short of more of something.
+
+use super::reserves::{ReserveStatus, Reserves};
+use crate::cluster::{Cluster, Priority, RestartClass};
+use crate::failure::Failure;
+use crate::guarantee::{Answer, ClassVerdict, Uncoverable, VerifyError, describe_class, verify};
+use crate::policy::{FailureClass, Mode, Policy, Reserve};
+use crate::restart::Planner;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What has become of one item of the policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ItemState {
+    /// What admission does if it is made worse.
+    pub mode: Mode,
+    /// The item, with what was found.
+    pub item: Item,
+    /// In words.
+    pub message: String,
+}
+
+/// One item of the policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Item {
+    /// A failure class.
+    Tolerate(ClassState),
+    /// A reserve.
+    Reserve {
+        /// It, as the policy has it.
+        reserve: Reserve,
+        /// What was counted.
+        status: ReserveStatus,
+    },
+    /// An item of mode `off`: not looked at.
+    Off {
+        /// In words.
+        what: String,
+    },
+}
+
+/// What has become of a failure class.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClassState {
+    /// The class.
+    pub class: FailureClass,
+    /// Whether it holds, uncoverable VMs aside.
+    pub answer: Answer,
+    /// The counts that hold, by level: those of the class, or lowered ones; `None`: not even without a failure.
+    pub held: Option<Vec<(String, u32)>>,
+    /// How far down the chain of lowered counts that is; its length where nothing holds.
+    pub lowered: usize,
+    /// Where nothing holds: how many VMs of the class have no place, by restart class and priority, highest first.
+    pub unplaced: Vec<(RestartClass, Priority, u32)>,
+    /// A failure that is not survived, with the nodes that fail and why, if the class fails and there is one.
+    pub counterexample: Option<ClassFault>,
+    /// VMs that some failure leaves without any node that could take them.
+    pub uncoverable: Vec<Uncoverable>,
+    /// Whether these make the class fail.
+    pub uncoverable_fails: bool,
+}
+
+/// A failure that a class does not survive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClassFault {
+    /// The units that fail, as `level=name`, a node by its name alone.
+    pub units: Vec<String>,
+    /// In words.
+    pub message: String,
+}
+
+impl ItemState {
+    /// `ok`, `undecided`, `violated`, or `off`.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match &self.item {
+            Item::Off { .. } => "off",
+            Item::Tolerate(class) => match class.answer {
+                _ if class.uncoverable_fails && !class.uncoverable.is_empty() => "violated",
+                Answer::Holds => "ok",
+                Answer::Undecided => "undecided",
+                Answer::Fails => "violated",
+            },
+            Item::Reserve { status, .. } => {
+                if status.held {
+                    "ok"
+                } else {
+                    "violated"
+                }
+            }
+        }
+    }
+
+    /// Whether it is kept, or not looked at.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        matches!(self.state(), "ok" | "off")
+    }
+
+    /// Whether it is worse than it was `before`.
+    #[must_use]
+    pub fn is_worse_than(&self, before: &Self) -> bool {
+        match (&before.item, &self.item) {
+            (Item::Tolerate(before), Item::Tolerate(after)) => after.is_worse_than(before),
+            (Item::Reserve { status: before, .. }, Item::Reserve { status: after, .. }) => after.is_worse_than(before),
+            _ => false,
+        }
+    }
+
+    /// Whether both speak of the same promise.
+    #[must_use]
+    pub fn is_of_same_item(&self, other: &Self) -> bool {
+        match (&self.item, &other.item) {
+            (Item::Tolerate(one), Item::Tolerate(other)) => one.class == other.class,
+            (Item::Reserve { reserve: one, .. }, Item::Reserve { reserve: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl ClassState {
+    fn is_worse_than(&self, before: &Self) -> bool {
+        let is_new = |vm: &Uncoverable| before.uncoverable.iter().all(|old| old.vm != vm.vm);
+        if self.uncoverable_fails && self.uncoverable.iter().any(is_new) {
+            return true;
+        }
+        match (&before.held, &self.held) {
+            (None, Some(_)) => false,
+            (Some(_), None) => true,
+            (None, None) => more_unplaced(&before.unplaced, &self.unplaced),
+            (Some(_), Some(_)) => {
+                self.lowered > before.lowered || (self.lowered == before.lowered && self.answer > before.answer)
+            }
+        }
+    }
+}
+
+/// Whether more are without a place in the highest class that differs.
+fn more_unplaced(before: &[(RestartClass, Priority, u32)], after: &[(RestartClass, Priority, u32)]) -> bool {
+    let count = |list: &[(RestartClass, Priority, u32)], class: (RestartClass, Priority)| {
+        list.iter().find(|entry| (entry.0, entry.1) == class).map_or(0, |entry| entry.2)
+    };
+    let mut classes: Vec<_> = before.iter().chain(after).map(|entry| (entry.0, entry.1)).collect();
+    classes.sort_unstable_by(|left, right| right.cmp(left));
+    classes.dedup();
+    let first = classes.into_iter().find(|class| count(before, *class) != count(after, *class));
+    first.is_some_and(|class| count(after, class) > count(before, class))
+}
+
+/// Why the state of a policy cannot be told.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ItemError {
+    /// A class names a level that is not there.
+    #[error(transparent)]
+    Class(#[from] VerifyError),
+    /// A reserve names a kind that is not there.
+    #[error(transparent)]
+    Reserve(#[from] super::ReserveError),
+}
+
+/// The state of every item of the policy, classes before reserves. Each class may cost `policy.budget.admit`.
+///
+/// # Errors
+/// A class that names a level, or a reserve that names a kind, which the cluster does not have.
+pub(super) fn states(cluster: &Cluster, policy: &Policy) -> Result<Vec<ItemState>, ItemError> {
+    let mut states = Vec::new();
+    for class in &policy.tolerate {
+        let mode = class.mode.unwrap_or(policy.admission);
+        states.push(if mode == Mode::Off {
+            off(describe_class(class))
+        } else {
+            class_state(cluster, policy, class, mode)?
+        });
+    }
+    if !policy.reserves.is_empty() {
+        let found = Reserves::new(cluster, policy)?.status(cluster);
+        for (reserve, status) in policy.reserves.iter().zip(found) {
+            states.push(if status.mode == Mode::Off {
+                off(status.figures.name().to_string())
+            } else {
+                let message = status.message.clone();
+                ItemState { mode: status.mode, item: Item::Reserve { reserve: reserve.clone(), status }, message }
+            });
+        }
+    }
+    Ok(states)
+}
+
+fn off(what: String) -> ItemState {
+    ItemState { mode: Mode::Off, item: Item::Off { what }, message: String::from("not looked at") }
+}
+
+fn class_state(cluster: &Cluster, policy: &Policy, class: &FailureClass, mode: Mode) -> Result<ItemState, ItemError> {
+    let whole = judge(cluster, policy, class)?;
+    let Some(verdict) = whole else {
+        let message = String::from("no verdict");
+        return Ok(ItemState { mode, item: Item::Off { what: describe_class(class) }, message });
+    };
+    let answer = verdict.rest();
+    let uncoverable_fails = policy.uncoverable == crate::policy::Uncoverable::Fail;
+    let mut message = verdict.summary();
+    if let Some(uncoverable) = verdict.uncoverable().first().filter(|_| uncoverable_fails) {
+        message = uncoverable.message(cluster);
+    }
+    let counterexample = verdict.counterexample().map(|found| ClassFault {
+        units: found.units().iter().map(unit_text).collect(),
+        message: found.message().to_string(),
+    });
+    let mut state = ClassState {
+        class: class.clone(),
+        answer,
+        held: Some(class.fail.clone()),
+        lowered: 0,
+        unplaced: Vec::new(),
+        counterexample,
+        uncoverable: verdict.uncoverable().to_vec(),
+        uncoverable_fails,
+    };
+    if answer != Answer::Holds {
+        (state.held, state.lowered) = first_held(cluster, policy, class)?;
+        if state.held.is_none() {
+            state.unplaced = unplaced(cluster, policy, class);
+        }
+    }
+    Ok(ItemState { mode, item: Item::Tolerate(state), message })
+}
+
+fn unit_text(unit: &crate::guarantee::Unit) -> String {
+    if unit.level == crate::cluster::NODE_LEVEL {
+        unit.name.clone()
+    } else {
+        let mut text = unit.level.clone();
+        text.push('=');
+        text.push_str(&unit.name);
+        text
+    }
+}
+
+/// The first of the chain of lowered counts that holds, the class itself aside, and its place in the chain.
+fn first_held(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+) -> Result<(Option<Vec<(String, u32)>>, usize), VerifyError> {
+    let mut lower = class.clone();
+    let width = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
+    // Widest first, so that the narrowest is lowered from the end.
+    lower.fail.sort_by_key(|(level, _)| width(level));
+    let mut lowered = 0_usize;
+    while let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) {
+        *count = count.saturating_sub(1);
+        lowered = lowered.saturating_add(1);
+        if judge(cluster, policy, &lower)?.is_some_and(|verdict| verdict.rest() == Answer::Holds) {
+            return Ok((Some(lower.fail), lowered));
+        }
+    }
+    Ok((None, lowered.saturating_add(1)))
+}
+
+fn judge(cluster: &Cluster, policy: &Policy, class: &FailureClass) -> Result<Option<ClassVerdict>, VerifyError> {
+    let mut one = policy.clone();
+    one.tolerate = alloc::vec![class.clone()];
+    one.budget.verify = policy.budget.admit;
+    Ok(verify(cluster, &one)?.into_classes().into_iter().next())
+}
+
+/// How many protected VMs of the class the best plan without a failure leaves without a place.
+fn unplaced(cluster: &Cluster, policy: &Policy, class: &FailureClass) -> Vec<(RestartClass, Priority, u32)> {
+    let unreachable = cluster.unreachable_nodes().iter().map(|node| cluster.node_id_of(*node));
+    let Ok(plan) = Planner::new().restart(cluster, policy, &Failure::of(unreachable)) else { return Vec::new() };
+    let counts = plan.classes().iter().filter(|count| {
+        count.restart == RestartClass::Protected && class.min_priority.is_none_or(|least| count.priority >= least)
+    });
+    counts
+        .map(|count| (count.restart, count.priority, count.displaced.saturating_sub(count.placed)))
+        .filter(|entry| entry.2 > 0)
+        .collect()
+}

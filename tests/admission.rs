@@ -1,0 +1,315 @@
+//! Admission: requests judged, facts taken in, by changes as text.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use lifeboat::{
+    Answer, Cluster, Decision, DecisionOutcome, Document, Guard, GuardError, Item, Node, Policy, ResourceKinds, Vm,
+    read_changes, verify,
+};
+
+/// A guard over a document with memory and these nodes, VMs and the rest.
+fn guard(nodes: &str, vms: &str, rest: &str) -> Guard {
+    let text = format!(
+        r#"{{"format": "lifeboat/1", "resources": [{{"name": "memory", "unit": "GiB"}}], "levels": ["rack"],
+            "nodes": [{nodes}], "vms": [{vms}] {rest}}}"#
+    );
+    let (cluster, policy) = Document::from_json(&text).unwrap_or_else(|errors| panic!("{errors}")).into_parts();
+    Guard::new(cluster, policy)
+}
+
+fn node(name: &str, memory: u64) -> String {
+    format!(r#"{{"name": "{name}", "capacity": {{"memory": {memory}}}}}"#)
+}
+
+fn nodes(list: &[(&str, u64)]) -> String {
+    list.iter().map(|(name, memory)| node(name, *memory)).collect::<Vec<_>>().join(",")
+}
+
+/// A VM on a node; off if the node is empty.
+fn vm(name: &str, memory: u64, on: &str) -> String {
+    let place = if on.is_empty() { String::new() } else { format!(r#", "node": "{on}""#) };
+    format!(r#"{{"name": "{name}", "demand": {{"memory": {memory}}}{place}}}"#)
+}
+
+fn ask(guard: &mut Guard, line: &str) -> Decision {
+    let changes = read_changes(guard.cluster(), guard.policy(), line).unwrap_or_else(|errors| panic!("{errors}"));
+    guard.admit(&changes).unwrap()
+}
+
+fn tell(guard: &mut Guard, line: &str) -> Decision {
+    let changes = read_changes(guard.cluster(), guard.policy(), line).unwrap_or_else(|errors| panic!("{errors}"));
+    guard.observe(&changes).unwrap()
+}
+
+/// What refuses.
+fn codes(decision: &Decision) -> Vec<&'static str> {
+    decision.violations().iter().filter(|found| found.enforced).map(|found| found.kind.code()).collect()
+}
+
+/// What is only said.
+fn notes(decision: &Decision) -> Vec<(&'static str, bool)> {
+    let said = decision.violations().iter().filter(|found| !found.enforced);
+    said.map(|found| (found.kind.code(), found.broken_before)).collect()
+}
+
+/// xapi's own cases: two hosts of 256 GiB, one failure to tolerate. An over-committed pool blocks nothing further, and
+/// the decision says that it was broken before.
+#[test]
+fn worked_example_of_xapi() {
+    let hosts = nodes(&[("one", 256), ("two", 256)]);
+    let line = r#"{"op": "add_vm", "vm": {"name": "new", "demand": {"memory": 120}, "power": "on"}}"#;
+    let mut room = guard(&hosts, &vm("a", 120, "one"), "");
+    assert!(ask(&mut room, line).is_admitted());
+
+    let two = [vm("a", 120, "one"), vm("b", 120, "one")].join(",");
+    let mut full = guard(&hosts, &two, "");
+    let decision = ask(&mut full, line);
+    assert_eq!((decision.outcome(), codes(&decision)), (DecisionOutcome::Refused, vec!["tolerate"]));
+
+    let three = [vm("a", 120, "one"), vm("b", 120, "one"), vm("c", 120, "two")].join(",");
+    let mut over = guard(&hosts, &three, "");
+    // It fits beside `c`, and the promise was broken before.
+    let decision = ask(&mut over, line);
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+    assert_eq!(notes(&decision), [("tolerate", true)]);
+}
+
+#[test]
+fn nothing_changes_until_a_decision_is_applied_and_an_old_one_is_stale() {
+    let mut guard = guard(&nodes(&[("one", 8), ("two", 8)]), &[vm("a", 2, ""), vm("b", 2, "")].join(","), "");
+    let first = ask(&mut guard, r#"{"op": "start", "vm": "a", "on": "one"}"#);
+    let second = ask(&mut guard, r#"{"op": "start", "vm": "b"}"#);
+    assert!(!guard.cluster().vms().any(|vm| vm.is_on()));
+    guard.apply(first).unwrap();
+    assert!(guard.cluster().vm(guard.cluster().vm_id("a").unwrap()).unwrap().is_on());
+    assert_eq!(guard.apply(second), Err(GuardError::Stale));
+    // Spread: the emptier node.
+    let again = ask(&mut guard, r#"{"op": "start", "vm": "b"}"#);
+    assert_eq!(again.placed()[0].node_name, "two");
+    let refused = ask(&mut guard, r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 9}, "power": "on"}}"#);
+    assert_eq!(codes(&refused), ["no_node", "tolerate"]);
+    assert_eq!(guard.apply(refused), Err(GuardError::Refused));
+}
+
+#[test]
+fn every_demand_on_the_node_has_its_code() {
+    let hosts = [
+        node("n1", 10),
+        node("n2", 10),
+        r#"{"name": "spare", "capacity": {"memory": 10}, "role": "spare"}"#.into(),
+        r#"{"name": "drained", "capacity": {"memory": 10}, "state": "cordoned"}"#.into(),
+        r#"{"name": "san", "capacity": {"memory": 10}, "labels": ["san"]}"#.into(),
+    ]
+    .join(",");
+    let vms = [
+        vm("runs", 7, "n1"),
+        vm("off", 4, ""),
+        r#"{"name": "needs-san", "demand": {"memory": 1}, "requires": ["san"]}"#.into(),
+        r#"{"name": "pair", "demand": {"memory": 1}, "allowed_nodes": ["n1", "san"]}"#.into(),
+        r#"{"name": "pinned", "demand": {"memory": 1}, "node": "n2", "migratable": false}"#.into(),
+        r#"{"name": "ballooned", "demand": {"memory": 2}, "restart_demand": {"memory": 5}}"#.into(),
+    ]
+    .join(",");
+    let policy = r#", "policy": {"tolerate": []}"#;
+    let mut guard = guard(&hosts, &vms, policy);
+    for (line, expected) in [
+        (r#"{"op": "start", "vm": "off", "on": "n1"}"#, "insufficient"),
+        (r#"{"op": "start", "vm": "ballooned", "on": "n1"}"#, "insufficient"),
+        (r#"{"op": "start", "vm": "off", "on": "spare"}"#, "spare_reserved"),
+        (r#"{"op": "start", "vm": "off", "on": "drained"}"#, "not_accepting"),
+        (r#"{"op": "start", "vm": "needs-san", "on": "n1"}"#, "missing_label"),
+        (r#"{"op": "start", "vm": "pair", "on": "n2"}"#, "not_allowed"),
+        (r#"{"op": "migrate", "vm": "pinned", "to": "n1"}"#, "not_migratable"),
+        (r#"{"op": "migrate", "vm": "runs", "to": "drained"}"#, "not_accepting"),
+        (r#"{"op": "resize", "vm": "runs", "demand": {"memory": 11}}"#, "insufficient"),
+        (r#"{"op": "set_state", "node": "n1", "state": "maintenance"}"#, "not_empty"),
+        (r#"{"op": "remove_node", "node": "n1"}"#, "not_empty"),
+        (r#"{"op": "start", "vm": "runs", "on": "n2"}"#, "wrong_power"),
+        (r#"{"op": "migrate_done", "vm": "runs"}"#, "bad_migration"),
+    ] {
+        let decision = ask(&mut guard, line);
+        assert_eq!(codes(&decision), [expected], "{line}");
+    }
+    for line in [
+        r#"{"op": "start", "vm": "off", "on": "n2"}"#,
+        r#"{"op": "start", "vm": "needs-san"}"#,
+        r#"{"op": "start", "vm": "ballooned"}"#,
+        r#"{"op": "resize", "vm": "runs", "demand": {"memory": 10}}"#,
+        r#"{"op": "migrate", "vm": "runs"}"#,
+        r#"[{"op": "stop", "vm": "runs"}, {"op": "set_state", "node": "n1", "state": "maintenance"}]"#,
+    ] {
+        let decision = ask(&mut guard, line);
+        assert!(decision.is_admitted(), "{line}: {:?}", decision.violations());
+    }
+}
+
+#[test]
+fn relaxed_rules_bind_requests_and_what_was_broken_before_does_not_count() {
+    let hosts = nodes(&[("n1", 10), ("n2", 10)]);
+    let vms = [vm("dc-1", 1, "n1"), vm("dc-2", 1, ""), vm("x", 1, "n2"), vm("y", 1, "n2")].join(",");
+    let rules = r#", "policy": {"tolerate": []}, "rules": [
+        {"name": "dc apart", "kind": "separate", "vms": ["dc-1", "dc-2"], "strength": "relaxed"},
+        {"name": "xy apart", "kind": "separate", "vms": ["x", "y"]}]"#;
+    let mut guard = guard(&hosts, &vms, rules);
+    let decision = ask(&mut guard, r#"{"op": "start", "vm": "dc-2", "on": "n1"}"#);
+    assert_eq!(codes(&decision), ["rule"]);
+    assert_eq!(decision.violations()[0].message, "rule 'dc apart' would be broken, by 1");
+    // An open node is chosen around the rule.
+    assert_eq!(ask(&mut guard, r#"{"op": "start", "vm": "dc-2"}"#).placed()[0].node_name, "n2");
+    // A live move counts on both nodes while it lasts: apart from `y`, and it was together before.
+    assert!(ask(&mut guard, r#"{"op": "migrate", "vm": "x", "to": "n1"}"#).is_admitted());
+}
+
+/// The chain of lowered counts: from two losses to one is worse, from one to one is not.
+#[test]
+fn worse_is_judged_by_what_is_still_held() {
+    let hosts = nodes(&[("n1", 10), ("n2", 10), ("n3", 10)]);
+    let policy = r#", "policy": {"tolerate": [{"fail": {"node": 2}}]}"#;
+    let vms = [vm("a", 5, "n1"), vm("b", 4, "")].join(",");
+    let mut held_two = guard(&hosts, &vms, policy);
+    // Any two lost: one node of 10 takes 5 + 4.
+    assert!(ask(&mut held_two, r#"{"op": "start", "vm": "b", "on": "n2"}"#).is_admitted());
+    let line = r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 6}, "node": "n2"}}"#;
+    let decision = ask(&mut held_two, line);
+    assert_eq!(codes(&decision), ["tolerate"]);
+    let Item::Tolerate(after) = &decision.after()[0].item else { panic!("a class") };
+    assert_eq!((after.answer, after.held.clone()), (Answer::Fails, Some(vec![("node".into(), 1)])));
+    assert!(after.counterexample.is_some());
+    // As a fact it is taken in; from then on what one loss allows is admitted.
+    let observed = tell(&mut held_two, line);
+    assert_eq!((observed.outcome(), notes(&observed)), (DecisionOutcome::Observed, vec![("tolerate", false)]));
+    let decision = ask(&mut held_two, r#"{"op": "start", "vm": "b", "on": "n2"}"#);
+    assert!(decision.is_admitted());
+    assert_eq!(notes(&decision), [("tolerate", true)]);
+}
+
+#[test]
+fn modes_say_what_is_enforced() {
+    let hosts = nodes(&[("n1", 10), ("n2", 10)]);
+    let line = r#"{"op": "add_vm", "vm": {"name": "new", "demand": {"memory": 6}, "node": "n2"}}"#;
+    let with = |policy: &str| guard(&hosts, &vm("a", 6, "n1"), &format!(r#", "policy": {policy}"#));
+    let mut enforced = with(r#"{"reserves": [{"kind": "percentage", "percent": {"memory": 50}}]}"#);
+    assert_eq!(codes(&ask(&mut enforced, line)), ["tolerate", "percentage"]);
+    let mut warned = with(r#"{"admission": "warn"}"#);
+    let decision = ask(&mut warned, line);
+    assert!(decision.is_admitted());
+    assert_eq!(notes(&decision), [("tolerate", false)]);
+    let mut off = with(r#"{"admission": "off"}"#);
+    let decision = ask(&mut off, line);
+    assert!(decision.is_admitted() && decision.violations().is_empty());
+    assert_eq!(decision.after()[0].state(), "off");
+    let mut one = with(
+        r#"{"tolerate": [{"fail": {"node": 1}, "mode": "warn"}],
+        "reserves": [{"kind": "free", "total": {"memory": 14}}]}"#,
+    );
+    let decision = ask(&mut one, line);
+    assert_eq!((codes(&decision), notes(&decision)), (vec!["free"], vec![("tolerate", false)]));
+}
+
+/// Two nodes of which one is being worked on: without the switch nothing can be tolerated, with it nothing need be.
+#[test]
+fn maintenance_can_use_the_tolerance() {
+    let hosts = nodes(&[("n1", 10), ("n2", 10)]);
+    let line = r#"{"op": "set_state", "node": "n2", "state": "maintenance"}"#;
+    let mut strict = guard(&hosts, &vm("a", 6, "n1"), "");
+    assert_eq!(codes(&ask(&mut strict, line)), ["tolerate"]);
+    let policy = r#", "policy": {"maintenance_uses_tolerance": true}"#;
+    let mut patched = guard(&hosts, &vm("a", 6, "n1"), policy);
+    assert!(ask(&mut patched, line).is_admitted());
+}
+
+/// A VM that only one node can run is a failure of its own: what is asked of the others is judged all the same.
+#[test]
+fn an_uncoverable_vm_does_not_hide_what_others_make_worse() {
+    let hosts = nodes(&[("n1", 10), ("n2", 10)]);
+    let dongle = r#"{"name": "dongle", "demand": {"memory": 1}, "node": "n1", "allowed_nodes": ["n1"]}"#;
+    let mut guard = guard(&hosts, &[dongle.into(), vm("a", 6, "n1"), vm("b", 6, "")].join(","), "");
+    let decision = ask(&mut guard, r#"{"op": "start", "vm": "b"}"#);
+    assert_eq!(codes(&decision), ["tolerate"]);
+    let small = r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 1}, "power": "on"}}"#;
+    let decision = ask(&mut guard, small);
+    assert_eq!((codes(&decision), notes(&decision)), (vec![], vec![("tolerate", true)]));
+    // A second one is worse.
+    let more =
+        r#"{"op": "add_vm", "vm": {"name": "d", "demand": {"memory": 1}, "node": "n2", "allowed_nodes": ["n2"]}}"#;
+    assert_eq!(codes(&ask(&mut guard, more)), ["tolerate"]);
+}
+
+#[test]
+fn facts_are_never_refused_for_room_and_leave_the_cluster_consistent() {
+    let mut guard = guard(&nodes(&[("n1", 10), ("n2", 10)]), &vm("a", 6, "n1"), "");
+    let decision = tell(
+        &mut guard,
+        r#"[{"op": "add_vm", "vm": {"name": "b", "demand": {"memory": 60}, "node": "n2"}},
+            {"op": "set_state", "node": "n1", "state": "failed"}, {"op": "start", "vm": "a", "on": "n2"}]"#,
+    );
+    assert_eq!(notes(&decision), [("tolerate", false)]);
+    guard.cluster().check_invariants().unwrap();
+    // Inconsistent: nothing of the transaction is taken in.
+    let changes = read_changes(
+        guard.cluster(),
+        guard.policy(),
+        r#"[{"op": "remove_vm", "vm": "b"}, {"op": "migrate_done", "vm": "a"}]"#,
+    );
+    let error = guard.observe(&changes.unwrap()).unwrap_err();
+    assert_eq!(error.code(), "bad_migration");
+    assert!(guard.cluster().vm_id("b").is_some());
+}
+
+#[test]
+fn errors_of_a_line_come_all_at_once_with_their_paths() {
+    let guard = guard(&nodes(&[("n1", 10)]), &vm("a", 6, "n1"), "");
+    let line = r#"[{"op": "strat", "vm": "a"}, {"op": "stop", "vm": "A"}, {"op": "add_vm", "vm": {"name": "b",
+        "demand": {"memroy": 1}, "demand": {}}}, {"op": "start", "on": "n9", "where": 1}, 7,
+        {"op": "set_state", "node": "n1", "state": "off"}]"#;
+    let errors = read_changes(guard.cluster(), guard.policy(), line).unwrap_err();
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            r#"[0].op: there is no operation "strat", did you mean "start"?"#,
+            r#"[1].vm: there is no VM "A", did you mean "a"?"#,
+            r#"[2] "b".vm.demand: the field stands there twice"#,
+            r#"[2] "b".vm.demand.memroy: unknown resource kind, did you mean "memory"?"#,
+            r#"[3].where: unknown field of operation "start""#,
+            r#"[3].on: there is no node "n9""#,
+            r#"[3].vm: the field "vm" is missing"#,
+            "[4]: expected an operation, an object with \"op\", found a number",
+            "[5].state: \"off\" is none of online, cordoned, maintenance, unreachable, failed",
+        ]
+    );
+}
+
+/// Random requests and facts: what is admitted is what a verdict on the changed cluster allows.
+#[test]
+fn an_admitted_start_leaves_the_guarantee_as_it_was() {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GiB")]).unwrap(), ["rack"]).unwrap();
+    for name in ["n1", "n2", "n3", "n4"] {
+        cluster.add_node(Node::named(name).capacity([16])).unwrap();
+    }
+    let mut guard = Guard::new(cluster, Policy::default());
+    let mut state = 7_u64;
+    let (mut admitted, mut refused) = (0, 0);
+    for step in 0..60 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let size = 1 + (state >> 33) % 7;
+        let new = Vm::named(format!("vm-{step}")).demand([size]).powered_on();
+        let decision = guard.admit(&[lifeboat::Change::AddVm(Box::new(new))]).unwrap();
+        if decision.is_admitted() {
+            guard.apply(decision).unwrap();
+            admitted += 1;
+        } else {
+            refused += 1;
+            // Whatever the node: with the VM there the promise is broken.
+            let open: Vec<_> = guard.cluster().nodes().map(|node| node.id()).collect();
+            for node in open {
+                let mut with = guard.cluster().clone();
+                with.add_vm(Vm::named("new").demand([size]).on(node)).unwrap();
+                let fits = with.node(node).unwrap().used()[0] <= 16;
+                assert!(!fits || verify(&with, guard.policy()).unwrap().answer() != Answer::Holds);
+            }
+        }
+        guard.cluster().check_invariants().unwrap();
+        assert_eq!(verify(guard.cluster(), guard.policy()).unwrap().answer(), Answer::Holds);
+    }
+    assert!(admitted > 5 && refused > 5, "{admitted} {refused}");
+}
