@@ -78,7 +78,7 @@ fn nothing_changes_until_a_decision_is_applied_and_an_old_one_is_stale() {
     let mut guard = guard(&nodes(&[("one", 8), ("two", 8)]), &[vm("a", 2, ""), vm("b", 2, "")].join(","), "");
     let first = ask(&mut guard, r#"{"op": "start", "vm": "a", "on": "one"}"#);
     let second = ask(&mut guard, r#"{"op": "start", "vm": "b"}"#);
-    assert!(!guard.cluster().vms().any(|vm| vm.is_on()));
+    assert!(!guard.cluster().vms().any(lifeboat::VmRef::is_on));
     guard.apply(first).unwrap();
     assert!(guard.cluster().vm(guard.cluster().vm_id("a").unwrap()).unwrap().is_on());
     assert_eq!(guard.apply(second), Err(GuardError::Stale));
@@ -300,7 +300,7 @@ fn an_admitted_start_leaves_the_guarantee_as_it_was() {
         } else {
             refused += 1;
             // Whatever the node: with the VM there the promise is broken.
-            let open: Vec<_> = guard.cluster().nodes().map(|node| node.id()).collect();
+            let open: Vec<_> = guard.cluster().nodes().map(lifeboat::NodeRef::id).collect();
             for node in open {
                 let mut with = guard.cluster().clone();
                 with.add_vm(Vm::named("new").demand([size]).on(node)).unwrap();

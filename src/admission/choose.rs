@@ -7,7 +7,7 @@ use super::demands::{self, Arrival, against};
 use super::guard::{GuardError, Now, Placed, compare, placed};
 use super::item::{ItemState, states};
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmRef};
 use crate::ids::{NodeId, VmId};
 use crate::policy::{Policy, Strategy};
 use alloc::borrow::ToOwned;
@@ -88,7 +88,7 @@ impl<'s> Search<'s> {
         let waiting = match open(change) {
             Open::No => match draft.carry_out(change) {
                 Ok(()) => return self.go(draft, rest),
-                Err(error) => return self.inconsistent(draft, change, error),
+                Err(error) => return Ok(self.inconsistent(draft, change, error)),
             },
             Open::Yes(vm) => vm,
             Open::New(vm) => {
@@ -98,7 +98,7 @@ impl<'s> Search<'s> {
                         draft.cluster = cluster;
                         id
                     }
-                    Err(error) => return self.inconsistent(draft, change, error),
+                    Err(error) => return Ok(self.inconsistent(draft, change, error)),
                 }
             }
         };
@@ -109,7 +109,7 @@ impl<'s> Search<'s> {
                 for node in nodes {
                     let mut next = draft.clone();
                     if let Err(error) = next.settle(change, waiting, node) {
-                        return self.inconsistent(draft, change, error);
+                        return Ok(self.inconsistent(draft, change, error));
                     }
                     let found = self.go(next, rest)?;
                     if !found.is_refused() {
@@ -131,17 +131,12 @@ impl<'s> Search<'s> {
         first.map_or_else(|| self.judge(draft), Ok)
     }
 
-    fn inconsistent(
-        &self,
-        draft: Draft,
-        change: &Change,
-        error: crate::cluster::EditError,
-    ) -> Result<Judged, GuardError> {
+    fn inconsistent(&self, draft: Draft, change: &Change, error: EditError) -> Judged {
         let at = draft.changes.len();
         let message = format!("operation {at} of the transaction ({}): {error}", change.op());
         let mut violations = draft.violations;
         violations.push(against(ViolationKind::Inconsistent { change: at, error }, message));
-        Ok(Judged { changes: draft.changes, placed: Vec::new(), violations, items: self.now.items.clone() })
+        Judged { changes: draft.changes, placed: Vec::new(), violations, items: self.now.items.clone() }
     }
 
     fn judge(&mut self, draft: Draft) -> Result<Judged, GuardError> {
@@ -153,11 +148,11 @@ impl<'s> Search<'s> {
                 violations.extend(demands::barred(&cluster, arrival));
                 nodes.push(arrival.node);
             }
-            nodes.extend(cluster.vm(*vm).ok().and_then(|vm| vm.node()));
+            nodes.extend(cluster.vm(*vm).ok().and_then(VmRef::node));
         }
         nodes.sort_unstable();
         nodes.dedup();
-        let name = |node: &NodeId| cluster.node(*node).map(|node| node.name()).ok();
+        let name = |node: &NodeId| cluster.node(*node).map(NodeRef::name).ok();
         nodes.sort_by(|left, right| name(left).cmp(&name(right)));
         violations.extend(nodes.iter().filter_map(|node| demands::short_of(self.cluster, &cluster, *node, &starting)));
         violations.extend(demands::rules_broken(&self.now.rules, &cluster));
@@ -180,7 +175,7 @@ impl<'s> Search<'s> {
 }
 
 impl Draft {
-    fn carry_out(&mut self, change: &Change) -> Result<(), crate::cluster::EditError> {
+    fn carry_out(&mut self, change: &Change) -> Result<(), EditError> {
         let vm = change.apply(&mut self.cluster, &mut self.policy)?;
         self.note(change, vm);
         self.changes.push(change.clone());
@@ -188,7 +183,7 @@ impl Draft {
     }
 
     /// Puts a VM whose node was open on a node. A new one is in the copy already, waiting.
-    fn settle(&mut self, change: &Change, vm: VmId, node: NodeId) -> Result<(), crate::cluster::EditError> {
+    fn settle(&mut self, change: &Change, vm: VmId, node: NodeId) -> Result<(), EditError> {
         let settled = match change {
             Change::AddVm(described) => {
                 self.cluster.move_vm(vm, Some(node))?;
@@ -224,7 +219,7 @@ impl Draft {
 enum Open {
     No,
     Yes(VmId),
-    New(Box<crate::cluster::Vm>),
+    New(Box<Vm>),
 }
 
 fn open(change: &Change) -> Open {
@@ -286,7 +281,7 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violat
     match draft.policy.strategy {
         Strategy::Spread => ranked.sort_unstable(),
         Strategy::Pack => {
-            ranked.sort_unstable_by(|left, right| (Reverse(left.0), left.1).cmp(&(Reverse(right.0), right.1)))
+            ranked.sort_unstable_by(|left, right| (Reverse(left.0), left.1).cmp(&(Reverse(right.0), right.1)));
         }
     }
     Ok(ranked.into_iter().map(|(_, _, node)| node).collect())

@@ -7,7 +7,7 @@
 //! broken further stands against nothing.
 
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, NodeState, Role, Strength, VmRef};
+use crate::cluster::{Cluster, NodeRef, NodeState, Role, Strength, VmRef};
 use crate::ids::{NodeId, RuleId, VmId};
 use alloc::format;
 use alloc::string::String;
@@ -71,7 +71,7 @@ pub(super) fn barred(after: &Cluster, arrival: Arrival) -> Option<Violation> {
 /// The node's shortage, if the change puts more on it than it has.
 pub(super) fn short_of(before: &Cluster, after: &Cluster, node: NodeId, starting: &[VmId]) -> Option<Violation> {
     let target = after.node(node).ok()?;
-    let old = before.node(node).ok().map(|node| node.used()).unwrap_or_default();
+    let old = before.node(node).ok().map(NodeRef::used).unwrap_or_default();
     // A start needs the larger of both demands; what is used counts the demand already.
     let extra = |kind: usize| {
         let more = starting.iter().filter_map(|vm| after.vm(*vm).ok()).filter(|vm| vm.node() == Some(node));

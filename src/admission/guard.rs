@@ -208,15 +208,22 @@ impl Guard {
     /// # Errors
     /// A decision that was refused, or one made for another state.
     pub fn apply(&mut self, decision: Decision) -> Result<(), GuardError> {
-        match decision.outcome {
+        let Decision { outcome, changes, revision, after, .. } = decision;
+        match outcome {
             Outcome::Refused => return Err(GuardError::Refused),
             Outcome::Observed => return Err(GuardError::Stale),
             Outcome::Admitted => {}
         }
-        if decision.revision != self.revision {
+        if revision != self.revision {
             return Err(GuardError::Stale);
         }
-        self.carry_out(&decision.changes).map(|_| ())
+        let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
+        self.carry_out(&changes)?;
+        if !moves {
+            // What was judged is what is there now; while a move lasts, that is not the worse of its two states.
+            self.now = Some(Now { items: after, rules: demands::rule_excesses(&self.cluster) });
+        }
+        Ok(())
     }
 
     /// This has happened: it is taken in unless it is inconsistent.

@@ -247,12 +247,15 @@ fn unit_text(unit: &crate::guarantee::Unit) -> String {
     }
 }
 
+/// Counts by level.
+type Counts = Vec<(String, u32)>;
+
 /// The first of the chain of lowered counts that holds, the class itself aside, and its place in the chain.
 fn first_held(
     cluster: &Cluster,
     policy: &Policy,
     class: &FailureClass,
-) -> Result<(Option<Vec<(String, u32)>>, usize), VerifyError> {
+) -> Result<(Option<Counts>, usize), VerifyError> {
     let mut lower = class.clone();
     let width = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
     // Widest first, so that the narrowest is lowered from the end.

@@ -6,7 +6,7 @@
 //! can start what it adds. All errors of the line are reported, each with its path: `[2].vm.demand.memroy`.
 
 use super::change::Change;
-use crate::cluster::{Cluster, Node, NodeState, Vm};
+use crate::cluster::{Cluster, Node, NodeRef, NodeState, RuleRef, Vm, VmRef};
 use crate::document::tree::Tree;
 use crate::document::{DocumentError, DocumentErrors, Nearest, Objects, join, quoted};
 use crate::ids::{NodeId, RuleId, VmId};
@@ -198,16 +198,10 @@ impl Reader<'_> {
             "stop" => Change::Stop { vm: self.vm(fields.take("vm"))? },
             "resize" => {
                 let vm = self.vm(fields.take("vm"));
-                let demand = match fields.take("demand") {
-                    Some(tree) => {
-                        let read = Objects::of(&self.cluster).amounts(tree);
-                        self.object("amounts", "demand", read)
-                    }
-                    None => {
-                        self.add("demand", "missing", String::from("a resize needs the new demand"));
-                        None
-                    }
-                };
+                let demand = self.required("demand", fields.take("demand")).and_then(|tree| {
+                    let read = Objects::of(&self.cluster).amounts(tree);
+                    self.object("amounts", "demand", read)
+                });
                 Change::Resize { vm: vm?, demand: demand? }
             }
             "migrate" => {
@@ -307,7 +301,7 @@ impl Reader<'_> {
     fn named_vm(&mut self, path: &str, name: &str) -> Option<VmId> {
         let found = self.cluster.vm_id(name);
         if found.is_none() {
-            let hint = self.nearest.hint(name, self.cluster.vms().map(|vm| vm.name()));
+            let hint = self.nearest.hint(name, self.cluster.vms().map(VmRef::name));
             self.add(path, "unknown_vm", format!("there is no VM {}{hint}", quoted(name)));
         }
         found
@@ -321,7 +315,7 @@ impl Reader<'_> {
     fn named_node(&mut self, path: &str, name: &str) -> Option<NodeId> {
         let found = self.cluster.node_id(name);
         if found.is_none() {
-            let hint = self.nearest.hint(name, self.cluster.nodes().map(|node| node.name()));
+            let hint = self.nearest.hint(name, self.cluster.nodes().map(NodeRef::name));
             self.add(path, "unknown_node", format!("there is no node {}{hint}", quoted(name)));
         }
         found
@@ -330,7 +324,7 @@ impl Reader<'_> {
     fn named_rule(&mut self, path: &str, name: &str) -> Option<RuleId> {
         let found = self.cluster.rule_id(name);
         if found.is_none() {
-            let hint = self.nearest.hint(name, self.cluster.rules().map(|rule| rule.name()));
+            let hint = self.nearest.hint(name, self.cluster.rules().map(RuleRef::name));
             self.add(path, "unknown_rule", format!("there is no rule {}{hint}", quoted(name)));
         }
         found
