@@ -18,6 +18,8 @@ pub(crate) struct Plan<'a> {
     waiting: Vec<&'a str>,
     left_alone: Vec<&'a str>,
     classes: Vec<Class>,
+    costs: Costs,
+    broken_rules: Vec<Broken<'a>>,
     free: Fields<'a, Free>,
     estimate: Estimate<'a>,
     notes: Vec<NoteJson<'a>>,
@@ -107,6 +109,21 @@ struct Class {
     displaced: u32,
     placed: u32,
     bound: u32,
+}
+
+/// What `relaxed` and `preferred` rules cost, as text: it may pass 2^53.
+#[derive(Serialize)]
+struct Costs {
+    relaxed: String,
+    preferred: String,
+}
+
+#[derive(Serialize)]
+struct Broken<'a> {
+    rule: &'a str,
+    strength: &'static str,
+    excess: String,
+    vms: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -233,6 +250,17 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
             .collect(),
         free: Fields(free.collect()),
         estimate: estimate_json(cluster, estimate),
+        costs: Costs { relaxed: plan.costs().relaxed.to_string(), preferred: plan.costs().preferred.to_string() },
+        broken_rules: plan
+            .broken_rules()
+            .iter()
+            .map(|broken| Broken {
+                rule: cluster.rule(broken.rule).map_or("?", lifeboat::RuleRef::name),
+                strength: broken.strength.name(),
+                excess: broken.excess.to_string(),
+                vms: broken.vms.iter().map(|vm| vm_name(cluster, *vm)).collect(),
+            })
+            .collect(),
         notes: plan.notes().iter().map(|note| note_json(cluster, note)).collect(),
         work: plan.work(),
         explain: explained.iter().map(|explained| explain(planned, explained)).collect(),

@@ -22,6 +22,7 @@ pub(crate) fn plan(planned: &Planned<'_>, screen: Screen) -> String {
     help(&mut out, planned, screen);
     left(&mut out, planned, screen);
     free(&mut out, planned, screen);
+    broken_rules(&mut out, planned, screen);
     notes(&mut out, planned, screen);
     for explained in planned.explained {
         explain(&mut out, planned, explained, screen);
@@ -287,6 +288,21 @@ fn free(out: &mut String, planned: &Planned<'_>, screen: Screen) {
     };
     let rows = cluster.kinds().iter().enumerate().map(row).collect();
     screen.table(out, &["kind", "in total", "most on one node"], &[1, 2], rows);
+}
+
+/// Rules that do not bind restarts, and that the plan breaks: a line each.
+fn broken_rules(out: &mut String, planned: &Planned<'_>, screen: Screen) {
+    let Planned { cluster, plan, .. } = *planned;
+    if plan.broken_rules().is_empty() {
+        return;
+    }
+    screen.heading(out, "Rules broken that do not bind restarts");
+    let lines = plan.broken_rules().iter().map(|broken| {
+        let rule = cluster.rule(broken.rule).map_or("?", lifeboat::RuleRef::name);
+        let vms = broken.vms.iter().map(|vm| clean(vm_name(cluster, *vm))).collect::<Vec<_>>().join(", ");
+        format!("{} ({}, by {}): {vms}", clean(rule), broken.strength.name(), broken.excess)
+    });
+    screen.lines(out, lines.collect());
 }
 
 fn notes(out: &mut String, planned: &Planned<'_>, screen: Screen) {

@@ -11,7 +11,16 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 /// The nodes that a VM counts on: its own, and the target of a migration.
-type Places = SmallVec<[NodeSlot; 2]>;
+pub(crate) type Places = SmallVec<[NodeSlot; 2]>;
+
+/// A state that rules are measured in: the present one, or one that is being planned.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'s> {
+    /// The nodes where a VM counts: none, one, or two while it migrates.
+    pub(crate) places: &'s dyn Fn(VmSlot) -> Places,
+    /// Whether a node takes VMs.
+    pub(crate) takes: &'s dyn Fn(NodeSlot) -> bool,
+}
 
 impl Cluster {
     /// How far a rule is broken by the VMs where they are now; 0 = it is kept. A migrating VM counts in both domains;
@@ -26,48 +35,61 @@ impl Cluster {
     }
 
     pub(crate) fn excess(&self, slot: RuleSlot) -> u64 {
+        let takes = |node: NodeSlot| self.nodes.get(node).is_some_and(|record| record.state.accepts());
+        self.excess_seen(slot, Seen { places: &|vm| self.places(vm), takes: &takes })
+    }
+
+    /// By how much a rule is broken in a state.
+    pub(crate) fn excess_seen(&self, slot: RuleSlot, seen: Seen<'_>) -> u64 {
         let Some(rule) = self.rules.get(slot) else { return 0 };
         match &rule.body {
             RuleBody::Separate { level, max_per_domain } => {
                 let most = u64::from(*max_per_domain);
-                self.counts(&rule.members, *level).values().map(|count| count.saturating_sub(most)).fold(0, add)
+                self.counts(&rule.members, *level, seen).values().map(|count| count.saturating_sub(most)).fold(0, add)
             }
             RuleBody::Sides { level, sides } => {
                 let mut sides_in: BTreeMap<DomainKey, u64> = BTreeMap::new();
                 for side in sides {
-                    for domain in self.counts(side, *level).into_keys() {
+                    for domain in self.counts(side, *level, seen).into_keys() {
                         let sides = sides_in.entry(domain).or_default();
                         *sides = sides.saturating_add(1);
                     }
                 }
                 sides_in.values().map(|sides| sides.saturating_sub(1)).fold(0, add)
             }
-            RuleBody::Together { level } => count(self.counts(&rule.members, *level).len()).saturating_sub(1),
+            RuleBody::Together { level } => count(self.counts(&rule.members, *level, seen).len()).saturating_sub(1),
             RuleBody::Place { inside, nodes, .. } => {
                 let wrong = |node: &NodeSlot| nodes.contains(*node) != *inside;
-                count(rule.members.iter().filter(|vm| self.places(**vm).iter().any(wrong)).count())
+                count(rule.members.iter().filter(|vm| (seen.places)(**vm).iter().any(wrong)).count())
             }
             RuleBody::Spread { level, min_domains, max_skew } => {
-                self.spread_excess(rule, *level, *min_domains, *max_skew)
+                self.spread_excess(rule, *level, *min_domains, *max_skew, seen)
             }
             RuleBody::Follow { leader } => {
-                let leader = self.places(*leader);
+                let leader = (seen.places)(*leader);
                 if leader.is_empty() {
                     return 0;
                 }
-                let away = |vm: &&VmSlot| self.places(**vm).iter().any(|node| !leader.contains(node));
+                let away = |vm: &&VmSlot| (seen.places)(**vm).iter().any(|node| !leader.contains(node));
                 count(rule.members.iter().filter(away).count())
             }
         }
     }
 
-    fn spread_excess(&self, rule: &RuleRecord, level: LevelIx, min_domains: u32, max_skew: Option<u32>) -> u64 {
-        let counts = self.counts(&rule.members, level);
-        let up = count(rule.members.iter().filter(|vm| !self.places(**vm).is_empty()).count());
+    fn spread_excess(
+        &self,
+        rule: &RuleRecord,
+        level: LevelIx,
+        min_domains: u32,
+        max_skew: Option<u32>,
+        seen: Seen<'_>,
+    ) -> u64 {
+        let counts = self.counts(&rule.members, level, seen);
+        let up = count(rule.members.iter().filter(|vm| !(seen.places)(**vm).is_empty()).count());
         let missing = u64::from(min_domains).min(up).saturating_sub(count(counts.len()));
         let Some(max_skew) = max_skew else { return missing };
         let (mut least, mut most) = (u64::MAX, 0);
-        for domain in self.eligible_domains(rule, level) {
+        for domain in self.eligible_domains(rule, level, seen) {
             let here = counts.get(&domain).copied().unwrap_or(0);
             least = least.min(here);
             most = most.max(here);
@@ -76,9 +98,9 @@ impl Cluster {
     }
 
     /// The domains that have an accepting node which suits one of the rule's powered-on members, whatever is free there.
-    fn eligible_domains(&self, rule: &RuleRecord, level: LevelIx) -> BTreeSet<DomainKey> {
+    fn eligible_domains(&self, rule: &RuleRecord, level: LevelIx, seen: Seen<'_>) -> BTreeSet<DomainKey> {
         let mut domains = BTreeSet::new();
-        for (node, _) in self.nodes.iter().filter(|(_, record)| record.state.accepts()) {
+        for (node, _) in self.nodes.iter().filter(|(node, _)| (seen.takes)(*node)) {
             let domain = self.levels.domain(level, node);
             if domains.contains(&domain) {
                 continue;
@@ -100,11 +122,11 @@ impl Cluster {
     }
 
     /// How many of these VMs count in each domain of a level; domains without any are left out.
-    fn counts(&self, vms: &[VmSlot], level: LevelIx) -> BTreeMap<DomainKey, u64> {
+    fn counts(&self, vms: &[VmSlot], level: LevelIx, seen: Seen<'_>) -> BTreeMap<DomainKey, u64> {
         let mut counts: BTreeMap<DomainKey, u64> = BTreeMap::new();
         for vm in vms {
             let mut domains: SmallVec<[DomainKey; 2]> =
-                self.places(*vm).into_iter().map(|node| self.levels.domain(level, node)).collect();
+                (seen.places)(*vm).into_iter().map(|node| self.levels.domain(level, node)).collect();
             domains.dedup();
             for domain in domains {
                 debug_assert!(own_node(domain).is_none_or(|node| to_usize(node.0) < self.nodes.slots()));

@@ -32,7 +32,7 @@ pub(super) struct Parts {
     /// Items that need a VM that neither runs nor is displaced, and that VM.
     pub(super) missing: Vec<(ItemIx, VmSlot)>,
     /// Rules already looked at, sorted.
-    seen: Vec<RuleSlot>,
+    pub(super) seen: Vec<RuleSlot>,
     /// Rules of one VM that are not among them.
     new: Vec<RuleSlot>,
 }

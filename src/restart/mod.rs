@@ -4,6 +4,7 @@
 
 mod checker;
 mod compile;
+mod costs;
 mod eligible;
 mod estimate;
 mod help;
@@ -23,7 +24,10 @@ pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
 pub use estimate::{ASSUMED_START_S, ClassTime, Estimate, StartTime};
 pub use help::Help;
 pub use parts::PlanParts;
-pub use plan::{ClassCount, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan, Unplaced};
+pub use plan::{
+    BrokenRule, ClassCount, Costs, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan,
+    Unplaced,
+};
 pub use planner::{PlanError, Planner};
 
 pub(crate) use eligible::may_run_on;

@@ -2,7 +2,7 @@
 //!
 //! Uses `plan`. Used by callers; what makes plans in the library does not go this way.
 
-use super::plan::{ClassCount, Eviction, Note, Placement, RestartPlan, Unplaced};
+use super::plan::{BrokenRule, ClassCount, Eviction, Note, Placement, RestartPlan, Unplaced};
 use crate::ids::{NodeId, VmId};
 use alloc::vec::Vec;
 
@@ -31,6 +31,8 @@ pub struct PlanParts {
     pub left_alone: Vec<VmId>,
     /// See [`RestartPlan::classes`].
     pub classes: Vec<ClassCount>,
+    /// See [`RestartPlan::broken_rules`].
+    pub broken_rules: Vec<BrokenRule>,
     /// See [`RestartPlan::notes`].
     pub notes: Vec<Note>,
     /// See [`RestartPlan::work`].
@@ -39,7 +41,18 @@ pub struct PlanParts {
 
 impl From<PlanParts> for RestartPlan {
     fn from(parts: PlanParts) -> Self {
-        let PlanParts { failed, placements, evictions, unplaced, waiting, left_alone, classes, notes, work } = parts;
-        Self { failed, placements, evictions, unplaced, waiting, left_alone, classes, notes, work }
+        let PlanParts {
+            failed,
+            placements,
+            evictions,
+            unplaced,
+            waiting,
+            left_alone,
+            classes,
+            broken_rules,
+            notes,
+            work,
+        } = parts;
+        Self { failed, placements, evictions, unplaced, waiting, left_alone, classes, broken_rules, notes, work }
     }
 }

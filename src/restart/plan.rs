@@ -2,7 +2,7 @@
 //!
 //! Uses `cluster` and `ids`. Made by `restart`, validated by `restart::checker`, printed by whoever asks.
 
-use crate::cluster::{Cluster, NodeRef, NodeState, Priority, RestartClass, VmRef};
+use crate::cluster::{Cluster, NodeRef, NodeState, Priority, RestartClass, Strength, VmRef};
 use crate::ids::{NodeId, RuleId, VmId};
 use crate::resources::Amounts;
 use alloc::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub struct RestartPlan {
     pub(crate) waiting: Vec<VmId>,
     pub(crate) left_alone: Vec<VmId>,
     pub(crate) classes: Vec<ClassCount>,
+    pub(crate) broken_rules: Vec<BrokenRule>,
     pub(crate) notes: Vec<Note>,
     pub(crate) work: u64,
 }
@@ -102,6 +103,28 @@ impl RestartPlan {
             }
         }
         Free { total: total.into(), largest: largest.into() }
+    }
+
+    /// The `relaxed` and `preferred` rules of displaced VMs that the plan leaves broken, by name.
+    pub fn broken_rules(&self) -> &[BrokenRule] {
+        &self.broken_rules
+    }
+
+    /// What these rules cost: those that are `relaxed`, which come first, and those that are `preferred`, each the sum of
+    /// weight times excess (a `relaxed` rule has weight 1).
+    pub fn costs(&self) -> Costs {
+        let mut costs = Costs::default();
+        for broken in &self.broken_rules {
+            let excess = u128::from(broken.excess);
+            match broken.strength {
+                Strength::Required => {}
+                Strength::Relaxed => costs.relaxed = costs.relaxed.saturating_add(excess),
+                Strength::Preferred { weight } => {
+                    costs.preferred = costs.preferred.saturating_add(excess.saturating_mul(u128::from(weight)));
+                }
+            }
+        }
+        costs
     }
 
     /// What else there is to know.
@@ -273,6 +296,28 @@ pub struct ClassCount {
     pub placed: u32,
     /// An upper bound on how many any plan can place that places as many as this one in every class above.
     pub bound: u32,
+}
+
+/// A rule that does not bind restarts, and is broken after the plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokenRule {
+    /// The rule.
+    pub rule: RuleId,
+    /// Its strength: `relaxed` or `preferred`.
+    pub strength: Strength,
+    /// By how much, in the measure of its kind.
+    pub excess: u64,
+    /// Its members that the plan places, by name.
+    pub vms: Vec<VmId>,
+}
+
+/// What the rules cost that a plan leaves broken; less is better, `relaxed` first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Costs {
+    /// The excess of `relaxed` rules.
+    pub relaxed: u128,
+    /// Weight times excess of `preferred` rules.
+    pub preferred: u128,
 }
 
 /// What the restart targets have free after the plan.

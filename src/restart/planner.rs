@@ -10,16 +10,18 @@
 //! memory but that of the plan itself belongs to the planner and is used again; the solver allocates for itself.
 
 use super::compile::Parts;
+use super::costs::Costs;
 use super::overlay::Overlay;
 use super::plan::{ClassCount, Note, Reason, RestartPlan, Unplaced};
 use super::quick::{Quick, Task};
 use super::scene::Scene;
 use super::{preempt, reasons, targets, waves};
-use crate::cluster::{Cluster, EditError, VmTraits};
+use crate::cluster::{Cluster, EditError, Strength, VmTraits};
 use crate::dense::IdVec;
 use crate::failure::Failure;
-use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
-use crate::placement::budget::{Budget, Cancelled, Control};
+use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
+use crate::placement::budget::{Budget, Cancelled, Control, Stop};
+use crate::placement::instance::{Instance, TargetIx};
 use crate::placement::problem::ItemIx;
 use crate::placement::rules::RuleStates;
 use crate::placement::solve::{Scratch, solve};
@@ -85,6 +87,14 @@ impl From<Cancelled> for PlanError {
     fn from(_: Cancelled) -> Self {
         Self::Cancelled
     }
+}
+
+/// The most that lowering the costs of a plan may take, in node evaluations.
+const PREFER_WORK: u64 = 200_000;
+
+/// Whether a rule does not bind restarts.
+fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
+    cluster.rule_record(rule).is_some_and(|rule| rule.strength != Strength::Required)
 }
 
 impl Planner {
@@ -220,6 +230,14 @@ impl Planner {
             self.parts.complete(cluster, &mut self.scene);
             self.overlay.set(cluster, &self.scene, failure.nodes());
             self.solve(cluster, policy, control, &mut plan)?;
+        }
+        if self.parts.seen.iter().any(|rule| is_soft(cluster, *rule)) {
+            if complete {
+                self.parts.complete(cluster, &mut self.scene);
+            }
+            self.prefer(cluster, policy, failure, control, &mut plan)?;
+        }
+        if !complete {
             self.leave_reasons(cluster, &mut plan, brief);
         }
         self.waves.set(cluster, policy, &self.scene, &self.places);
@@ -251,6 +269,57 @@ impl Planner {
             let promoted = self.scene.items.iter().filter(promoted);
             plan.notes.extend(promoted.map(|vm| Note::Promoted { vm: cluster.vm_id_of(*vm) }));
         }
+    }
+
+    /// Moves what is placed so that `relaxed` and `preferred` rules cost less, and says which are broken all the same.
+    fn prefer(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
+        plan: &mut RestartPlan,
+    ) -> Result<(), PlanError> {
+        let Some(mut costs) = Costs::new(cluster, &self.scene, &self.parts.seen) else { return Ok(()) };
+        costs.set(&|item| self.places[item]);
+        if costs.total() > (0, 0) {
+            let nodes = targets::targets(cluster, &self.scene);
+            self.overlay.set(cluster, &self.scene, failure.nodes());
+            let room = targets::room(cluster, &self.overlay);
+            let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
+            let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
+            targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
+            let instance = Instance::new(&problem);
+            let mut target_of: IdVec<NodeSlot, Option<TargetIx>> = IdVec::filled(None, cluster.node_slots());
+            for target in instance.targets() {
+                target_of[instance.node(target)] = Some(target);
+            }
+            let assignment = &mut self.scratch.assignment;
+            assignment.reset(&instance);
+            for (item, node) in self.places.enumerate() {
+                if let Some(target) = node.and_then(|node| target_of[node]) {
+                    assignment.place(&instance, item, target);
+                }
+            }
+            let left = policy.budget.plan.saturating_sub(plan.work);
+            let mut budget = Budget::new(left.min(PREFER_WORK), control);
+            let outcome = costs.improve(&instance, assignment, &mut budget);
+            self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
+            plan.work = plan.work.saturating_add(budget.spent());
+            self.states.reset(&problem);
+            for (item, node) in self.places.enumerate() {
+                if let Some(node) = node {
+                    self.overlay.take::<0>(cluster, *node, &problem.need[item]);
+                    self.states.place(&problem, item, *node);
+                }
+            }
+            self.parts.take_back(problem);
+            if outcome == Err(Stop::Cancelled) {
+                return Err(PlanError::Cancelled);
+            }
+        }
+        plan.broken_rules = costs.broken(&|item| self.places[item]);
+        Ok(())
     }
 
     /// Asks the solver for the most that can be placed.
