@@ -69,15 +69,16 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, ties: &Ties)
     }
     let weight = |atom: &Vec<NodeSlot>| atom.iter().map(|node| u128::from(holes[*node])).sum::<u128>();
     // In the order of the room index, which is one of names, atoms of equal room keep it.
-    atoms.sort_by_key(|atom| core::cmp::Reverse(weight(atom)));
+    atoms.sort_by_cached_key(|atom| core::cmp::Reverse(weight(atom)));
     let mut banks: Vec<(u128, u128, Bank)> = Vec::new();
     for (at, tier) in units.tiers.iter().enumerate() {
-        // What the largest unit of the tier needs, in the scale of the holes: banks of tiers get room in proportion.
+        // What the largest unit of the tier needs, in the scale of the holes: banks of tiers get room in proportion. With
+        // one tier all get the same.
         let load = |unit: UnitIx| -> u128 {
-            let members = units.nodes(unit).iter().flat_map(|node| field.at(*node));
-            members.map(|member| u128::from(cluster.size_of(&field.need[member]))).sum()
+            units.nodes(unit).iter().map(|node| u128::from(cluster.size_of(&field.load[*node]))).sum()
         };
-        let needed = tier.units().map(load).max().unwrap_or(0).max(1);
+        let several = units.tiers.len() > 1;
+        let needed = if several { tier.units().map(load).max().unwrap_or(0).max(1) } else { 1 };
         for _ in 0..tier.count + losses - 1 {
             banks.push((0, needed, Bank { tier: at, nodes: Vec::new() }));
         }
@@ -265,35 +266,33 @@ fn by_planner(
     Ok(true)
 }
 
-/// First fit over one bank: its room side by side, and what the unit at hand has taken of it, stamped by epoch.
+/// First fit over one bank: its room side by side. What a unit takes of it is given back before the next.
 struct Kernel<'b> {
     bank: &'b Bank,
-    room: Rows<PositionIx>,
-    /// The component-wise maximum of each group.
-    most: Rows<GroupIx>,
+    /// What is free at each position, less what the unit at hand has taken.
     left: Rows<PositionIx>,
-    stamp: IdVec<PositionIx, u32>,
-    epoch: u32,
+    /// The component-wise maximum of each group, nothing taken.
+    most: Rows<GroupIx>,
+    /// What the unit at hand has taken where.
+    taken: Vec<(PositionIx, MemberIx)>,
     work: u64,
 }
 
 impl<'b> Kernel<'b> {
     fn new(cluster: &Cluster, bank: &'b Bank) -> Self {
         let kinds = cluster.kinds().len();
-        let mut room: Rows<PositionIx> = Rows::new(kinds);
+        let mut left: Rows<PositionIx> = Rows::new(kinds);
         let mut most: Rows<GroupIx> = Rows::new(kinds);
         for (at, node) in bank.nodes.iter().enumerate() {
             let free = &cluster.free_rows()[*node];
-            room.push(free);
+            left.push(free);
             let group = GroupIx::from_index(at / GROUP);
             most.grow_to(group);
             for (most, free) in most[group].iter_mut().zip(free) {
                 *most = (*most).max(*free);
             }
         }
-        let mut left = Rows::new(kinds);
-        left.reset(kinds, bank.nodes.len());
-        Self { bank, room, most, left, stamp: IdVec::filled(0, bank.nodes.len()), epoch: 0, work: 0 }
+        Self { bank, left, most, taken: Vec::new(), work: 0 }
     }
 
     /// Puts every member on the first position that takes it; `false` if one finds none.
@@ -305,43 +304,68 @@ impl<'b> Kernel<'b> {
         members: &[MemberIx],
         targets: &mut IdVec<MemberIx, NodeSlot>,
     ) -> bool {
-        // A bank has far fewer units than 2^32.
-        self.epoch += 1;
+        match setting.cluster.kinds().len() {
+            2 => self.first_fit_of::<2>(setting, tier, unit, members, targets),
+            4 => self.first_fit_of::<4>(setting, tier, unit, members, targets),
+            _ => self.first_fit_of::<0>(setting, tier, unit, members, targets),
+        }
+    }
+
+    /// `WIDTH` as for [`Rows::row`].
+    fn first_fit_of<const WIDTH: usize>(
+        &mut self,
+        setting: &Setting<'_>,
+        tier: &Tier,
+        unit: UnitIx,
+        members: &[MemberIx],
+        targets: &mut IdVec<MemberIx, NodeSlot>,
+    ) -> bool {
+        let mut complete = true;
         for member in members {
-            let need = &setting.field.need[*member];
-            let limited = setting.field.limited[*member];
-            let vm = setting.field.vms[*member];
-            let found = self
-                .search(need, |node| tier.unit_of[node] != unit && (!limited || may_run_on(setting.cluster, vm, node)));
-            let Some(position) = found else { return false };
-            if self.stamp[position] != self.epoch {
-                self.stamp[position] = self.epoch;
-                self.left[position].copy_from_slice(&self.room[position]);
-            }
-            for (left, need) in self.left[position].iter_mut().zip(need) {
+            let need = setting.field.need.row::<WIDTH>(*member);
+            let found = if setting.field.limited[*member] {
+                let vm = setting.field.vms[*member];
+                self.search::<WIDTH>(need, |node| tier.unit_of[node] != unit && may_run_on(setting.cluster, vm, node))
+            } else {
+                self.search::<WIDTH>(need, |node| tier.unit_of[node] != unit)
+            };
+            let Some((position, node)) = found else {
+                complete = false;
+                break;
+            };
+            for (left, need) in self.left.row_mut::<WIDTH>(position).iter_mut().zip(need) {
                 *left -= need;
             }
-            targets[*member] = self.bank.nodes.get(position.index()).copied().unwrap_or(NOWHERE);
+            self.taken.push((position, *member));
+            targets[*member] = node;
         }
-        true
+        for (position, member) in self.taken.drain(..) {
+            let need = setting.field.need.row::<WIDTH>(member);
+            for (left, need) in self.left.row_mut::<WIDTH>(position).iter_mut().zip(need) {
+                *left += need;
+            }
+        }
+        complete
     }
 
     #[inline]
-    fn search(&mut self, need: &[u64], accepts: impl Fn(NodeSlot) -> bool) -> Option<PositionIx> {
-        for (group, most) in self.most.iter().enumerate() {
+    fn search<const WIDTH: usize>(
+        &mut self,
+        need: &[u64],
+        accepts: impl Fn(NodeSlot) -> bool,
+    ) -> Option<(PositionIx, NodeSlot)> {
+        let mut first = 0;
+        for (group, nodes) in self.bank.nodes.chunks(GROUP).enumerate() {
             self.work += 1;
-            if !fits(need, most) {
-                continue;
-            }
-            let first = group * GROUP;
-            let nodes = self.bank.nodes.get(first..).unwrap_or_default();
-            for (at, node) in nodes.iter().take(GROUP).enumerate() {
-                let position = PositionIx::from_index(first + at);
-                let left = if self.stamp[position] == self.epoch { &self.left[position] } else { &self.room[position] };
-                if fits(need, left) && accepts(*node) {
-                    return Some(position);
+            if fits(need, self.most.row::<WIDTH>(GroupIx::from_index(group))) {
+                for (at, node) in nodes.iter().enumerate() {
+                    let position = PositionIx::from_index(first + at);
+                    if fits(need, self.left.row::<WIDTH>(position)) && accepts(*node) {
+                        return Some((position, *node));
+                    }
                 }
             }
+            first += GROUP;
         }
         None
     }

@@ -9,10 +9,10 @@
 //! with a plan of their own. *Standing* are the places of VMs that wait for one already.
 
 use super::units::Units;
-use super::verdict::Covers;
 use crate::cluster::{Cluster, Priority};
 use crate::dense::{IdVec, dense_id};
 use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
+use crate::named::named;
 use crate::policy::FailureClass;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,6 +24,18 @@ dense_id! {
 
 /// No node.
 pub(crate) const NOWHERE: NodeSlot = NodeSlot(u32::MAX);
+
+/// What a yes speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Covers {
+    /// The losses come at once; once VMs have been restarted, nothing is promised any more.
+    AtOnce,
+    /// The losses come at once or one after another, in batches of whole units, up to the tolerance in total, as long
+    /// as each restart in between is the certificate's.
+    AnyOrder,
+}
+
+named!(Covers { AtOnce = "at_once", AnyOrder = "any_order" });
 
 /// A proof that every failure of a class is survived, as plans.
 ///

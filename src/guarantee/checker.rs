@@ -7,8 +7,8 @@
 //! be as the theorem of [`mathematics`](crate::mathematics) needs them. Costs O(units x banks) plan checks. One without
 //! banks is checked failure by failure, as long as there are not too many.
 
-use super::certificate::{Certificate, NOWHERE};
-use super::verdict::{ClassVerdict, Counterexample, Covers, Outcome, Pricing, Proof, Uncoverable, Unit, Verdict};
+use super::certificate::{Certificate, Covers, NOWHERE};
+use super::verdict::{ClassVerdict, Counterexample, Outcome, Pricing, Proof, Uncoverable, Unit, Verdict};
 use crate::cluster::{Cluster, NODE_LEVEL, NodeRef, NodeState, OnTimeout, RestartClass, RuleKind, Strength, VmRef};
 use crate::failure::Failure;
 use crate::ids::{NodeId, VmId};

@@ -7,9 +7,8 @@
 //! its plan there avoids all failed nodes. Every other unit with VMs to place (new ones, and earlier ones whose
 //! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. `guarantee::mathematics` has the proof that one is always left.
 
-use super::certificate::{Certificate, CertificateError, NOWHERE};
+use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
 use super::units::{UnitIx, Units};
-use super::verdict::Covers;
 use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec};
 use crate::failure::Failure;

@@ -21,7 +21,7 @@ mod verdict;
 mod verify;
 mod words;
 
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, Covers};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
 pub use cover::{Cover, Promise};
 pub use error::VerifyError;
@@ -31,7 +31,7 @@ pub use stored::{StoredCertificates, StoredError};
 pub(crate) use units::unit_count;
 pub(crate) use verdict::describe_class;
 pub use verdict::{
-    Answer, ClassVerdict, Counterexample, Covers, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable,
-    Unit, Verdict, Way,
+    Answer, ClassVerdict, Counterexample, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable, Unit,
+    Verdict, Way,
 };
 pub use verify::{verify, verify_controlled};

@@ -359,10 +359,19 @@ impl<'a> Prices<'a> {
         }
         let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
         core::mem::swap(&mut taken_away, &mut cost);
+        // Weighted sums are linear: of all members of a node together they are those of its load.
+        let linear = restriction.is_none() && matches!(family.pricing, Pricing::Weighted { .. });
+        let displaced = |node: NodeSlot| {
+            if linear {
+                price(&family.pricing, &self.field.load[node])
+            } else {
+                self.needed(family, self.field.at(node).filter(counts))
+            }
+        };
         for node in taken_away.ids() {
-            cost[node] = self.needed(family, self.field.at(node).filter(counts)).saturating_add(taken_away[node]);
+            cost[node] = displaced(node).saturating_add(taken_away[node]);
         }
-        let homeless = self.needed(family, self.field.homeless().filter(counts));
+        let homeless = displaced(NodeSlot::from_index(self.cluster.node_slots()));
         let (units, sum) = self.worst(&cost, homeless, available);
         let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
         Some((units, sum.saturating_sub(gone), available.saturating_sub(gone)))

@@ -6,8 +6,7 @@
 //! for which they were made. What is read is trusted in nothing: positions out of range and lists of the wrong length
 //! are refused, and whether the plans are good is for the checker to say.
 
-use super::certificate::{Certificate, Column, Exception, NOWHERE};
-use super::verdict::Covers;
+use super::certificate::{Certificate, Column, Covers, Exception, NOWHERE};
 use crate::cluster::{Cluster, Priority};
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};

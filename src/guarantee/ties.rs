@@ -38,6 +38,9 @@ pub(crate) struct Ties {
 
 impl Ties {
     pub(crate) fn new(cluster: &Cluster, units: &Units, field: &Field, concern: &Concern) -> Self {
+        if cluster.rule_count() == 0 && concern.left_out.is_empty() {
+            return Self { tied: IdVec::filled(false, field.vms.len()), spans: Vec::new() };
+        }
         let mut member_of: IdVec<VmSlot, Option<MemberIx>> = IdVec::filled(None, cluster.vm_slots_len());
         for member in field.members() {
             member_of[field.vms[member]] = Some(member);

@@ -1,6 +1,6 @@
 //! VMs that some failure leaves without any node that could take them, even with all other VMs away.
 //!
-//! Uses `cluster`, `restart` (where a VM may run), `guarantee::units`. Used by `guarantee::verify` before anything else:
+//! Uses `cluster`, `restart` (where a VM may run), `guarantee::{units, field}`. Used by `guarantee::verify` before anything else:
 //! what is found here is left out of the verdict on the rest.
 //!
 //! For most VMs it is settled by *witnesses*: one target more than units may fail, no two of them in one domain of any
@@ -10,9 +10,10 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
 
+use super::field::is_limited;
 use super::units::{NO_UNIT, UnitIx, Units};
 use crate::cluster::{Cluster, NodeState};
-use crate::dense::{DenseId, fits, to_usize};
+use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{Concern, may_run_on};
 use alloc::vec::Vec;
@@ -27,7 +28,7 @@ pub(crate) struct Found {
 /// All VMs of concern that cannot be covered, by slot.
 pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -> Vec<Found> {
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
-    targets.sort_by_key(|node| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node])));
+    targets.sort_by_cached_key(|node| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node])));
     let witnesses = witnesses(units, &targets);
     let kinds = cluster.kinds().len();
     let least: Option<Vec<u64>> = (witnesses.len() > to_usize(units.losses())).then(|| {
@@ -39,14 +40,11 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
     });
     let mut found = Vec::new();
     for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index) {
-        let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         let need = &cluster.restart_rows()[vm];
-        let free = record.requires.is_empty()
-            && record.allowed_nodes.is_none()
-            && cluster.place_rules(record).next().is_none();
-        if free && least.as_ref().is_some_and(|least| fits(need, least)) {
+        if least.as_ref().is_some_and(|least| fits(need, least)) && !is_limited(cluster, vm) {
             continue;
         }
+        let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         if !concern.includes(cluster, vm) {
             continue;
         }
@@ -77,13 +75,16 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
 /// Targets of which no two share a domain of a level of the class: one more than units may fail, if there are so many.
 fn witnesses(units: &Units, targets: &[NodeSlot]) -> Vec<NodeSlot> {
     let mut chosen: Vec<NodeSlot> = Vec::new();
+    let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
     for node in targets {
-        let apart = |other: &NodeSlot| units.tiers.iter().all(|tier| tier.unit_of[*node] != tier.unit_of[*other]);
-        if chosen.iter().all(apart) {
-            chosen.push(*node);
-            if chosen.len() > to_usize(units.losses()) {
-                break;
-            }
+        let of_node = || units.tiers.iter().map(|tier| tier.unit_of[*node]);
+        if of_node().any(|unit| met.lookup(unit) != Some(&false)) {
+            continue;
+        }
+        of_node().for_each(|unit| met[unit] = true);
+        chosen.push(*node);
+        if chosen.len() > to_usize(units.losses()) {
+            break;
         }
     }
     chosen

@@ -3,7 +3,7 @@
 //! Uses `ids`, `policy`, `guarantee::certificate`. Made by `guarantee::verify`, validated by `guarantee::checker`,
 //! printed by whoever asks.
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Covers};
 use crate::cluster::{Cluster, NodeRef};
 use crate::failure::Failure;
 use crate::ids::{NodeId, VmId};
@@ -12,18 +12,6 @@ use crate::policy::FailureClass;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-
-/// What a yes speaks of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Covers {
-    /// The losses come at once; once VMs have been restarted, nothing is promised any more.
-    AtOnce,
-    /// The losses come at once or one after another, in batches of whole units, up to the tolerance in total, as long
-    /// as each restart in between is the certificate's.
-    AnyOrder,
-}
-
-named!(Covers { AtOnce = "at_once", AnyOrder = "any_order" });
 
 /// The three answers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

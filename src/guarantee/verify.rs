@@ -10,7 +10,7 @@
 //! one. What the budget leaves is undecided.
 
 use super::banks::{self, Setting};
-use super::certificate::{Certificate, Column, NOWHERE};
+use super::certificate::{Certificate, Column, Covers, NOWHERE};
 use super::error::VerifyError;
 use super::field::{Field, MemberIx};
 use super::pairs::{self, Searched, States};
@@ -19,8 +19,7 @@ use super::ties::Ties;
 use super::uncoverable::{Found as NotCovered, uncoverable};
 use super::units::{UnitIx, Units};
 use super::verdict::{
-    ClassVerdict, Counterexample, Covers, Method, Outcome, Proof, Tight, Uncoverable as UncoverableVm, Unit, Verdict,
-    Way,
+    ClassVerdict, Counterexample, Method, Outcome, Proof, Tight, Uncoverable as UncoverableVm, Unit, Verdict, Way,
 };
 use super::words;
 use crate::cluster::{Cluster, NodeState, RestartClass, RuleBody, RuleRecord, Strength};
@@ -90,6 +89,9 @@ struct Run<'r> {
     concern: Concern,
     uncoverable: Vec<NotCovered>,
 }
+
+/// No member.
+const NO_MEMBER: MemberIx = MemberIx(u32::MAX);
 
 /// What a way of proving came to.
 struct Judged {
@@ -343,10 +345,18 @@ impl<'r> Run<'r> {
         targets: Vec<IdVec<MemberIx, NodeSlot>>,
         exceptions: Vec<super::certificate::Exception>,
     ) -> Certificate {
-        let mut order: Vec<(VmSlot, MemberIx)> = field.vms.enumerate().map(|(member, vm)| (*vm, member)).collect();
-        order.sort_unstable();
+        let mut member_of: IdVec<VmSlot, MemberIx> = IdVec::filled(NO_MEMBER, self.cluster.vm_slots_len());
+        for (member, vm) in field.vms.enumerate() {
+            member_of[*vm] = member;
+        }
+        let mut vms: Vec<VmSlot> = Vec::with_capacity(field.vms.len());
+        let mut order: Vec<MemberIx> = Vec::with_capacity(field.vms.len());
+        for (vm, member) in member_of.enumerate().filter(|(_, member)| **member != NO_MEMBER) {
+            vms.push(vm);
+            order.push(*member);
+        }
         let by_entry = |targets: IdVec<MemberIx, NodeSlot>| {
-            order.iter().map(|(_, member)| targets.lookup(*member).copied().unwrap_or(NOWHERE)).collect()
+            order.iter().map(|member| targets.lookup(*member).copied().unwrap_or(NOWHERE)).collect()
         };
         Certificate {
             class: self.class.clone(),
@@ -360,7 +370,7 @@ impl<'r> Run<'r> {
             fingerprint: self.cluster.fingerprint(),
             left_out: self.concern.left_out.clone(),
             standing: standing.to_vec(),
-            vms: order.iter().map(|(vm, _)| *vm).collect(),
+            vms,
             columns,
             targets: targets.into_iter().map(by_entry).collect(),
             exceptions,
