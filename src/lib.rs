@@ -44,13 +44,15 @@
 //! | [`compare`] | what vSphere, SCVMM and xapi say beside the verdict |
 //! | [`max_tolerable`] | how many losses of a level are survived |
 //! | [`headroom`], [`largest_vm`] | how many more VMs can be started, and how large one may be, with everything kept |
+//! | [`Guard`], [`Change`], [`Decision`] | may this be changed, where, and what would it break |
+//! | [`comparison`] | what other products decide, and what is different here |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
 //! # What is not there yet
 //!
-//! Verdicts with preemption (plans evict; a verdict that evictions could change is undecided), costs of `relaxed` and
-//! `preferred` rules (they are read, checked and reported, and plans neither obey nor seek them), a planner that keeps to a
-//! certificate while it places the other VMs, admission control, headroom, moves, and the C interface.
+//! Verdicts that count evictions (plans evict; a verdict that evictions could change is undecided), a certificate kept up as
+//! things change (each admission costs a verdict), a planner that keeps to a certificate while it places the other VMs,
+//! moves, and the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -103,8 +105,8 @@ pub use conflicts::{Conflict, ConflictCode, conflicts};
 pub use document::{Document, DocumentError, DocumentErrors};
 pub use failure::{Failure, FailureError};
 pub use guarantee::{
-    Answer, Certificate, CertificateError, ClassVerdict, Counterexample, Cover, Covers, Evidence, Method, Outcome,
-    PriceFamily, Pricing, Promise, Proof, Tight, Uncoverable, Unit, Verdict, VerdictFault, VerifyError, Way,
+    Answer, Certificate, CertificateError, ClassVerdict, Counterexample, Cover, Covers, Evidence, KeepError, Method,
+    Outcome, PriceFamily, Pricing, Promise, Proof, Tight, Uncoverable, Unit, Verdict, VerdictFault, VerifyError, Way,
     check_certificate, check_counterexample, check_verdict, verify, verify_controlled,
 };
 #[cfg(feature = "serde")]

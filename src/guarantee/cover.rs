@@ -102,6 +102,26 @@ impl Cover<'_> {
         }
     }
 
+    /// The certificate in use.
+    pub(super) const fn certificate(&self) -> &Certificate {
+        self.certificate
+    }
+
+    /// The columns that are not taken: per VM of the certificate its unit, by number (the home's slot where it has none),
+    /// and its target.
+    pub(super) fn open_columns(
+        &self,
+    ) -> impl Iterator<Item = impl Iterator<Item = (crate::ids::VmSlot, u32, NodeSlot)> + '_> + '_ {
+        let columns = self.certificate.columns.iter().zip(self.certificate.targets.iter()).zip(&self.taken);
+        columns.filter(|(_, taken)| taken.is_none()).map(|((column, targets), _)| {
+            let tier = self.units.tiers.get(column.tier);
+            self.certificate.vms.iter().zip(targets).zip(&self.home).map(move |((vm, target), home)| {
+                let unit = tier.and_then(|tier| tier.unit_of.lookup(*home)).map_or(home.0, |unit| unit.0);
+                (*vm, unit, *target)
+            })
+        })
+    }
+
     /// Takes in a loss and says which VMs start where because of it. The first time, also where VMs go that waited for a
     /// place.
     ///

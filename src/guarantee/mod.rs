@@ -9,6 +9,7 @@ mod checker;
 mod cover;
 mod error;
 mod field;
+mod keep;
 mod more;
 mod pairs;
 mod prices;
@@ -25,6 +26,7 @@ pub use certificate::{Certificate, CertificateError, Covers};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
 pub use cover::{Cover, Promise};
 pub use error::VerifyError;
+pub use keep::KeepError;
 pub(crate) use more::most_more;
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};

@@ -8,6 +8,7 @@ mod costs;
 mod eligible;
 mod estimate;
 mod help;
+mod keep;
 mod overlay;
 mod parts;
 mod plan;
@@ -31,4 +32,5 @@ pub use plan::{
 pub use planner::{PlanError, Planner};
 
 pub(crate) use eligible::may_run_on;
+pub(crate) use keep::Kept;
 pub(crate) use scenario::{Concern, Found};

@@ -57,7 +57,7 @@ pub struct Planner {
     pub(super) quick: Quick,
     pub(super) places: IdVec<ItemIx, Option<NodeSlot>>,
     pub(super) scratch: Scratch,
-    waves: waves::Waves,
+    pub(super) waves: waves::Waves,
 }
 
 /// Why there is no plan.
@@ -246,7 +246,7 @@ impl Planner {
     }
 
     /// Everything about the plan that does not depend on where VMs go; the counts as if all were placed.
-    fn describe(&self, cluster: &Cluster, failure: &Failure, plan: &mut RestartPlan) {
+    pub(super) fn describe(&self, cluster: &Cluster, failure: &Failure, plan: &mut RestartPlan) {
         let vm_id = |vm: &_| cluster.vm_id_of(*vm);
         plan.waiting = self.scene.waiting.iter().map(vm_id).collect();
         plan.left_alone = self.scene.left_alone.iter().map(vm_id).collect();

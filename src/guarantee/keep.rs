@@ -1,0 +1,160 @@
+//! The planner that keeps the promise: the certificate's places for its VMs, and everyone else around them.
+//!
+//! Uses `guarantee::{certificate, cover}`, `restart` (the planner). Called by embedders.
+//!
+//! While further losses are covered, others get only room that no plan of an untaken bank claims: of each node the largest
+//! claim of any one unit stays free. A best-effort VM that a required rule ties to a VM of the certificate is kept back then,
+//! since a place for it could spoil a promised one. Once nothing further is covered, the planner's own plan replaces this
+//! one where it places more, class by class.
+
+use super::certificate::{Certificate, CertificateError, NOWHERE};
+use super::cover::Cover;
+use crate::cluster::{Cluster, Strength};
+use crate::dense::{DenseId, Rows};
+use crate::failure::Failure;
+use crate::ids::{NodeSlot, VmSlot};
+use crate::policy::Policy;
+use crate::restart::{Kept, PlanError, Planner, RestartPlan};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Why there is no plan that keeps a promise.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeepError {
+    /// The certificate does not speak of this.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// There is no plan at all.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl KeepError {
+    /// A stable machine-readable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Certificate(error) => error.code(),
+            Self::Plan(error) => error.code(),
+        }
+    }
+}
+
+impl Planner {
+    /// Plans for a first loss as the certificate promises: every VM that it speaks of has its place, whatever else is
+    /// displaced. Never worse than what was promised.
+    ///
+    /// # Errors
+    /// A certificate for another state of the cluster, or a loss that it does not cover.
+    ///
+    /// ```
+    /// use lifeboat::{Cluster, Failure, Node, Planner, Policy, ResourceKinds, Vm, verify};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")])?, [""; 0])?;
+    /// let one = cluster.add_node(Node::named("one").capacity([4096]))?;
+    /// let two = cluster.add_node(Node::named("two").capacity([4096]))?;
+    /// let vm = cluster.add_vm(Vm::named("db").demand([1024]).on(one))?;
+    /// let policy = Policy::default();
+    /// let verdict = verify(&cluster, &policy)?;
+    /// let certificate = verdict.certificates().next().ok_or("it holds")?;
+    /// let plan = Planner::new().restart_with(certificate, &cluster, &policy, &Failure::of([one]))?;
+    /// assert_eq!((plan.placements()[0].vm, plan.placements()[0].node), (vm, two));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restart_with(
+        &mut self,
+        certificate: &Certificate,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+    ) -> Result<RestartPlan, KeepError> {
+        let mut cover = certificate.begin(cluster)?;
+        self.restart_covered(&mut cover, cluster, policy, failure)
+    }
+
+    /// The same for losses one after another: `cluster` is as it is when this loss comes, each plan before carried out.
+    ///
+    /// # Errors
+    /// As [`Cover::lose`]. Nothing has changed then.
+    pub fn restart_covered(
+        &mut self,
+        cover: &mut Cover<'_>,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+    ) -> Result<RestartPlan, KeepError> {
+        failure.validate(cluster).map_err(PlanError::from)?;
+        let mut next = cover.clone();
+        let promise = next.lose(failure)?;
+        let mut places: Vec<(VmSlot, NodeSlot)> =
+            promise.placements.iter().map(|(vm, node)| (vm.slot, node.slot)).collect();
+        places.sort_unstable();
+        let more = next.remaining() > 0;
+        let kept = Kept {
+            places,
+            claims: more.then(|| next.claims(cluster)),
+            held_back: if more { tied(cluster, next.certificate()) } else { Vec::new() },
+        };
+        let plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+        *cover = next;
+        if more || plan.unplaced().is_empty() {
+            return Ok(plan);
+        }
+        let own = self.restart(cluster, policy, failure)?;
+        let counts = |plan: &RestartPlan| plan.classes().iter().map(|class| class.placed).collect::<Vec<_>>();
+        let lost = |plan: &RestartPlan| !plan.evictions().is_empty();
+        Ok(if counts(&own) > counts(&plan) && !lost(&own) { own } else { plan })
+    }
+}
+
+impl Cover<'_> {
+    /// The most that any one unit claims on each node, over the banks that are not taken.
+    fn claims(&self, cluster: &Cluster) -> Rows<NodeSlot> {
+        let mut most: Rows<NodeSlot> = Rows::new(cluster.kinds().len());
+        if let Some(last) = cluster.node_slots().checked_sub(1) {
+            most.grow_to(NodeSlot::from_index(last));
+        }
+        for targets in self.open_columns() {
+            let mut loads: BTreeMap<(u32, NodeSlot), Vec<u64>> = BTreeMap::new();
+            for (vm, unit, target) in targets {
+                if target == NOWHERE {
+                    continue;
+                }
+                let load = loads.entry((unit, target)).or_insert_with(|| alloc::vec![0; cluster.kinds().len()]);
+                for (load, need) in load.iter_mut().zip(&cluster.restart_rows()[vm]) {
+                    *load = load.saturating_add(*need);
+                }
+            }
+            for ((_, target), load) in loads {
+                for (most, load) in most[target].iter_mut().zip(load) {
+                    *most = (*most).max(load);
+                }
+            }
+        }
+        most
+    }
+}
+
+/// VMs outside a certificate that a required rule ties to one inside, with the rule's name.
+fn tied(cluster: &Cluster, certificate: &Certificate) -> Vec<(VmSlot, String)> {
+    let inside = |vm: &VmSlot| certificate.entry(*vm).is_some();
+    let mut tied = Vec::new();
+    for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index).filter(|vm| !inside(vm)) {
+        let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
+        let rules = record.rules.iter().chain(&record.leads).filter_map(|rule| cluster.rule_record(*rule));
+        let ties = rules.filter(|rule| rule.strength == Strength::Required && !rule.is_place()).find(|rule| {
+            let leader = match rule.body {
+                crate::cluster::RuleBody::Follow { leader } => Some(leader),
+                _ => None,
+            };
+            leader.iter().chain(&rule.members).any(inside)
+        });
+        if let Some(rule) = ties {
+            tied.push((vm, (*rule.name).into()));
+        }
+    }
+    tied
+}

@@ -1,0 +1,125 @@
+//! A plan in which some VMs go where they were promised a place, and the others around them.
+//!
+//! Uses `restart::{planner, scene, waves}` and `cluster`. Used by `guarantee::keep`.
+//!
+//! **The data's path.** On a copy of the cluster those with a promise stand in their places and what is claimed for later is
+//! taken; the planner plans for everyone else there. What it finds and what was promised then become one plan of the
+//! cluster itself, with waves over all.
+
+use super::costs::Costs;
+use super::plan::{RestartPlan, Unplaced};
+use super::planner::{PlanError, Planner};
+use crate::cluster::{Cluster, RestartClass, Vm};
+use crate::dense::{DenseId, Rows};
+use crate::failure::Failure;
+use crate::ids::{NodeSlot, VmSlot};
+use crate::policy::{Policy, Preemption};
+use crate::resources::Amounts;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What is promised.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Who goes where; sorted by VM.
+    pub(crate) places: Vec<(VmSlot, NodeSlot)>,
+    /// What must stay free on each node for losses to come, per node slot; `None`: nothing.
+    pub(crate) claims: Option<Rows<NodeSlot>>,
+    /// VMs that are left where they are until nothing is to come any more, with the rule that ties them. Sorted.
+    pub(crate) held_back: Vec<(VmSlot, String)>,
+}
+
+impl Planner {
+    /// Plans for a failure with what is promised in place.
+    pub(crate) fn restart_keeping(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        kept: &Kept,
+    ) -> Result<RestartPlan, PlanError> {
+        let mut around = cluster.clone();
+        for (vm, node) in &kept.places {
+            around.settle(*vm, *node);
+        }
+        for (vm, _) in &kept.held_back {
+            // One that others need cannot be stopped; then it is planned for like they are.
+            let _ = around.stop_vm(around.vm_id_of(*vm));
+        }
+        if let Some(claims) = &kept.claims {
+            claim(&mut around, claims);
+        }
+        let mut plain = policy.clone();
+        plain.preemption = Preemption::Never;
+        let rest = self.plan_as_it_is(&around, &plain, failure, None, false)?;
+
+        self.scene.set(cluster, failure)?;
+        self.parts.set(cluster, &mut self.scene);
+        self.parts.complete(cluster, &mut self.scene);
+        let mut plan = RestartPlan { work: rest.work, unplaced: rest.unplaced, ..RestartPlan::default() };
+        self.describe(cluster, failure, &mut plan);
+        self.places.reset(None, self.scene.items.len());
+        for (item, vm) in self.scene.items.enumerate() {
+            let promised = kept.places.binary_search_by_key(vm, |(vm, _)| *vm).ok();
+            let promised = promised.and_then(|at| kept.places.get(at)).map(|(_, node)| *node);
+            let planned = || rest.placements.iter().find(|placed| placed.vm.slot == *vm).map(|placed| placed.node.slot);
+            self.places[item] = promised.or_else(planned);
+        }
+        for (class, (item, vm)) in self.scene.class_of().zip(self.scene.items.enumerate()) {
+            if self.places[item].is_some() {
+                continue;
+            }
+            if let Some(count) = usize::try_from(class).ok().and_then(|class| plan.classes.get_mut(class)) {
+                // What any plan could do is not looked into: the bound stays that of all who are displaced.
+                count.placed = count.placed.saturating_sub(1);
+            }
+            if let Ok(at) = kept.held_back.binary_search_by_key(vm, |(vm, _)| *vm) {
+                let rule = kept.held_back.get(at).map_or("", |(_, rule)| rule);
+                let message =
+                    format!("kept back while further losses are covered: rule '{rule}' ties it to what is promised");
+                let vm = cluster.vm_id_of(*vm);
+                if plan.unplaced.iter().all(|left| left.vm != vm) {
+                    plan.unplaced.push(Unplaced { vm, reasons: Vec::new(), message });
+                }
+            }
+        }
+        let key = |left: &Unplaced| {
+            let name = cluster.vm_record(left.vm.slot).map(|record| &*record.name);
+            (core::cmp::Reverse(cluster.effective(left.vm.slot)), name)
+        };
+        plan.unplaced.sort_by(|left, right| key(left).cmp(&key(right)));
+        if let Some(mut costs) = Costs::new(cluster, &self.scene, &self.parts.seen) {
+            costs.set(&|item| self.places[item]);
+            plan.broken_rules = costs.broken(&|item| self.places[item]);
+        }
+        self.waves.set(cluster, policy, &self.scene, &self.places);
+        self.waves.placements(cluster, &self.scene, &self.places, &mut plan);
+        Ok(plan)
+    }
+}
+
+/// Takes what is claimed on each node, by a VM that nobody restarts.
+fn claim(cluster: &mut Cluster, claims: &Rows<NodeSlot>) {
+    let per_vm: Vec<u64> = cluster.kinds().iter().map(|kind| kind.per_vm).collect();
+    let mut number = 0_u64;
+    for slot in (0..cluster.node_slots()).map(NodeSlot::from_index) {
+        if cluster.node_record(slot).is_none() || claims[slot].iter().all(|amount| *amount == 0) {
+            continue;
+        }
+        // The cluster adds what every VM costs: claims are of at least one.
+        let rest = claims[slot].iter().zip(&per_vm).map(|(claim, per_vm)| claim.saturating_sub(*per_vm));
+        let amounts: Amounts = rest.collect();
+        loop {
+            number = number.saturating_add(1);
+            let name = format!("claim {number}");
+            if cluster.vm_id(&name).is_some() {
+                continue;
+            }
+            let vm = Vm::named(name).demand(amounts).on(cluster.node_id_of(slot)).restart(RestartClass::Never);
+            // It is refused only where sums exceed 2^64; then the node is taken to be full in no kind.
+            let _ = cluster.add_vm(vm);
+            break;
+        }
+    }
+}
