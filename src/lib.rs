@@ -56,12 +56,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(feature = "capi")]
+extern crate std;
+#[cfg(all(test, not(feature = "capi")))]
 extern crate std;
 
 mod admission;
 pub mod annotations;
 mod capacity;
+#[cfg(feature = "capi")]
+#[cfg_attr(docsrs, doc(cfg(feature = "capi")))]
+#[expect(unsafe_code, reason = "pointers from C: the only unsafe code of the crate")]
+#[expect(clippy::missing_safety_doc, reason = "the contract of all calls stands once, in src/capi/lifeboat.h")]
+pub mod capi;
 mod cluster;
 mod compare;
 mod conflicts;
