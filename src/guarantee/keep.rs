@@ -145,14 +145,14 @@ fn tied(cluster: &Cluster, certificate: &Certificate) -> Vec<(VmSlot, String)> {
     for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index).filter(|vm| !inside(vm)) {
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         let rules = record.rules.iter().chain(&record.leads).filter_map(|rule| cluster.rule_record(*rule));
-        let ties = rules.filter(|rule| rule.strength == Strength::Required && !rule.is_place()).find(|rule| {
+        let binding = rules.filter(|rule| rule.strength == Strength::Required && !rule.is_place()).find(|rule| {
             let leader = match rule.body {
                 crate::cluster::RuleBody::Follow { leader } => Some(leader),
                 _ => None,
             };
             leader.iter().chain(&rule.members).any(inside)
         });
-        if let Some(rule) = ties {
+        if let Some(rule) = binding {
             tied.push((vm, (*rule.name).into()));
         }
     }

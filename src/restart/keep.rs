@@ -50,9 +50,9 @@ impl Planner {
         if let Some(claims) = &kept.claims {
             claim(&mut around, claims);
         }
-        let mut plain = policy.clone();
-        plain.preemption = Preemption::Never;
-        let rest = self.plan_as_it_is(&around, &plain, failure, None, false)?;
+        let mut without_evictions = policy.clone();
+        without_evictions.preemption = Preemption::Never;
+        let rest = self.plan_as_it_is(&around, &without_evictions, failure, None, false)?;
 
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);
