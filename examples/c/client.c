@@ -21,12 +21,24 @@ static void must(lifeboat_status status, lifeboat_error *error) {
     exit(2);
 }
 
+/* The whole of a file. */
 static char *read_file(const char *path, size_t *length) {
     FILE *file = fopen(path, "rb");
-    size_t room = 1 << 22;
+    size_t room = 1 << 16;
     char *text = malloc(room);
     if (!file || !text) { perror(path); exit(2); }
-    *length = fread(text, 1, room, file);
+    *length = 0;
+    for (;;) {
+        size_t got = fread(text + *length, 1, room - *length, file);
+        *length += got;
+        if (got == 0) break;
+        if (*length == room) {
+            char *larger = realloc(text, room *= 2);
+            if (!larger) { perror(path); exit(2); }
+            text = larger;
+        }
+    }
+    if (ferror(file)) { perror(path); exit(2); }
     fclose(file);
     return text;
 }

@@ -22,7 +22,7 @@ pub mod status {
     pub const INVALID_ARGUMENT: i32 = 2;
     /// A string is not UTF-8.
     pub const NOT_UTF8: i32 = 3;
-    /// A handle is of another type, or was freed.
+    /// A handle is of another type.
     pub const BAD_HANDLE: i32 = 4;
     /// Another call uses the handle.
     pub const BUSY: i32 = 5;
@@ -102,6 +102,8 @@ pub struct Handle<T> {
 pub(super) struct Lease<'h, T> {
     state: &'h AtomicU32,
     value: &'h mut T,
+    /// Whether the caller's thread was unwinding already: then its panic is none of ours.
+    was_panicking: bool,
 }
 
 impl<T> Deref for Lease<'_, T> {
@@ -119,7 +121,7 @@ impl<T> DerefMut for Lease<'_, T> {
 
 impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
-        let state = if std::thread::panicking() { POISON } else { IDLE };
+        let state = if std::thread::panicking() && !self.was_panicking { POISON } else { IDLE };
         self.state.store(state, Ordering::Release);
     }
 }
@@ -142,7 +144,7 @@ impl<T: Kind> Handle<T> {
         if magic == T::MAGIC {
             Ok(())
         } else {
-            Err(fail(status::BAD_HANDLE, format!("this is not a {}, or it was freed", T::NAME)))
+            Err(fail(status::BAD_HANDLE, format!("this is not a {}", T::NAME)))
         }
     }
 
@@ -152,8 +154,12 @@ impl<T: Kind> Handle<T> {
         // SAFETY: checked to be a live handle of this type; the state is an atomic.
         let state = unsafe { &(*handle).state };
         match state.compare_exchange(IDLE, IN_USE, Ordering::Acquire, Ordering::Acquire) {
-            // SAFETY: the state makes this call the only one that has the value, until the lease is dropped.
-            Ok(_) => Ok(Lease { state, value: unsafe { &mut (*handle).value } }),
+            Ok(_) => Ok(Lease {
+                state,
+                // SAFETY: the state makes this call the only one that has the value, until the lease is dropped.
+                value: unsafe { &mut (*handle).value },
+                was_panicking: std::thread::panicking(),
+            }),
             Err(POISON) => Err(fail(status::POISONED, format!("the {} can only be freed", T::NAME))),
             Err(_) => Err(fail(status::BUSY, format!("another call uses the {}", T::NAME))),
         }
@@ -177,7 +183,8 @@ impl<T: Kind> Handle<T> {
             }
             // SAFETY: checked to be a live handle of this type.
             let header = unsafe { &*handle };
-            if header.state.load(Ordering::Acquire) == IN_USE {
+            let take = |from| header.state.compare_exchange(from, IN_USE, Ordering::Acquire, Ordering::Acquire).is_ok();
+            if !take(IDLE) && !take(POISON) {
                 return status::BUSY;
             }
             header.magic.store(FREED, Ordering::Release);

@@ -9,8 +9,8 @@
  *
  * Errors. Every call returns a status; 0 is success. `error` may be NULL; else, only on failure, it receives an error
  * to read and free. Out-parameters before it must not be NULL unless said. A panic inside is LIFEBOAT_PANIC; the
- * handles that the call used can then only be freed. That a handle was freed is noticed where memory still shows it,
- * which nobody can promise.
+ * handles that the call used can then only be freed. Using a handle after it was freed is
+ * undefined, as with any pointer; LIFEBOAT_BAD_HANDLE speaks of handles of another type.
  *
  * Units. Amounts stand in the order of the document's resource kinds and in their units. Budgets are node
  * evaluations.
