@@ -68,7 +68,11 @@ fn unsafe_code_stands_in_the_c_abi_alone() {
             } else if path.extension().is_some_and(|end| end == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-                if code.into_iter().any(|line| line.contains("unsafe ") || line.contains("unsafe(")) {
+                if code.into_iter().any(|line| {
+                    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe("]
+                        .iter()
+                        .any(|word| line.contains(word))
+                }) {
                     found.push(path);
                 }
             }

@@ -141,11 +141,7 @@ impl<T: Kind> Handle<T> {
         // SAFETY: the caller passes a pointer that this library made; its header is read, and nothing else unless
         // that says that the rest is of this type.
         let magic = unsafe { &(*handle).magic }.load(Ordering::Acquire);
-        if magic == T::MAGIC {
-            Ok(())
-        } else {
-            Err(fail(status::BAD_HANDLE, format!("this is not a {}", T::NAME)))
-        }
+        if magic == T::MAGIC { Ok(()) } else { Err(fail(status::BAD_HANDLE, format!("this is not a {}", T::NAME))) }
     }
 
     /// The value, for this call alone.
