@@ -56,9 +56,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(feature = "capi")]
-extern crate std;
-#[cfg(all(test, not(feature = "capi")))]
+#[cfg(any(test, feature = "capi"))]
 extern crate std;
 
 mod admission;
