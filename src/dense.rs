@@ -83,6 +83,11 @@ impl<I: DenseId, T> IdVec<I, T> {
         self.items.is_empty()
     }
 
+    /// Makes room for so many items more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.items.reserve(more);
+    }
+
     /// Appends an item and returns its id.
     pub(crate) fn push(&mut self, item: T) -> I {
         let id = I::from_index(self.items.len());
@@ -221,6 +226,11 @@ impl<I: DenseId> Rows<I> {
         let id = I::from_index(self.len());
         self.cells.extend_from_slice(row);
         id
+    }
+
+    /// Makes room for so many rows more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.cells.reserve(more.saturating_mul(self.width));
     }
 
     /// Makes `len` rows of zeros, keeping the memory.

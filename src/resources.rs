@@ -151,8 +151,14 @@ impl<'a> IntoIterator for &'a ResourceKinds {
 /// An amount of every resource kind, in the order of the cluster's kinds.
 ///
 /// Made from an array, a vector or an iterator; a list shorter than the kinds means 0 of the rest.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Amounts(SmallVec<[u64; 4]>);
+
+impl Clone for Amounts {
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Amounts {
     /// Nothing of any kind.
@@ -194,7 +200,7 @@ impl From<Vec<u64>> for Amounts {
 
 impl From<&[u64]> for Amounts {
     fn from(amounts: &[u64]) -> Self {
-        Self(amounts.into())
+        Self(SmallVec::from_slice(amounts))
     }
 }
 

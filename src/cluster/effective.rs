@@ -86,7 +86,7 @@ impl Cluster {
     }
 
     /// The same for the leaders that a VM gets to follow by its groups, and, if it is there already, by name.
-    pub(super) fn check_group_leaders(&self, vm: &Vm, slot: Option<VmSlot>) -> Result<(), EditError> {
+    pub(super) fn check_group_leaders(&self, name: &str, vm: &Vm, slot: Option<VmSlot>) -> Result<(), EditError> {
         if !vm.is_on() || vm.restart == RestartClass::Never {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl Cluster {
         for rule in grouped.flat_map(|group| &group.rules).chain(named).filter_map(|rule| self.rules.get(*rule)) {
             match &rule.body {
                 RuleBody::Follow { leader } if rule.strength == Strength::Required && Some(*leader) != slot => {
-                    self.check_needed(&vm.name, *leader)?;
+                    self.check_needed(name, *leader)?;
                 }
                 _ => {}
             }
@@ -131,7 +131,13 @@ impl Cluster {
     pub(super) fn recompute_effective(&mut self, seeds: &[VmSlot]) {
         // Nearly always one VM that neither needs others nor is needed.
         if let [slot] = seeds {
-            if self.needs(*slot).is_empty() && self.needers(*slot).is_empty() {
+            let alone = self.vms.get(*slot).is_none_or(|record| {
+                record.starts_after.is_empty()
+                    && record.rules.is_empty()
+                    && record.dependents.is_empty()
+                    && record.leads.is_empty()
+            });
+            if alone || (self.needs(*slot).is_empty() && self.needers(*slot).is_empty()) {
                 self.reset_effective(*slot);
                 return;
             }
@@ -180,8 +186,12 @@ impl Cluster {
     /// Makes a VM as important as it is by itself.
     fn reset_effective(&mut self, slot: VmSlot) {
         if let Some(record) = self.vms.get_mut(slot) {
-            record.effective = (record.restart, record.priority);
-            self.refresh_facts(slot);
+            let own = (record.restart, record.priority);
+            let before = core::mem::replace(&mut record.effective, own);
+            let restart_and_priority = (self.facts[slot].restart, self.facts[slot].priority);
+            if before != own || restart_and_priority != own {
+                self.refresh_facts(slot);
+            }
         }
     }
 

@@ -189,13 +189,15 @@ impl Said {
 }
 
 impl NodeRecord {
-    /// Enters what an object of this name says of the node, or takes it back.
+    /// Enters what an object of this name says of the node, or takes it back. In bulk the sum comes later.
     #[inline]
-    pub(super) fn hear(&mut self, sum: &mut u128, said: Said, key: u64, enters: bool) {
+    pub(super) fn hear(&mut self, bulk: bool, sum: &mut u128, said: Said, key: u64, enters: bool) {
         let hash = said.by(key);
         let total = self.stamp.said;
         self.stamp.said = if enters { total.wrapping_add(hash) } else { total.wrapping_sub(hash) };
-        self.stamp.refresh(sum);
+        if !bulk {
+            self.stamp.refresh(sum);
+        }
     }
 }
 
@@ -305,7 +307,7 @@ impl Cluster {
         for id in nodes {
             if self.nodes.holds(id.slot, id.generation) {
                 if let Some(node) = self.nodes.get_mut(id.slot) {
-                    node.hear(&mut self.fingerprint, said, key, enters);
+                    node.hear(self.bulk, &mut self.fingerprint, said, key, enters);
                 }
             }
         }
@@ -313,6 +315,9 @@ impl Cluster {
 
     /// Brings a node's share of the fingerprint in line with its record, amounts and domains.
     pub(super) fn stamp_node(&mut self, slot: NodeSlot) {
+        if self.bulk {
+            return;
+        }
         let Some(node) = self.nodes.get(slot) else { return };
         let own = self.node_own(slot, node);
         if let Some(node) = self.nodes.get_mut(slot) {

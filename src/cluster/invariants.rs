@@ -160,13 +160,13 @@ impl Cluster {
     }
 
     fn check_names(&self) -> Result<(), String> {
-        hold!(self.node_names.iter().count() == self.nodes.len(), "names of nodes");
-        hold!(self.vm_names.iter().count() == self.vms.len(), "names of VMs");
-        hold!(self.rule_names.iter().count() == self.rules.len(), "names of rules");
+        hold!(self.node_names.len() == self.nodes.len(), "names of nodes");
+        hold!(self.vm_names.len() == self.vms.len(), "names of VMs");
+        hold!(self.rule_names.len() == self.rules.len(), "names of rules");
         let mut carried: BTreeMap<_, BTreeSet<NodeSlot>> = BTreeMap::new();
         let mut labels = BTreeSet::new();
         for (slot, node) in self.nodes.iter() {
-            hold!(self.node_names.get(&node.name) == Some(slot), "{} is not found by name", node.name);
+            hold!(self.node_named(&node.name, node.name_hash()) == Some(slot), "{} is not found by name", node.name);
             for label in &node.labels {
                 carried.entry(*label).or_default().insert(slot);
                 labels.insert(*label);
@@ -187,7 +187,7 @@ impl Cluster {
         }
         let mut grouped: BTreeMap<_, BTreeSet<VmSlot>> = BTreeMap::new();
         for (slot, vm) in self.vms.iter() {
-            hold!(self.vm_names.get(&vm.name) == Some(slot), "{} is not found by name", vm.name);
+            hold!(self.vm_named(&vm.name, vm.key) == Some(slot), "{} is not found by name", vm.name);
             labels.extend(vm.requires.iter().chain(&vm.migrate_requires).copied());
             for group in &vm.groups {
                 grouped.entry(*group).or_default().insert(slot);
@@ -195,7 +195,7 @@ impl Cluster {
         }
         let mut named = BTreeSet::new();
         for (slot, rule) in self.rules.iter() {
-            hold!(self.rule_names.get(&rule.name) == Some(slot), "{} is not found by name", rule.name);
+            hold!(self.rule_named(&rule.name, rule.key) == Some(slot), "{} is not found by name", rule.name);
             named.extend(rule.vm_groups.iter().copied());
             if let RuleBody::Place { place, .. } = &rule.body {
                 labels.extend(place.labels.iter().copied());

@@ -9,10 +9,11 @@
 //! speaks of, who waits for a place (`homeless`), effective classes and priorities, and the short form of VMs that
 //! plans read (`facts`), and the `fingerprint`. An edit costs what it touches; a refused edit changes nothing.
 //!
-//! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `node_set`, `levels` are the stores; `nodes`, `vms`,
-//! `rules`, `effective` are the edits; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
+//! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `names`, `node_set`, `levels` are the stores; `nodes`, `vms`,
+//! `rules`, `effective` are the edits, `bulk` is for many of them; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
 //! `invariants` proves what is derived.
 
+mod bulk;
 mod check;
 mod effective;
 mod error;
@@ -21,6 +22,7 @@ mod facts;
 mod fingerprint;
 mod invariants;
 mod levels;
+mod names;
 mod node;
 pub(crate) mod node_set;
 mod nodes;
@@ -55,8 +57,9 @@ use crate::room::RoomIndex;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use names::Names;
 use node_set::NodeSet;
-use slab::{Interner, Names, Slab};
+use slab::{Interner, Slab};
 
 dense_id! {
     /// An interned label.
@@ -126,6 +129,8 @@ pub struct Cluster {
     spares: Vec<NodeSlot>,
     /// Sums that must fit `u64`: capacity (and allocatable amounts), demand, restart demand, reservation.
     totals: Totals,
+    /// Whether objects are being added by the thousand, so that what is kept per node waits for the end.
+    bulk: bool,
     fingerprint: u128,
     revision: u64,
 }
@@ -219,6 +224,7 @@ impl Cluster {
                 restart_demand: zeros.clone(),
                 reservation: zeros,
             },
+            bulk: false,
             fingerprint: 0,
             revision: 0,
         };
@@ -341,16 +347,17 @@ impl Cluster {
     }
 
     /// A name that is free to be used.
-    fn new_name<S: crate::dense::DenseId>(
+    /// `holder` is the object that has the name now, `own` the one that is to get it.
+    fn new_name<S: Copy + Eq>(
         what: &'static str,
-        names: &Names<S>,
         name: &str,
+        holder: Option<S>,
         own: Option<S>,
     ) -> Result<(), EditError> {
         if name.is_empty() {
             return Err(EditError::EmptyName { what });
         }
-        match names.get(name) {
+        match holder {
             Some(other) if Some(other) != own => Err(EditError::DuplicateName { what, name: name.into() }),
             _ => Ok(()),
         }

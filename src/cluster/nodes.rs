@@ -58,15 +58,15 @@ impl Cluster {
     /// # Errors
     /// A name that is empty or taken, more reserved than there is, an unknown level or domain, or a sum beyond `u64`.
     pub fn add_node(&mut self, node: Node) -> Result<NodeId, EditError> {
-        Self::new_name("node", &self.node_names, &node.name, None)?;
+        let hash = hash_name(&node.name, 0);
+        Self::new_name("node", &node.name, self.node_named(&node.name, hash), None)?;
         if self.nodes.len() >= crate::dense::to_usize(MAX_OBJECTS) {
             return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
         }
         let prepared = self.prepare_node(&node, None)?;
-        let name: Arc<str> = Arc::from(node.name.as_str());
         let slot = self.nodes.insert(NodeRecord {
-            key: room_key(&name),
-            name: Arc::clone(&name),
+            key: room_key(&node.name, hash),
+            name: Arc::from(node.name.as_str()),
             display: None,
             capacity: Amounts::zero(),
             reserved: Amounts::zero(),
@@ -81,7 +81,7 @@ impl Cluster {
             incoming: Vec::new(),
             stamp: NodeStamp::default(),
         });
-        self.node_names.insert(name, slot);
+        self.list_node_name(hash, slot);
         for rows in [&mut self.allocatable, &mut self.failover, &mut self.unit_share, &mut self.used, &mut self.free] {
             rows.grow_to(slot);
             rows[slot].fill(0);
@@ -96,18 +96,19 @@ impl Cluster {
     /// As [`add_node`](Self::add_node), or a stale id.
     pub fn update_node(&mut self, id: NodeId, node: Node) -> Result<(), EditError> {
         let slot = self.node_slot(id)?;
-        Self::new_name("node", &self.node_names, &node.name, Some(slot))?;
+        let hash = hash_name(&node.name, 0);
+        Self::new_name("node", &node.name, self.node_named(&node.name, hash), Some(slot))?;
         let prepared = self.prepare_node(&node, Some(slot))?;
         self.claims_of_residents(slot, false);
         self.empty_node(slot);
         if let Some(record) = self.nodes.get_mut(slot) {
-            self.node_names.remove(&record.name);
+            self.node_names.remove(record.name_hash(), slot);
             record.name = Arc::from(node.name.as_str());
-            record.key = room_key(&record.name);
+            record.key = room_key(&record.name, hash);
             record.role = node.role;
             record.state = node.state;
-            self.node_names.insert(Arc::clone(&record.name), slot);
         }
+        self.list_node_name(hash, slot);
         self.fill_node(slot, node, prepared);
         self.claims_of_residents(slot, true);
         Ok(())
@@ -133,7 +134,7 @@ impl Cluster {
         self.empty_node(slot);
         self.totals_of_node(slot, None);
         if let Some(record) = self.nodes.remove(slot) {
-            self.node_names.remove(&record.name);
+            self.node_names.remove(record.name_hash(), slot);
             record.stamp.leave(&mut self.fingerprint);
         }
         self.changed();
@@ -156,6 +157,11 @@ impl Cluster {
         self.stamp_node(slot);
         self.changed();
         Ok(())
+    }
+
+    fn list_node_name(&mut self, hash: u64, slot: NodeSlot) {
+        let nodes = &self.nodes;
+        self.node_names.insert(hash, slot, |slot| nodes.get(slot).map_or(0, NodeRecord::name_hash));
     }
 
     fn prepare_node(&self, node: &Node, slot: Option<NodeSlot>) -> Result<Prepared, EditError> {
@@ -306,16 +312,24 @@ impl Cluster {
 
     /// Recomputes what a node has free for restarts, and its entry in the room index.
     pub(super) fn refresh_free(&mut self, slot: NodeSlot) {
-        let amounts = self.failover[slot].iter().zip(&self.used[slot]);
-        for (free, (failover, used)) in self.free[slot].iter_mut().zip(amounts) {
-            *free = failover.saturating_sub(*used);
+        if self.bulk {
+            return;
         }
+        self.compute_free(slot);
         let Some(record) = self.nodes.get(slot) else { return };
         match (record.state.accepts(), self.room.contains(slot)) {
             (true, true) => self.room.set(slot, &self.free[slot]),
             (true, false) => self.room.insert(slot, record.key, &self.free[slot]),
             (false, true) => self.room.remove(slot),
             (false, false) => {}
+        }
+    }
+
+    /// Recomputes what a node has free for restarts alone.
+    pub(super) fn compute_free(&mut self, slot: NodeSlot) {
+        let amounts = self.failover[slot].iter().zip(&self.used[slot]);
+        for (free, (failover, used)) in self.free[slot].iter_mut().zip(amounts) {
+            *free = failover.saturating_sub(*used);
         }
     }
 
@@ -372,7 +386,14 @@ fn compact(percents: &[(usize, u32)]) -> SmallVec<[(u8, u32); 1]> {
     compacted
 }
 
-/// A node's place in the order of the room index.
-fn room_key(name: &str) -> RoomKey {
-    (u128::from(hash_name(name, 0)) << 64) | u128::from(hash_name(name, 1))
+/// A node's place in the order of the room index. The hash of the name is its upper half.
+fn room_key(name: &str, hash: u64) -> RoomKey {
+    (u128::from(hash) << u64::BITS) | u128::from(hash_name(name, 1))
+}
+
+impl NodeRecord {
+    /// The hash of the name.
+    pub(super) fn name_hash(&self) -> u64 {
+        u64::try_from(self.key >> u64::BITS).unwrap_or(0)
+    }
 }

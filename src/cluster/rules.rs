@@ -100,7 +100,7 @@ impl Cluster {
     /// A name that is empty or taken, stale ids, an unknown level or domain, a rule that asks for nothing, a VM with
     /// two parts in it, or a leader that never runs.
     pub fn add_rule(&mut self, rule: Rule) -> Result<RuleId, EditError> {
-        Self::new_name("rule", &self.rule_names, &rule.name, None)?;
+        Self::new_name("rule", &rule.name, self.rule_named(&rule.name, hash_name(&rule.name, 0)), None)?;
         if self.rules.len() >= to_usize(MAX_OBJECTS) {
             return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
         }
@@ -115,7 +115,7 @@ impl Cluster {
     /// As [`add_rule`](Self::add_rule), or a stale id.
     pub fn update_rule(&mut self, id: RuleId, rule: Rule) -> Result<(), EditError> {
         let slot = self.rule_slot(id)?;
-        Self::new_name("rule", &self.rule_names, &rule.name, Some(slot))?;
+        Self::new_name("rule", &rule.name, self.rule_named(&rule.name, hash_name(&rule.name, 0)), Some(slot))?;
         let checked = self.check_rule(&rule)?;
         self.clear_rule(slot);
         self.fill_rule(slot, rule, checked);
@@ -247,7 +247,9 @@ impl Cluster {
 
     fn fill_rule(&mut self, slot: RuleSlot, rule: Rule, checked: Checked) {
         let name: Arc<str> = Arc::from(rule.name.as_str());
-        self.rule_names.insert(Arc::clone(&name), slot);
+        let key = hash_name(&name, 0);
+        let rules = &self.rules;
+        self.rule_names.insert(key, slot, |slot| rules.get(slot).map_or(0, |rule| rule.key));
         let mut members = checked.named.clone();
         let mut vm_groups: Vec<GroupSlot> = Vec::with_capacity(rule.vm_groups.len());
         for group in &rule.vm_groups {
@@ -280,7 +282,6 @@ impl Cluster {
             }
             self.refresh_facts(*member);
         }
-        let key = hash_name(&name, 0);
         if let RuleBody::Place { place, .. } = &body {
             self.tell_nodes(&place.nodes, Said::Means, key, true);
         }
@@ -357,8 +358,8 @@ impl Cluster {
     /// Undoes what a rule has entered elsewhere; the record stays, empty.
     fn clear_rule(&mut self, slot: RuleSlot) {
         let Some(record) = self.rules.get_mut(slot) else { return };
-        self.rule_names.remove(&record.name);
         let key = record.key;
+        self.rule_names.remove(key, slot);
         let members = core::mem::take(&mut record.members);
         let vm_groups = core::mem::take(&mut record.vm_groups);
         let body = core::mem::replace(&mut record.body, RuleBody::Together { level: self.levels.node_level() });

@@ -1,21 +1,19 @@
 //! Slots with generations, and names with reference counts.
 //!
-//! Uses `dense`. Used by `cluster`, and by `document` for its hasher.
+//! Uses `dense` and `names`. Used by `cluster`.
 
+use super::names::Names;
 use crate::dense::{DenseId, IdVec};
+use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::hash::{BuildHasherDefault, Hasher};
-use indexmap::IndexMap;
+use core::hash::Hasher;
 
-/// The crate's hasher: `SipHash` with a fixed key. The same names hash alike on every machine, and names crafted to
-/// collide cost far more to find than they cost to look up.
+/// `SipHash` with a fixed key: the same names hash alike on every machine.
 #[expect(deprecated, reason = "core has no other SipHash, and its fixed key is what is wanted here")]
 type FixedHasher = core::hash::SipHasher;
-pub(crate) type FixedState = BuildHasherDefault<FixedHasher>;
 
-/// The fixed hash of a name.
+/// The fixed hash of a name. Who chooses names can make two of one hash: see [`Names`] for what that costs whom.
 pub(crate) fn hash_name(name: &str, salt: u8) -> u64 {
     let mut hasher = FixedHasher::default();
     hasher.write_u8(salt);
@@ -45,6 +43,12 @@ impl<S: DenseId, T> Slab<S, T> {
     /// How many slots there are, free ones included: the length of dense arrays beside the slab.
     pub(crate) fn slots(&self) -> usize {
         self.values.len()
+    }
+
+    /// Makes room for so many objects more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.generations.reserve(more);
+        self.values.reserve(more);
     }
 
     pub(crate) fn insert(&mut self, value: T) -> S {
@@ -91,34 +95,6 @@ impl<S: DenseId, T> Slab<S, T> {
     }
 }
 
-/// Slot of each name.
-#[derive(Clone, Debug)]
-pub(crate) struct Names<S> {
-    index: IndexMap<Arc<str>, S, FixedState>,
-}
-
-impl<S: DenseId> Names<S> {
-    pub(crate) fn new() -> Self {
-        Self { index: IndexMap::default() }
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<S> {
-        self.index.get(name).copied()
-    }
-
-    pub(crate) fn insert(&mut self, name: Arc<str>, slot: S) {
-        self.index.insert(name, slot);
-    }
-
-    pub(crate) fn remove(&mut self, name: &str) {
-        self.index.swap_remove(name);
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, S)> {
-        self.index.iter().map(|(name, slot)| (&**name, *slot))
-    }
-}
-
 /// Interned strings with something beside each: kept while anything refers to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Interner<S, T> {
@@ -128,7 +104,7 @@ pub(crate) struct Interner<S, T> {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Interned<T> {
-    name: Arc<str>,
+    name: Box<str>,
     /// A hash of the name.
     key: u64,
     references: u32,
@@ -141,25 +117,25 @@ impl<S: DenseId, T: Default> Interner<S, T> {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<S> {
-        self.names.get(name)
+        self.find(name, hash_name(name, 0))
+    }
+
+    fn find(&self, name: &str, hash: u64) -> Option<S> {
+        self.names.find(hash, |slot| self.name(slot) == name)
     }
 
     /// The slot of a name, with one more reference to it.
     pub(crate) fn acquire(&mut self, name: &str) -> S {
-        if let Some(slot) = self.names.get(name) {
+        let key = hash_name(name, 0);
+        if let Some(slot) = self.find(name, key) {
             if let Some(entry) = self.entries.get_mut(slot) {
                 entry.references = entry.references.saturating_add(1);
             }
             return slot;
         }
-        let name: Arc<str> = Arc::from(name);
-        let slot = self.entries.insert(Interned {
-            key: hash_name(&name, 0),
-            name: Arc::clone(&name),
-            references: 1,
-            value: T::default(),
-        });
-        self.names.insert(name, slot);
+        let slot = self.entries.insert(Interned { name: name.into(), key, references: 1, value: T::default() });
+        let entries = &self.entries;
+        self.names.insert(key, slot, |slot| entries.get(slot).map_or(0, |entry| entry.key));
         slot
     }
 
@@ -171,7 +147,7 @@ impl<S: DenseId, T: Default> Interner<S, T> {
             return;
         }
         if let Some(entry) = self.entries.remove(slot) {
-            self.names.remove(&entry.name);
+            self.names.remove(entry.key, slot);
         }
     }
 

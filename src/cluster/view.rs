@@ -3,6 +3,7 @@
 //! Uses the stores of `cluster`. Views borrow from the cluster and hold nothing.
 
 use super::rules::RuleBody;
+use super::slab::hash_name;
 use super::{
     Cluster, EditError, Node, NodeRecord, NodeState, Place, Power, Priority, RestartClass, Role, Rule, RuleKind,
     RuleRecord, StartEdge, Strength, Vm, VmRecord,
@@ -41,17 +42,32 @@ impl Cluster {
 
     /// The node with this name.
     pub fn node_id(&self, name: &str) -> Option<NodeId> {
-        self.node_names.get(name).map(|slot| self.node_id_of(slot))
+        self.node_named(name, hash_name(name, 0)).map(|slot| self.node_id_of(slot))
     }
 
     /// The VM with this name.
     pub fn vm_id(&self, name: &str) -> Option<VmId> {
-        self.vm_names.get(name).map(|slot| self.vm_id_of(slot))
+        self.vm_named(name, hash_name(name, 0)).map(|slot| self.vm_id_of(slot))
     }
 
     /// The rule with this name.
     pub fn rule_id(&self, name: &str) -> Option<RuleId> {
-        self.rule_names.get(name).map(|slot| self.rule_id_of(slot))
+        self.rule_named(name, hash_name(name, 0)).map(|slot| self.rule_id_of(slot))
+    }
+
+    /// The node of a name, with the name's hash.
+    pub(super) fn node_named(&self, name: &str, hash: u64) -> Option<NodeSlot> {
+        self.node_names.find(hash, |slot| self.nodes.get(slot).is_some_and(|node| *node.name == *name))
+    }
+
+    /// The VM of a name, with the name's hash.
+    pub(super) fn vm_named(&self, name: &str, hash: u64) -> Option<VmSlot> {
+        self.vm_names.find(hash, |slot| self.vms.get(slot).is_some_and(|vm| *vm.name == *name))
+    }
+
+    /// The rule of a name, with the name's hash.
+    pub(super) fn rule_named(&self, name: &str, hash: u64) -> Option<RuleSlot> {
+        self.rule_names.find(hash, |slot| self.rules.get(slot).is_some_and(|rule| *rule.name == *name))
     }
 
     /// All nodes, in the order of their slots: that of their addition, while none is removed.

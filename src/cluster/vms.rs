@@ -12,7 +12,7 @@ use super::{
 use crate::annotations::Annotations;
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
-use crate::resources::Amounts;
+use crate::resources::{Amounts, MAX_KINDS};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -87,8 +87,9 @@ struct Prepared {
     on: bool,
     has_demand: bool,
     demand: Amounts,
-    restart_demand: Amounts,
-    reservation: Amounts,
+    /// `None`: as the demand.
+    restart_demand: Option<Amounts>,
+    reservation: Option<Amounts>,
     node: Option<NodeSlot>,
     migrating_to: Option<NodeSlot>,
 }
@@ -99,15 +100,21 @@ impl Cluster {
     /// # Errors
     /// A name that is empty or taken, stale ids, a powered-on VM without demand, a sum beyond `u64`, a start cycle, or
     /// a prerequisite that is given up on and will never run.
-    pub fn add_vm(&mut self, vm: Vm) -> Result<VmId, EditError> {
-        Self::new_name("vm", &self.vm_names, &vm.name, None)?;
+    pub fn add_vm(&mut self, mut vm: Vm) -> Result<VmId, EditError> {
+        let name = core::mem::take(&mut vm.name);
+        self.add_vm_named(&name, vm)
+    }
+
+    /// The same with the name apart.
+    pub(crate) fn add_vm_named(&mut self, name: &str, vm: Vm) -> Result<VmId, EditError> {
+        let hash = hash_name(name, 0);
+        Self::new_name("vm", name, self.vm_named(name, hash), None)?;
         if self.vms.len() >= to_usize(MAX_OBJECTS) {
             return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
         }
-        let prepared = self.prepare_vm(&vm, None)?;
-        let name: Arc<str> = Arc::from(vm.name.as_str());
-        let slot = self.vms.insert(VmRecord::new(Arc::clone(&name)));
-        self.vm_names.insert(name, slot);
+        let prepared = self.prepare_vm(name, &vm, None)?;
+        let slot = self.vms.insert(VmRecord::new(Arc::from(name), hash));
+        self.list_vm_name(hash, slot);
         for rows in [&mut self.demand, &mut self.restart_demand, &mut self.reservation] {
             rows.grow_to(slot);
             rows[slot].fill(0);
@@ -122,8 +129,8 @@ impl Cluster {
     /// As [`add_vm`](Self::add_vm), a stale id, or a VM that runs and needs this one, which would not.
     pub fn update_vm(&mut self, id: VmId, vm: Vm) -> Result<(), EditError> {
         let slot = self.vm_slot(id)?;
-        Self::new_name("vm", &self.vm_names, &vm.name, Some(slot))?;
-        let prepared = self.prepare_vm(&vm, Some(slot))?;
+        Self::new_name("vm", &vm.name, self.vm_named(&vm.name, hash_name(&vm.name, 0)), Some(slot))?;
+        let prepared = self.prepare_vm(&vm.name, &vm, Some(slot))?;
         self.check_needers(slot, prepared.on, vm.restart)?;
         let needed = self.needs(slot);
         self.withdraw(slot);
@@ -166,7 +173,7 @@ impl Cluster {
         self.leave_rules(slot);
         self.amounts_of_vm(slot, None);
         if let Some(record) = self.vms.remove(slot) {
-            self.vm_names.remove(&record.name);
+            self.vm_names.remove(record.key, slot);
         }
         self.refresh_facts(slot);
         self.stamp_vm(slot);
@@ -339,7 +346,7 @@ impl Cluster {
         }
     }
 
-    fn prepare_vm(&self, vm: &Vm, slot: Option<VmSlot>) -> Result<Prepared, EditError> {
+    fn prepare_vm(&self, name: &str, vm: &Vm, slot: Option<VmSlot>) -> Result<Prepared, EditError> {
         let mut prepared =
             self.prepare_amounts(slot, vm.demand.as_ref(), vm.restart_demand.as_ref(), vm.reservation.as_ref())?;
         prepared.on = vm.is_on();
@@ -367,8 +374,8 @@ impl Cluster {
                 return Err(EditError::StartCycle { vms: cycle });
             }
         }
-        self.check_edges(&vm.name, prepared.on, vm.restart, &edges)?;
-        self.check_group_leaders(vm, slot)?;
+        self.check_edges(name, prepared.on, vm.restart, &edges)?;
+        self.check_group_leaders(name, vm, slot)?;
         Ok(prepared)
     }
 
@@ -383,38 +390,45 @@ impl Cluster {
             if amounts.len() > self.kinds.len() {
                 return Err(EditError::TooManyAmounts { count: amounts.len(), kinds: self.kinds.len() });
             }
-            let sum = |(kind, per_vm): (usize, &u64)| {
-                amounts.of(kind).checked_add(*per_vm).ok_or_else(|| self.overflow(kind))
-            };
-            self.per_vm.iter().enumerate().map(sum).collect::<Result<Amounts, EditError>>()
+            let mut row = [0_u64; MAX_KINDS];
+            for (kind, (sum, per_vm)) in row.iter_mut().zip(self.per_vm.iter()).enumerate() {
+                *sum = amounts.of(kind).checked_add(*per_vm).ok_or_else(|| self.overflow(kind))?;
+            }
+            Ok(Amounts::from(row.get(..self.per_vm.len()).unwrap_or_default()))
         };
         let has_demand = demand.is_some();
-        let nothing = || (0..self.kinds.len()).map(|_| 0).collect::<Amounts>();
+        let nothing = || Amounts::from([0; MAX_KINDS].get(..self.per_vm.len()).unwrap_or_default());
         let demand = demand.map_or_else(|| Ok(nothing()), plus_per_vm)?;
-        let restart_demand = restart_demand.map_or_else(|| Ok(demand.clone()), plus_per_vm)?;
-        let reservation = reservation.map_or_else(|| Ok(demand.clone()), plus_per_vm)?;
+        let restart_demand = restart_demand.map(plus_per_vm).transpose()?;
+        let reservation = reservation.map(plus_per_vm).transpose()?;
         let check = |totals: &[u64], rows: &crate::dense::Rows<VmSlot>, new: &Amounts, times| {
             let old = slot.map_or(&[][..], |slot| &rows[slot]);
             exchange(totals, old, new, times).map_err(|kind| self.overflow(kind))
         };
         check(&self.totals.demand, &self.demand, &demand, 2)?;
-        check(&self.totals.restart_demand, &self.restart_demand, &restart_demand, 1)?;
-        check(&self.totals.reservation, &self.reservation, &reservation, 1)?;
+        check(&self.totals.restart_demand, &self.restart_demand, restart_demand.as_ref().unwrap_or(&demand), 1)?;
+        check(&self.totals.reservation, &self.reservation, reservation.as_ref().unwrap_or(&demand), 1)?;
         Ok(Prepared { on: false, has_demand, demand, restart_demand, reservation, node: None, migrating_to: None })
     }
 
     /// Gives a VM another name, wherever that counts. It must be withdrawn, and speak of no nodes.
     fn rename_vm(&mut self, slot: VmSlot, name: &str) {
         let Some(record) = self.vms.get_mut(slot) else { return };
-        self.vm_names.remove(&record.name);
         record.name = Arc::from(name);
-        let old = core::mem::replace(&mut record.key, hash_name(name, 0));
-        self.vm_names.insert(Arc::clone(&record.name), slot);
+        let new = hash_name(name, 0);
+        let old = core::mem::replace(&mut record.key, new);
         let dependents = record.dependents.clone();
+        self.vm_names.remove(old, slot);
+        self.list_vm_name(new, slot);
         self.rename_in_rules(slot, old);
         for dependent in dependents {
             self.stamp_vm(dependent);
         }
+    }
+
+    fn list_vm_name(&mut self, hash: u64, slot: VmSlot) {
+        let vms = &self.vms;
+        self.vm_names.insert(hash, slot, |slot| vms.get(slot).map_or(0, |vm| vm.key));
     }
 
     /// Replaces the list of nodes that a VM may run on.
@@ -521,23 +535,29 @@ impl Cluster {
 
     /// Exchanges a VM's share of the totals and its rows of amounts for those given. It must be withdrawn.
     fn amounts_of_vm(&mut self, slot: VmSlot, new: Option<&Prepared>) {
-        for _ in 0..2 {
-            subtract_row(&mut self.totals.demand, &self.demand[slot]);
+        // A new VM has rows of zeros.
+        let old = [&self.demand, &self.restart_demand, &self.reservation];
+        if old.iter().any(|rows| rows[slot].iter().any(|amount| *amount > 0)) {
+            for _ in 0..2 {
+                subtract_row(&mut self.totals.demand, &self.demand[slot]);
+            }
+            subtract_row(&mut self.totals.restart_demand, &self.restart_demand[slot]);
+            subtract_row(&mut self.totals.reservation, &self.reservation[slot]);
+            self.demand[slot].fill(0);
+            self.restart_demand[slot].fill(0);
+            self.reservation[slot].fill(0);
         }
-        subtract_row(&mut self.totals.restart_demand, &self.restart_demand[slot]);
-        subtract_row(&mut self.totals.reservation, &self.reservation[slot]);
-        self.demand[slot].fill(0);
-        self.restart_demand[slot].fill(0);
-        self.reservation[slot].fill(0);
         let Some(new) = new else { return };
+        let restart_demand = new.restart_demand.as_ref().unwrap_or(&new.demand);
+        let reservation = new.reservation.as_ref().unwrap_or(&new.demand);
         for _ in 0..2 {
             add_row(&mut self.totals.demand, &new.demand);
         }
-        add_row(&mut self.totals.restart_demand, &new.restart_demand);
-        add_row(&mut self.totals.reservation, &new.reservation);
+        add_row(&mut self.totals.restart_demand, restart_demand);
+        add_row(&mut self.totals.reservation, reservation);
         self.demand[slot].copy_from_slice(&new.demand);
-        self.restart_demand[slot].copy_from_slice(&new.restart_demand);
-        self.reservation[slot].copy_from_slice(&new.reservation);
+        self.restart_demand[slot].copy_from_slice(restart_demand);
+        self.reservation[slot].copy_from_slice(reservation);
     }
 
     /// Changes a VM's record while it is not counted.
@@ -597,14 +617,14 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(node) {
             record.place_at = to_u32(node.residents.len());
             node.residents.push(slot);
-            node.hear(&mut self.fingerprint, Said::RunsOn, key, true);
+            node.hear(self.bulk, &mut self.fingerprint, Said::RunsOn, key, true);
             source_runs = node.state.runs_vms();
         }
         if let Some(target) = record.migrating_to {
             if let Some(target) = self.nodes.get_mut(target) {
                 record.incoming_at = to_u32(target.incoming.len());
                 target.incoming.push(slot);
-                target.hear(&mut self.fingerprint, Said::MovesTo, key, true);
+                target.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, true);
             }
             if source_runs {
                 add_row(&mut self.used[target], &self.demand[slot]);
@@ -638,7 +658,7 @@ impl Cluster {
         let mut source_runs = false;
         if let Some(node) = self.nodes.get_mut(node) {
             source_runs = node.state.runs_vms();
-            node.hear(&mut self.fingerprint, Said::RunsOn, key, false);
+            node.hear(self.bulk, &mut self.fingerprint, Said::RunsOn, key, false);
             if let Some(moved) = take_out(&mut node.residents, place_at) {
                 if let Some(moved) = self.vms.get_mut(moved) {
                     moved.place_at = place_at;
@@ -647,7 +667,7 @@ impl Cluster {
         }
         if let Some(target) = target {
             if let Some(node) = self.nodes.get_mut(target) {
-                node.hear(&mut self.fingerprint, Said::MovesTo, key, false);
+                node.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, false);
                 if let Some(moved) = take_out(&mut node.incoming, incoming_at) {
                     if let Some(moved) = self.vms.get_mut(moved) {
                         moved.incoming_at = incoming_at;
@@ -681,6 +701,9 @@ impl Cluster {
     /// Replaces a VM's start edges and keeps the way back.
     fn set_edges(&mut self, slot: VmSlot, edges: &[Edge]) {
         let Some(record) = self.vms.get_mut(slot) else { return };
+        if edges.is_empty() && record.starts_after.is_empty() {
+            return;
+        }
         let old = core::mem::replace(&mut record.starts_after, edges.into());
         self.refresh_facts(slot);
         for edge in old {
@@ -709,9 +732,9 @@ fn take_out(list: &mut Vec<VmSlot>, position: u32) -> Option<VmSlot> {
 
 impl VmRecord {
     /// A record that says nothing yet: off, no amounts, no names.
-    fn new(name: Arc<str>) -> Self {
+    fn new(name: Arc<str>, key: u64) -> Self {
         Self {
-            key: hash_name(&name, 0),
+            key,
             name,
             on: false,
             has_demand: false,

@@ -352,9 +352,10 @@ impl<'c> Objects<'c> {
     /// All errors of the object; paths begin with `vm`.
     pub fn vm<'de, D: Deserializer<'de>>(self, input: D) -> Result<Vm, DocumentErrors> {
         self.read("vm", input, |resolver, mut raw: RawVm<'de>| {
-            let edges = core::mem::take(&mut raw.starts_after);
-            let name = raw.name.take().unwrap_or_default().into_owned();
-            let mut vm = resolver.vm(self.cluster, raw, name);
+            let edges = raw.rare.as_mut().map(|rare| core::mem::take(&mut rare.starts_after)).unwrap_or_default();
+            let name = raw.name.take().unwrap_or_default();
+            let mut vm = resolver.vm(self.cluster, raw, &name);
+            vm.name = name.into_owned();
             vm.starts_after = resolver.edges(self.cluster, &edges).into_iter().map(|(_, edge)| edge).collect();
             vm
         })

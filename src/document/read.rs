@@ -7,14 +7,13 @@
 
 use super::error::{Sink, quoted, segment};
 use super::nearest::Nearest;
-use crate::cluster::slab::FixedState;
 use crate::dense::{to_u32, to_usize};
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use indexmap::IndexMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A string of the input, borrowed where that is possible.
@@ -51,7 +50,9 @@ impl Span {
 #[derive(Default)]
 pub(crate) struct Keys<'de> {
     /// Each key, and the map in which it was seen last.
-    index: IndexMap<Text<'de>, u32, FixedState>,
+    all: Vec<(Text<'de>, u32)>,
+    /// Their positions: a tree, so that no choice of keys makes it slow.
+    index: BTreeMap<Text<'de>, usize>,
     /// Counts maps.
     map: u32,
     /// The position at which the next key is likely to be found.
@@ -62,13 +63,14 @@ impl<'de> Keys<'de> {
     /// The key's number, and whether this map has it already.
     pub(crate) fn note(&mut self, key: Text<'de>) -> (Key, bool) {
         let likely = [self.next, 0, 1];
-        let known = likely.into_iter().find(|at| self.index.get_index(*at).is_some_and(|(known, _)| *known == key));
-        let at = match known {
-            Some(at) => at,
-            None => self.index.insert_full_if_new(key),
-        };
+        let known = likely.into_iter().find(|at| self.all.get(*at).is_some_and(|(known, _)| *known == key));
+        let at = known.or_else(|| self.index.get(&key).copied()).unwrap_or_else(|| {
+            self.index.insert(key.clone(), self.all.len());
+            self.all.push((key, 0));
+            self.all.len().saturating_sub(1)
+        });
         self.next = at.saturating_add(1);
-        let twice = self.index.get_index_mut(at).is_some_and(|(_, map)| core::mem::replace(map, self.map) == self.map);
+        let twice = self.all.get_mut(at).is_some_and(|(_, map)| core::mem::replace(map, self.map) == self.map);
         (Key(to_u32(at)), twice)
     }
 
@@ -79,25 +81,11 @@ impl<'de> Keys<'de> {
     }
 
     pub(crate) fn name(&self, key: Key) -> &str {
-        self.index.get_index(to_usize(key.0)).map_or("", |(name, _)| name)
+        self.all.get(to_usize(key.0)).map_or("", |(name, _)| name)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.index.len()
-    }
-}
-
-/// Inserting a key once.
-trait InsertOnce<K> {
-    fn insert_full_if_new(&mut self, key: K) -> usize;
-}
-
-impl<'de> InsertOnce<Text<'de>> for IndexMap<Text<'de>, u32, FixedState> {
-    fn insert_full_if_new(&mut self, key: Text<'de>) -> usize {
-        match self.get_index_of(&key) {
-            Some(at) => at,
-            None => self.insert_full(key, 0).0,
-        }
+        self.all.len()
     }
 }
 
@@ -289,7 +277,7 @@ pub(crate) trait Fields<'de> {
     /// Reads the value of the field at this position of [`NAMES`](Self::NAMES).
     fn read<A: MapAccess<'de>>(
         &mut self,
-        field: &'static str,
+        field: usize,
         object: &mut A,
         reader: &mut Reader<'de>,
     ) -> Result<(), A::Error>;
@@ -316,7 +304,7 @@ pub(crate) struct Stated {
 impl Stated {
     /// Whether the field at this position could not be read, so that its absence needs no further remark.
     pub(crate) fn is_broken<'de, T: Fields<'de>>(self, field: &str) -> bool {
-        T::NAMES.iter().zip(bits()).any(|(name, bit)| *name == field && self.broken & bit != 0)
+        T::NAMES.iter().position(|name| *name == field).is_some_and(|at| self.broken & bit_of(at) != 0)
     }
 
     /// Whether any field could not be read.
@@ -325,8 +313,9 @@ impl Stated {
     }
 }
 
-fn bits() -> impl Iterator<Item = u64> {
-    (0..64).map(|position| 1 << position)
+/// The bit of the field at a position.
+fn bit_of(field: usize) -> u64 {
+    1_u64.checked_shl(to_u32(field)).unwrap_or(0)
 }
 
 /// Reads an object with fixed fields. The result says whether it was one.
@@ -400,13 +389,14 @@ impl<'de, F: ReadItem<'de>> Shape<'de> for Items<'_, 'de, F> {
 /// Items that are objects with fixed fields.
 impl<'de, T: Fields<'de> + Default> ReadItem<'de> for Vec<T> {
     fn item<A: SeqAccess<'de>>(&mut self, list: &mut A, reader: &mut Reader<'de>) -> Result<bool, A::Error> {
-        let mut item = T::default();
-        if list.next_element_seed(Object { into: &mut item, reader }.seed())?.is_none() {
-            return Ok(false);
-        }
         // What is no object at all stays as an empty one, so that positions hold.
-        self.push(item);
-        Ok(true)
+        self.push(T::default());
+        let Some(item) = self.last_mut() else { return Ok(false) };
+        let read = list.next_element_seed(Object { into: item, reader }.seed());
+        if !matches!(read, Ok(Some(_))) {
+            self.pop();
+        }
+        Ok(read?.is_some())
     }
 }
 
@@ -546,23 +536,26 @@ impl<'de> Reader<'de> {
         // Objects of one sort usually list their fields in one order: the next name is tried first.
         let mut next = 0_usize;
         while let Some(key) = next_key(object)? {
-            let numbered = || T::NAMES.iter().zip(bits()).enumerate();
-            let found = numbered().skip(next).chain(numbered().take(next)).find(|(_, (name, _))| **name == key);
+            let (before, after) = T::NAMES.split_at_checked(next).unwrap_or((T::NAMES, &[]));
+            let is = |name: &&'static str| **name == *key;
+            let found = after.iter().position(is).map(|at| at.saturating_add(next));
+            let found = found.or_else(|| before.iter().position(is));
             let start = self.sink.mark();
-            let Some((at, (name, bit))) = found else {
+            let Some((at, name)) = found.and_then(|at| Some((at, *T::NAMES.get(at)?))) else {
                 object.next_value::<IgnoredAny>()?;
                 let hint = self.nearest.hint(&key, T::NAMES.iter().copied());
                 self.sink.add(segment(&key), "unknown_field", format!("unknown field{hint}"));
                 continue;
             };
             next = at.saturating_add(1);
+            let bit = bit_of(at);
             if stated.seen & bit != 0 {
                 object.next_value::<IgnoredAny>()?;
-                self.sink.add(*name, "duplicate_key", "the field stands there twice");
+                self.sink.add(name, "duplicate_key", "the field stands there twice");
                 continue;
             }
             stated.seen |= bit;
-            let result = into.read(name, object, self);
+            let result = into.read(at, object, self);
             if self.sink.grew(start) {
                 stated.broken |= bit;
                 self.sink.prefix(start, name);

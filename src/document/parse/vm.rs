@@ -7,56 +7,69 @@ use super::{fields, names_of};
 use crate::annotations::Annotations;
 use crate::cluster::{OnTimeout, Power, Priority, RestartClass, Until};
 use crate::document::read::{Fields, Reader, Scalar, Shape as _, Span, Stated, Text, Value};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::de::MapAccess;
 
-/// A VM as it stands.
+/// A VM as it stands. There are many of them, so what few have is put away.
 #[derive(Default)]
 pub(crate) struct RawVm<'de> {
     pub(crate) name: Option<Text<'de>>,
-    pub(crate) display: Option<Text<'de>>,
     pub(crate) demand: Option<Span>,
-    pub(crate) restart_demand: Option<Span>,
-    pub(crate) reservation: Option<Span>,
     pub(crate) node: Option<Text<'de>>,
-    pub(crate) power: Option<Power>,
-    pub(crate) migrating_to: Option<Text<'de>>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) power: Option<Power>,
     pub(crate) restart: Option<RestartClass>,
     pub(crate) preemptible: Option<bool>,
+    pub(crate) migratable: Option<bool>,
+    /// Whether something about it could not be read.
+    pub(crate) broken: bool,
+    pub(crate) rare: Option<Box<RareOfVm<'de>>>,
+}
+
+/// What most VMs have none of.
+#[derive(Default)]
+pub(crate) struct RareOfVm<'de> {
+    pub(crate) display: Option<Text<'de>>,
+    pub(crate) restart_demand: Option<Span>,
+    pub(crate) reservation: Option<Span>,
+    pub(crate) migrating_to: Option<Text<'de>>,
     pub(crate) requires: Vec<Text<'de>>,
     pub(crate) allowed_nodes: Option<Vec<Text<'de>>>,
-    pub(crate) migratable: Option<bool>,
     pub(crate) migrate_requires: Vec<Text<'de>>,
     pub(crate) groups: Vec<Text<'de>>,
     pub(crate) start_s: Option<u32>,
     pub(crate) starts_after: Vec<RawEdge<'de>>,
     pub(crate) annotations: Option<Annotations>,
-    /// Whether something about it could not be read.
-    pub(crate) broken: bool,
+}
+
+impl<'de> RawVm<'de> {
+    fn rare(&mut self) -> &mut RareOfVm<'de> {
+        self.rare.get_or_insert_default()
+    }
 }
 
 impl<'de> Fields<'de> for RawVm<'de> {
     fields!(RawVm, "a VM (an object)", self, object, reader, {
         "name" => self.name = reader.name(object)?,
-        "display" => self.display = reader.text(object)?,
+        "display" => self.rare().display = reader.text(object)?,
         "demand" => self.demand = reader.number_map(object, u64::MAX)?,
-        "restart_demand" => self.restart_demand = reader.number_map(object, u64::MAX)?,
-        "reservation" => self.reservation = reader.number_map(object, u64::MAX)?,
+        "restart_demand" => self.rare().restart_demand = reader.number_map(object, u64::MAX)?,
+        "reservation" => self.rare().reservation = reader.number_map(object, u64::MAX)?,
         "node" => self.node = reader.name(object)?,
         "power" => self.power = reader.choice(object, Power::from_name, names_of!(Power))?,
-        "migrating_to" => self.migrating_to = reader.name(object)?,
+        "migrating_to" => self.rare().migrating_to = reader.name(object)?,
         "priority" => self.priority = read_priority(object, reader)?,
         "restart" => self.restart = reader.choice(object, RestartClass::from_name, names_of!(RestartClass))?,
         "preemptible" => self.preemptible = reader.flag(object)?,
-        "requires" => self.requires = reader.names(object)?.unwrap_or_default(),
-        "allowed_nodes" => self.allowed_nodes = reader.names(object)?,
+        "requires" => self.rare().requires = reader.names(object)?.unwrap_or_default(),
+        "allowed_nodes" => self.rare().allowed_nodes = reader.names(object)?,
         "migratable" => self.migratable = reader.flag(object)?,
-        "migrate_requires" => self.migrate_requires = reader.names(object)?.unwrap_or_default(),
-        "groups" => self.groups = reader.names(object)?.unwrap_or_default(),
-        "start_s" => self.start_s = reader.count(object)?,
-        "starts_after" => self.starts_after = reader.objects(object)?.unwrap_or_default(),
-        "annotations" => self.annotations = read_annotations(object, reader)?,
+        "migrate_requires" => self.rare().migrate_requires = reader.names(object)?.unwrap_or_default(),
+        "groups" => self.rare().groups = reader.names(object)?.unwrap_or_default(),
+        "start_s" => self.rare().start_s = reader.count(object)?,
+        "starts_after" => self.rare().starts_after = reader.objects(object)?.unwrap_or_default(),
+        "annotations" => self.rare().annotations = read_annotations(object, reader)?,
     });
 
     fn finish(&mut self, stated: Stated, reader: &mut Reader<'de>) {

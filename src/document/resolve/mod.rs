@@ -16,19 +16,18 @@ mod vm;
 use super::error::{DocumentWarning, Mark, Sink, item, join, quoted, segment};
 use super::parse::root::{RawDocument, RawKind};
 use super::read::{Key, Reader, Span, Text};
-use crate::cluster::slab::FixedState;
 use crate::cluster::{Cluster, EditError, MAX_LEVELS, NODE_LEVEL, NodeRef, VmRef};
 use crate::dense::{DenseId, to_usize};
 use crate::ids::{NodeId, VmId};
 use crate::policy::Policy;
 use crate::resources::{Amounts, MAX_KINDS, ResourceKind, ResourceKinds};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use indexmap::IndexMap;
 
 /// Objects that are not in the cluster because something is wrong with them: their positions by name.
-type Lost<'de> = IndexMap<Text<'de>, usize, FixedState>;
+type Lost<'de> = BTreeMap<Text<'de>, usize>;
 
 /// What is known while names are resolved.
 pub(super) struct Resolver<'de> {
@@ -96,12 +95,15 @@ impl<'de> Resolver<'de> {
         this.domains(&mut cluster, raw.domains.take().unwrap_or_default());
         let strict = strict || raw.policy.as_ref().and_then(|policy| policy.strict).unwrap_or(false);
 
-        this.add_nodes(&mut cluster, raw.nodes.take().unwrap_or_default());
-        let (edges, labels) = this.add_vms(&mut cluster, raw.vms.take().unwrap_or_default());
+        let (nodes, vms) = (raw.nodes.take().unwrap_or_default(), raw.vms.take().unwrap_or_default());
+        cluster.begin_bulk(nodes.len(), vms.len());
+        this.add_nodes(&mut cluster, nodes);
+        let (edges, labels) = this.add_vms(&mut cluster, vms);
         this.add_edges(&mut cluster, edges);
         let rules = raw.rules.take().unwrap_or_default();
         let mut warnings = this.label_warnings(&cluster, &labels, &rules);
         this.add_rules(&mut cluster, rules, &mut warnings);
+        cluster.end_bulk();
         let policy = this.in_part("policy", |this| {
             raw.policy.take().map_or_else(Policy::default, |policy| this.policy(&cluster, policy))
         });

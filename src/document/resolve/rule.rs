@@ -8,10 +8,10 @@ use crate::document::error::{DocumentWarning, item, join, quoted, segment};
 use crate::document::parse::rule::RawRule;
 use crate::document::read::Text;
 use crate::ids::VmId;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use indexmap::IndexMap;
 
 impl<'de> Resolver<'de> {
     pub(super) fn add_rules(
@@ -20,12 +20,14 @@ impl<'de> Resolver<'de> {
         raw: Vec<RawRule<'de>>,
         warnings: &mut Vec<DocumentWarning>,
     ) {
-        let mut seen: IndexMap<Text<'de>, usize, crate::cluster::slab::FixedState> = IndexMap::default();
+        let mut seen: BTreeMap<Text<'de>, usize> = BTreeMap::new();
+        // Groups with VMs, by name; rules change nothing about them.
+        let mut groups: Option<Vec<String>> = None;
         for (index, raw) in raw.into_iter().enumerate() {
             let start = self.reader.sink.mark();
             let name = raw.name.clone();
             let broken = raw.broken;
-            self.group_warnings(cluster, &raw, index, warnings);
+            self.group_warnings(cluster, &raw, index, &mut groups, warnings);
             let rule = self.rule(cluster, raw);
             if let Some(name) = &name {
                 match seen.get(name) {
@@ -52,13 +54,16 @@ impl<'de> Resolver<'de> {
         cluster: &Cluster,
         raw: &RawRule<'de>,
         index: usize,
+        groups: &mut Option<Vec<String>>,
         warnings: &mut Vec<DocumentWarning>,
     ) {
         for (at, group) in raw.vm_groups.iter().flatten().enumerate() {
             if cluster.group_vms(group).next().is_none() && self.lost_vms.is_empty() {
-                let groups = cluster.groups();
-                let known = groups.iter().copied().filter(|known| cluster.group_vms(known).next().is_some());
-                let hint = self.reader.nearest.hint(group, known);
+                let known = groups.get_or_insert_with(|| {
+                    let with_vms = |known: &&str| cluster.group_vms(known).next().is_some();
+                    cluster.groups().into_iter().filter(with_vms).map(String::from).collect()
+                });
+                let hint = self.reader.nearest.hint(group, known.iter().map(String::as_str));
                 warnings.push(DocumentWarning {
                     path: format!("rules[{index}].vm_groups[{at}]"),
                     object: raw.name.as_ref().map(ToString::to_string),

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, EditError, Power, Vm};
 use crate::dense::DenseId;
 use crate::document::error::{DocumentWarning, item, join, quoted, segment};
 use crate::document::parse::rule::RawRule;
-use crate::document::parse::vm::RawVm;
+use crate::document::parse::vm::{RareOfVm, RawVm};
 use crate::document::read::Text;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -26,17 +26,17 @@ impl<'de> Resolver<'de> {
         let mut carried = Text::default();
         for (index, mut raw) in raw.into_iter().enumerate() {
             let start = self.reader.sink.mark();
-            let edges = core::mem::take(&mut raw.starts_after);
+            let edges = raw.rare.as_mut().map(|rare| core::mem::take(&mut rare.starts_after)).unwrap_or_default();
             let mut starts = (!edges.is_empty()).then_some(Starts { at: index, vm: None, name: String::new(), edges });
             note_labels(cluster, &raw, index, &mut labels, &mut carried);
             let Some(name) = raw.name.take() else {
-                self.vm(cluster, raw, String::new());
+                self.vm(cluster, raw, "");
                 self.place_errors(start, "vms", index, None);
                 all_starts.extend(starts);
                 continue;
             };
             let mut broken = raw.broken;
-            let vm = self.vm(cluster, raw, name.clone().into_owned());
+            let vm = self.vm(cluster, raw, &name);
             if !self.lost_vms.is_empty() {
                 if let Some(earlier) = self.lost_vms.get(&name).copied() {
                     duplicate(self.sink(), "VM", &name, "vms", Some(earlier));
@@ -44,7 +44,7 @@ impl<'de> Resolver<'de> {
             }
             let mut added = None;
             if !broken && !self.reader.sink.grew(start) {
-                match cluster.add_vm(vm) {
+                match cluster.add_vm_named(&name, vm) {
                     Ok(id) => {
                         self.vm_at.push(index);
                         added = Some(id);
@@ -74,50 +74,59 @@ impl<'de> Resolver<'de> {
         duplicate(self.sink(), "VM", name, "vms", at);
     }
 
-    /// The VM as a cluster takes it, as far as it has no errors, without its start edges.
-    pub(in crate::document) fn vm(&mut self, cluster: &Cluster, raw: RawVm<'de>, name: String) -> Vm {
+    /// The VM as a cluster takes it, as far as it has no errors, without its name and start edges.
+    pub(in crate::document) fn vm(&mut self, cluster: &Cluster, raw: RawVm<'de>, name: &str) -> Vm {
         let on = raw.power.map_or(raw.node.is_some(), |power| power == Power::On);
-        let mut vm = Vm::named(name);
-        vm.display = raw.display.map(Text::into_owned);
+        let mut vm = Vm::named(String::new());
         vm.power = Some(if on { Power::On } else { Power::Off });
         if let Some(span) = raw.demand {
             let (demand, stated) = self.amounts(cluster, "demand", span, &[]);
             if on && !raw.broken {
-                self.stated.vm(&vm.name, stated);
+                self.stated.vm(name, stated);
             }
             vm.demand = Some(demand);
         }
-        if let Some(span) = raw.restart_demand {
-            let base = vm.demand.clone().unwrap_or_default();
-            vm.restart_demand = Some(self.amounts(cluster, "restart_demand", span, &base).0);
-        }
-        if let Some(span) = raw.reservation {
-            vm.reservation = Some(self.amounts(cluster, "reservation", span, &[]).0);
+        let rare = raw.rare;
+        if let Some(rare) = &rare {
+            if let Some(span) = rare.restart_demand {
+                let base = vm.demand.clone().unwrap_or_default();
+                vm.restart_demand = Some(self.amounts(cluster, "restart_demand", span, &base).0);
+            }
+            if let Some(span) = rare.reservation {
+                vm.reservation = Some(self.amounts(cluster, "reservation", span, &[]).0);
+            }
         }
         vm.node = raw.node.as_ref().and_then(|name| self.find_node(cluster, name, || "node".into()));
-        if let Some(target) = &raw.migrating_to {
+        vm.priority = raw.priority.unwrap_or_default();
+        vm.restart = raw.restart.unwrap_or_default();
+        vm.preemptible = raw.preemptible;
+        vm.pinned = !raw.migratable.unwrap_or(true);
+        if let Some(rare) = rare {
+            self.rare_of_vm(cluster, &mut vm, *rare, on, raw.node.as_ref());
+        }
+        vm
+    }
+
+    fn rare_of_vm(&mut self, cluster: &Cluster, vm: &mut Vm, rare: RareOfVm<'de>, on: bool, node: Option<&Text<'de>>) {
+        if let Some(target) = &rare.migrating_to {
             let to = self.find_node(cluster, target, || "migrating_to".into());
-            if !on || raw.node.is_none() || raw.node == raw.migrating_to {
+            if !on || node.is_none() || node == Some(target) {
                 let error = EditError::BadMigration;
                 self.sink().add("migrating_to", error.code(), error.to_string());
             } else if vm.node.is_some() {
                 vm.migrating_to = to;
             }
         }
-        vm.priority = raw.priority.unwrap_or_default();
-        vm.restart = raw.restart.unwrap_or_default();
-        vm.preemptible = raw.preemptible;
-        vm.requires = raw.requires.into_iter().map(Text::into_owned).collect();
-        vm.allowed_nodes = raw.allowed_nodes.map(|names| {
+        vm.display = rare.display.map(Text::into_owned);
+        vm.requires = rare.requires.into_iter().map(Text::into_owned).collect();
+        vm.allowed_nodes = rare.allowed_nodes.map(|names| {
             let found = |(at, name): (usize, Text<'de>)| self.find_node(cluster, &name, || item("allowed_nodes", at));
             names.into_iter().enumerate().filter_map(found).collect()
         });
-        vm.pinned = !raw.migratable.unwrap_or(true);
-        vm.migrate_requires = raw.migrate_requires.into_iter().map(Text::into_owned).collect();
-        vm.groups = raw.groups.into_iter().map(Text::into_owned).collect();
-        vm.start_s = raw.start_s;
-        vm.annotations = raw.annotations;
-        vm
+        vm.migrate_requires = rare.migrate_requires.into_iter().map(Text::into_owned).collect();
+        vm.groups = rare.groups.into_iter().map(Text::into_owned).collect();
+        vm.start_s = rare.start_s;
+        vm.annotations = rare.annotations;
     }
 
     /// One warning for each label that is asked for and that no node carries.
@@ -156,7 +165,8 @@ fn note_labels<'de>(
     labels: &mut UnknownLabels,
     carried: &mut Text<'de>,
 ) {
-    for (field, names) in [("requires", &raw.requires), ("migrate_requires", &raw.migrate_requires)] {
+    let Some(rare) = &raw.rare else { return };
+    for (field, names) in [("requires", &rare.requires), ("migrate_requires", &rare.migrate_requires)] {
         for (at, label) in names.iter().enumerate() {
             if label == carried {
                 continue;
