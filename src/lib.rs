@@ -45,6 +45,10 @@
 //! | [`max_tolerable`] | how many losses of a level are survived |
 //! | [`headroom`], [`largest_vm`] | how many more VMs can be started, and how large one may be, with everything kept |
 //! | [`Guard`], [`Change`], [`Decision`] | may this be changed, where, and what would it break |
+#![cfg_attr(
+    feature = "json",
+    doc = "| [`answers`] | every answer as JSON, and one call that answers every question asked in JSON |"
+)]
 //! | [`comparison`] | what other products decide, and what is different here |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
@@ -61,6 +65,9 @@ extern crate std;
 
 mod admission;
 pub mod annotations;
+#[cfg(feature = "json")]
+#[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+pub mod answers;
 mod capacity;
 #[cfg(feature = "capi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "capi")))]

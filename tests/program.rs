@@ -17,7 +17,7 @@
     reason = "a test that fails panics, and says on the way what it measured"
 )]
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
@@ -552,4 +552,128 @@ fn certificates_are_written_and_checked() {
     for file in [path, cluster, changed.to_str().unwrap()] {
         let _ = fs::remove_file(file);
     }
+}
+
+/// A question to the library's one call; fields besides the cluster.
+fn asked(document: &str, question: &str, mut fields: Value) -> lifeboat::answers::Response {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("readable");
+    fields["format"] = "lifeboat-request/1".into();
+    fields["question"] = question.into();
+    fields["cluster"] = serde_json::from_str(&text).expect("JSON");
+    lifeboat::answers::ask(&fields.to_string())
+}
+
+#[test]
+fn the_one_call_says_what_the_program_prints() {
+    let same = |document: &str, question: &str, fields: Value, args: &[&str], input: &str| {
+        let response = asked(document, question, fields);
+        let (command, rest) = args.split_first().expect("a command");
+        let args: Vec<&str> = [*command, document].into_iter().chain(rest.iter().copied()).chain(["--json"]).collect();
+        let printed = run_with_input(&args, input);
+        assert_eq!(i32::from(response.status), printed.status, "{args:?}");
+        assert!(response.text == printed.out, "{args:?}:\n{}\n{}", response.text, printed.out);
+        response.text
+    };
+    for (document, node, rack, vm) in
+        [(SMALL, "kvm-1", "left", "db-1"), (TIGHT, "blade-a1", "a", "sql-1"), (NORTH_SOUTH, "hv-n11", "n1", "dc-n")]
+    {
+        let vm = if document == NORTH_SOUTH {
+            let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("readable");
+            let json: Value = serde_json::from_str(&text).expect("JSON");
+            json["vms"][0]["name"].as_str().expect("a name").to_string()
+        } else {
+            vm.to_string()
+        };
+        let rack = format!("rack={rack}");
+        let (fail, explain) = (vec!["plan", "--fail", node, "--fail", &rack], ["--explain", &vm]);
+        same(document, "check", json!({}), &["check"], "");
+        same(document, "check", json!({"strict": true}), &["check", "--strict"], "");
+        same(document, "plan", json!({}), &["plan"], "");
+        let args: Vec<&str> = fail.iter().chain(&explain).copied().collect();
+        let plan = same(document, "plan", json!({"fail": [node, rack], "explain": [vm]}), &args, "");
+        let units = json!({"fail": [{"node": node}, {"rack": rack.trim_start_matches("rack=")}], "explain": [vm]});
+        assert_eq!(same(document, "plan", units, &args, ""), plan);
+        let as_json: Value = serde_json::from_str(&plan).expect("JSON");
+        same(document, "check_plan", json!({"plan": as_json}), &["check-plan", "-"], &plan);
+        same(document, "verify", json!({}), &["verify"], "");
+        let args = ["verify", "--tolerate", "node=2", "--tolerate", "node=1,rack=1:high"];
+        let verdict = same(document, "verify", json!({"tolerate": ["node=2", "node=1,rack=1:high"]}), &args, "");
+        let classes = json!([{"fail": {"node": 2}}, {"fail": {"rack": 1, "node": 1}, "min_priority": "high"}]);
+        assert_eq!(asked(document, "verify", json!({"tolerate": classes})).text, verdict);
+        let certificate = asked(document, "certify", json!({})).text;
+        let as_json: Value = serde_json::from_str(&certificate).expect("JSON");
+        let fields = json!({"certificate": as_json});
+        same(document, "check_certificate", fields, &["check-certificate", "-"], &certificate);
+        same(document, "capacity", json!({}), &["capacity"], "");
+        same(document, "capacity", json!({"like": vm}), &["capacity", "--like", &vm], "");
+        let args = ["capacity", "--level", "node", "--nodes", "--shape", "cpu=500,memory=1000"];
+        let shape = json!({"level": ["node"], "nodes": true, "shape": {"cpu": 500, "memory": 1000}});
+        same(document, "capacity", shape, &args, "");
+        same(document, "compare", json!({"tolerate": ["node=2"]}), &["compare", "--tolerate", "node=2"], "");
+        let changes = format!(
+            "{}\n{}\n{}\n{}\n",
+            json!({"op": "stop", "vm": vm}),
+            json!([{"op": "start", "vm": vm}, {"op": "set_state", "node": node, "state": "cordoned"}]),
+            json!({"op": "strat", "vm": vm}),
+            json!({"op": "add_vm", "vm": {"name": "new", "demand": {"cpu": 100, "memory": 1000}, "power": "on"}}),
+        );
+        for (question, flag) in [("admit", None), ("observe", Some("--observe"))] {
+            let args: Vec<&str> = ["admit", "--changes", "-"].into_iter().chain(flag).collect();
+            let said = same(document, question, json!({"changes": changes}), &args, &changes);
+            let list: Vec<Value> = changes.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+            let listed = asked(document, question, json!({"changes": list})).text;
+            assert_eq!(listed.replace("changes[2]", "line 3"), said);
+        }
+    }
+}
+
+#[test]
+fn requests_that_cannot_be_understood() {
+    let faults = |response: lifeboat::answers::Response| -> Vec<(String, String)> {
+        assert_eq!(response.status, 2, "{}", response.text);
+        let json: Value = serde_json::from_str(&response.text).expect("JSON");
+        assert_eq!(json["format"], "lifeboat-error/1");
+        let text = |value: &Value| value.as_str().expect("text").to_string();
+        json["errors"].as_array().expect("a list").iter().map(|one| (text(&one["path"]), text(&one["code"]))).collect()
+    };
+    let expect = |response, expected: &[(&str, &str)]| {
+        let found = faults(response);
+        let found: Vec<(&str, &str)> = found.iter().map(|(path, code)| (path.as_str(), code.as_str())).collect();
+        assert_eq!(found, expected);
+    };
+    let ask = lifeboat::answers::ask;
+    expect(ask(""), &[("", "syntax")]);
+    expect(ask("[]"), &[("", "wrong_type")]);
+    expect(ask("{}"), &[("format", "missing"), ("question", "missing"), ("cluster", "missing")]);
+    let twice = r#"{"format": "lifeboat-request/2", "question": "plam", "cluster": {}, "cluster": {}}"#;
+    expect(ask(twice), &[("cluster", "duplicate_key"), ("format", "format"), ("question", "unknown_question")]);
+    let fields = json!({"changes": [], "explain": [1], "fail": "kvm-1"});
+    expect(
+        asked(SMALL, "plan", fields),
+        &[("explain[0]", "wrong_type"), ("fail", "wrong_type"), ("changes", "unknown_field")],
+    );
+    expect(asked(SMALL, "admit", json!({})), &[("changes", "missing")]);
+    let fields = json!({"fail": ["kvm1", {"rack": "lfet"}, {"rakc": "left"}, 3], "explain": ["bd-1"]});
+    let expected = [
+        ("fail[0]", "unknown_node"),
+        ("fail[1]", "unknown_domain"),
+        ("fail[2]", "unknown_level"),
+        ("fail[3]", "wrong_type"),
+        ("explain", "unknown_vm"),
+    ];
+    expect(asked(SMALL, "plan", fields), &expected);
+    let fields = json!({"tolerate": [{"fail": {"rakc": 1}}, "node=x"]});
+    expect(asked(SMALL, "verify", fields), &[("tolerate[0].fail.rakc", "unknown_level"), ("tolerate[1]", "tolerate")]);
+    expect(asked(SMALL, "capacity", json!({"shape": {"cup": 1}})), &[("shape.cup", "unknown_kind")]);
+    let broken = r#"{"format": "lifeboat-request/1", "question": "plan", "cluster": {"format": "lifeboat/1", "resources":
+        [{"name": "m"}], "nodes": [{"name": "a", "capacity": {"m": 1, "m": 2}}], "vms": [{"name": "b", "node": "c"}]}}"#;
+    let found = faults(ask(broken));
+    assert!(found.len() >= 2 && found.iter().any(|(path, _)| path == "nodes[0].capacity.m"), "{found:?}");
+    let control = lifeboat::Control::new();
+    control.cancel();
+    let request = json!({"format": "lifeboat-request/1", "question": "verify", "cluster":
+        serde_json::from_str::<Value>(&fs::read_to_string(SMALL).expect("readable")).expect("JSON")});
+    let cancelled = lifeboat::answers::ask_controlled(&request.to_string(), &control);
+    assert_eq!(cancelled.status, 4);
+    assert!(cancelled.text.contains("\"cancelled\""));
 }

@@ -2,9 +2,9 @@
 
 use crate::Answer;
 use crate::args::CheckCertificateArgs;
-use crate::input::{self, Fault, Stop};
-use lifeboat::{StoredCertificates, check_certificate};
-use serde_json::json;
+use crate::input::{self, Stop};
+use lifeboat::StoredCertificates;
+use lifeboat::answers::{CheckedCertificates, Fault, to_text};
 use std::fmt::Write;
 
 pub(crate) fn run(args: &CheckCertificateArgs) -> Result<Answer, Stop> {
@@ -14,38 +14,21 @@ pub(crate) fn run(args: &CheckCertificateArgs) -> Result<Answer, Stop> {
         let message = format!("{} holds no certificates: {error}", args.certificate);
         Stop::BadInput(vec![Fault::new("", None, "format", message)])
     })?;
-    let mut faults: Vec<(String, String)> = Vec::new();
-    let mut classes = 0_usize;
-    match stored.certificates(&cluster) {
-        Err(error) => faults.push((error.code().to_string(), error.to_string())),
-        Ok(certificates) => {
-            classes = certificates.len();
-            for certificate in &certificates {
-                let found = check_certificate(&cluster, &policy, certificate).err().unwrap_or_default();
-                faults.extend(found.iter().map(|fault| (fault.code().to_string(), fault.to_string())));
-            }
-        }
-    }
-    if classes == 0 && faults.is_empty() {
-        faults.push(("empty".to_string(), "the file holds no certificate".to_string()));
-    }
-    let text = if args.json {
-        let faults: Vec<_> = faults.iter().map(|(code, message)| json!({"code": code, "message": message})).collect();
-        input::to_json(&json!({
-            "format": "lifeboat-certificate-check/1", "valid": faults.is_empty(), "classes": classes, "faults": faults,
-        }))
+    let checked = CheckedCertificates::ask(&cluster, &policy, &stored);
+    let text = if args.json { to_text(&checked.json()) } else { for_people(&checked) };
+    Ok(Answer { text, status: checked.status() })
+}
+
+fn for_people(checked: &CheckedCertificates) -> String {
+    let mut out = String::new();
+    if checked.faults.is_empty() {
+        let classes = crate::words::count(checked.classes, "failure class");
+        let _ = writeln!(out, "Valid: {classes} certified for this cluster.");
     } else {
-        let mut out = String::new();
-        if faults.is_empty() {
-            let _ =
-                writeln!(out, "Valid: {} certified for this cluster.", crate::words::count(classes, "failure class"));
-        } else {
-            let _ = writeln!(out, "Not valid:");
-            for (code, message) in &faults {
-                let _ = writeln!(out, "  {message} [{code}]");
-            }
+        let _ = writeln!(out, "Not valid:");
+        for (code, message) in &checked.faults {
+            let _ = writeln!(out, "  {message} [{code}]");
         }
-        out
-    };
-    Ok(Answer { text, status: u8::from(!faults.is_empty()) })
+    }
+    out
 }

@@ -2,19 +2,19 @@
 
 use crate::Answer;
 use crate::args::CompareArgs;
-use crate::input::{self, Fault, Stop};
+use crate::input::{self, Stop};
 use crate::interrupt::Interrupt;
 use crate::screen::Screen;
-use crate::verify::{classes, stop};
+use crate::verify::stop;
 use crate::words::clean;
-use lifeboat::{Answer as Verdict, CompareError, Comparison, Opinion, compare};
-use serde_json::{Value, json};
+use lifeboat::answers::{Fault, agrees, comparison_json, names, says, status, summary, to_text};
+use lifeboat::{CompareError, Comparison, Opinion, compare};
 use std::fmt::Write;
 
 pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<Answer, Stop> {
     let (cluster, mut policy) = input::read_cluster(&args.cluster)?;
     if !args.tolerate.is_empty() {
-        policy.tolerate = classes(&cluster, &args.tolerate)?;
+        policy.tolerate = input::sound(|faults| names::classes(&cluster, "--tolerate", &args.tolerate, faults))?;
     }
     let found = interrupt
         .during("comparing", policy.budget.verify, |control| compare(&cluster, &policy, control))
@@ -22,70 +22,11 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<Answer, S
             CompareError::Verify(error) => stop(error),
             error => Stop::BadInput(vec![Fault::new("policy.reserves", None, error.code(), error.to_string())]),
         })?;
-    let text = if args.json { input::to_json(&to_json(&found)) } else { to_text(&found, Screen::of_stdout(true)) };
-    let status = match found.verdict.answer() {
-        Verdict::Holds => 0,
-        Verdict::Fails => 1,
-        Verdict::Undecided => 3,
-    };
-    Ok(Answer { text, status })
+    let text = if args.json { to_text(&comparison_json(&found)) } else { for_people(&found, Screen::of_stdout(true)) };
+    Ok(Answer { text, status: status(found.verdict.answer()) })
 }
 
-fn says(opinion: &Opinion) -> &'static str {
-    match opinion.survives {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "not_applicable",
-    }
-}
-
-/// Whether a rule says what the verdict says; `None` where one of them says nothing.
-fn agrees(opinion: &Opinion, answer: Verdict) -> Option<bool> {
-    match (opinion.survives?, answer) {
-        (_, Verdict::Undecided) => None,
-        (says, answer) => Some(says == (answer == Verdict::Holds)),
-    }
-}
-
-fn summary(found: &Comparison) -> String {
-    found.verdict.classes().iter().map(lifeboat::ClassVerdict::summary).collect::<Vec<_>>().join("; ")
-}
-
-fn to_json(found: &Comparison) -> Value {
-    let answer = found.verdict.answer();
-    let rules: Vec<Value> = found
-        .opinions
-        .iter()
-        .map(|opinion| {
-            let differences: Vec<Value> = opinion
-                .differences
-                .iter()
-                .map(|difference| json!({"code": difference.code, "message": difference.message}))
-                .collect();
-            let number = |number: i128| i64::try_from(number).map_or_else(|_| json!(number.to_string()), Value::from);
-            json!({
-                "rule": opinion.rule.name(),
-                "survives": says(opinion),
-                "figure": opinion.figure,
-                "needed": opinion.counted.map(|(needed, _)| number(needed)),
-                "offered": opinion.counted.map(|(_, offered)| number(offered)),
-                "assumed_reservation": opinion.assumed_reservation,
-                "agrees": agrees(opinion, answer),
-                "differences": differences,
-            })
-        })
-        .collect();
-    json!({
-        "format": "lifeboat-compare/1",
-        "failures": found.failures,
-        "verdict": answer.name(),
-        "message": summary(found),
-        "beyond": found.beyond,
-        "rules": rules,
-    })
-}
-
-fn to_text(found: &Comparison, screen: Screen) -> String {
+fn for_people(found: &Comparison, screen: Screen) -> String {
     let mut out = String::new();
     let answer = found.verdict.answer();
     let nodes = if found.failures == 1 { "node".to_string() } else { format!("{} nodes", found.failures) };

@@ -1,15 +1,14 @@
 //! `lifeboat`, the example program: checks a document, plans restarts, proves guarantees.
 //!
-//! Reads, calls the library, prints. Whatever is decided is decided in the library; `args` says what can be asked,
-//! `input` reads and looks up names, `interrupt` handles Ctrl-C and progress, the others are the
-//! commands, each with a form for programs and one for people, and `screen` knows the terminal.
+//! Reads, calls the library, prints. Whatever is decided is decided in the library, which also has the form for programs
+//! (`lifeboat::answers`). `args` says what can be asked, `input` reads, `interrupt` handles Ctrl-C and progress, the others
+//! are the commands, each with its form for people, and `screen` knows the terminal.
 #![allow(clippy::arithmetic_side_effects, reason = "counts and widths of what is printed")]
 #![allow(clippy::disallowed_methods, reason = "a program has an environment and a clock; the library has neither")]
 
 mod admit;
 mod args;
 mod capacity;
-mod census;
 mod check;
 mod check_certificate;
 mod check_plan;
@@ -17,7 +16,6 @@ mod compare;
 mod input;
 mod interrupt;
 mod plan;
-mod plan_json;
 mod plan_text;
 mod screen;
 mod verify;
@@ -26,8 +24,9 @@ mod words;
 
 use args::{Cli, Command};
 use clap::Parser;
-use input::{Fault, Stop};
+use input::Stop;
 use interrupt::Interrupt;
+use lifeboat::answers::{Fault, errors, to_text};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -74,7 +73,7 @@ fn stopped(stop: Stop, json: bool) -> Answer {
         }
         Stop::BadInput(faults) => {
             input::complain(&faults);
-            let text = if json { input::faults_json(&faults) } else { String::new() };
+            let text = if json { to_text(&errors(&faults)) } else { String::new() };
             Answer { text, status: BAD_INPUT }
         }
     }
@@ -93,7 +92,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     if json {
         let message = error.to_string();
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string();
-        let _ = print(&input::faults_json(&[Fault::new("", None, "usage", first)]));
+        let _ = print(&to_text(&errors(&[Fault::new("", None, "usage", first)])));
     }
     ExitCode::from(BAD_INPUT)
 }

@@ -1,9 +1,8 @@
 //! A restart plan for people: the answer first, then the tables.
 
-use crate::plan::{Explained, Planned};
-use crate::plan_json::{class_name, node_name, node_names, note_text, vm_name, vm_names};
 use crate::screen::{Screen, Tone};
-use crate::words::{self, clean, count, thousands};
+use crate::words::{self, clean, count, node_name, node_names, thousands, vm_name, vm_names};
+use lifeboat::answers::{Explained, Planned, class_name, note_text};
 use lifeboat::{Cluster, PlanStatus, Reason, ResourceKinds, RestartClass, RestartPlan, VmId};
 use std::fmt::Write;
 
@@ -14,7 +13,7 @@ const HEADLINE_NAMES: usize = 5;
 pub(crate) fn plan(planned: &Planned<'_>, screen: Screen) -> String {
     let mut out = String::new();
     headline(&mut out, planned, screen);
-    classes(&mut out, planned.plan, screen);
+    classes(&mut out, &planned.plan, screen);
     placements(&mut out, planned, screen);
     estimate(&mut out, planned, screen);
     evictions(&mut out, planned, screen);
@@ -24,7 +23,7 @@ pub(crate) fn plan(planned: &Planned<'_>, screen: Screen) -> String {
     free(&mut out, planned, screen);
     broken_rules(&mut out, planned, screen);
     notes(&mut out, planned, screen);
-    for explained in planned.explained {
+    for explained in &planned.explained {
         explain(&mut out, planned, explained, screen);
     }
     out
@@ -32,7 +31,7 @@ pub(crate) fn plan(planned: &Planned<'_>, screen: Screen) -> String {
 
 /// What an administrator reads first.
 fn headline(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     let tone = match plan.status() {
         PlanStatus::Complete => Tone::Good,
         PlanStatus::Short => Tone::Bad,
@@ -141,7 +140,7 @@ fn classes(out: &mut String, plan: &RestartPlan, screen: Screen) {
 }
 
 fn placements(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     let Some(waves) = plan.placements().iter().map(|start| start.wave).max() else { return };
     let starts = count(plan.placements().len(), "restart");
     let waves = if waves == 1 { "all at once".to_string() } else { format!("in {waves} waves") };
@@ -178,7 +177,7 @@ fn placements(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 
 /// When the classes are back.
 fn estimate(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, estimate, .. } = *planned;
+    let Planned { cluster, estimate, .. } = planned;
     if estimate.starts().is_empty() && estimate.given_up().is_empty() {
         return;
     }
@@ -213,7 +212,7 @@ fn estimate(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 }
 
 fn evictions(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     if plan.evictions().is_empty() {
         return;
     }
@@ -223,7 +222,7 @@ fn evictions(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 }
 
 fn unplaced(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     if plan.unplaced().is_empty() {
         return;
     }
@@ -240,7 +239,7 @@ fn unplaced(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 
 /// What would give VMs without a place one.
 fn help(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, help, .. } = *planned;
+    let Planned { cluster, plan, help, .. } = planned;
     let mut rows = Vec::new();
     for (vm, changes) in help {
         for (position, change) in changes.iter().enumerate() {
@@ -260,7 +259,7 @@ fn help(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 
 /// VMs that are not touched.
 fn left(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     let mut list = |heading: &str, why: &str, vms: &[VmId]| {
         if !vms.is_empty() {
             screen.heading(out, &format!("{} {heading}", count(vms.len(), "VM")));
@@ -277,7 +276,7 @@ fn left(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 }
 
 fn free(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, free, .. } = *planned;
+    let Planned { cluster, free, .. } = planned;
     screen.heading(out, "Free for restarts afterwards");
     let row = |(position, kind): (usize, &lifeboat::ResourceKind)| {
         vec![
@@ -292,7 +291,7 @@ fn free(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 
 /// Rules that do not bind restarts, and that the plan breaks: a line each.
 fn broken_rules(out: &mut String, planned: &Planned<'_>, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     if plan.broken_rules().is_empty() {
         return;
     }
@@ -316,7 +315,7 @@ fn notes(out: &mut String, planned: &Planned<'_>, screen: Screen) {
 
 /// The node-by-node table of one VM.
 fn explain(out: &mut String, planned: &Planned<'_>, explained: &Explained, screen: Screen) {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     let name = clean(vm_name(cluster, explained.vm));
     let target = plan.placements().iter().find(|start| start.vm == explained.vm).map(|start| start.node);
     let fits = explained.nodes.iter().filter(|(_, reason)| reason.is_none()).count();
@@ -344,7 +343,7 @@ fn explain(out: &mut String, planned: &Planned<'_>, explained: &Explained, scree
 
 /// What becomes of a VM under the plan.
 fn fate(planned: &Planned<'_>, vm: lifeboat::VmRef<'_>) -> String {
-    let Planned { cluster, plan, .. } = *planned;
+    let Planned { cluster, plan, .. } = planned;
     let id = vm.id();
     if let Some(start) = plan.placements().iter().find(|start| start.vm == id) {
         return format!("It restarts on {}.", clean(node_name(cluster, start.node)));

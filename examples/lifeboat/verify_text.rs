@@ -1,17 +1,18 @@
 //! A verdict for people: the answer first, what it covers, then what to act on.
 
-use crate::plan_json::vm_name;
 use crate::screen::{Screen, Tone};
-use crate::verify::{Judged, unit_text};
-use crate::words::{clean, count, thousands};
-use lifeboat::{Answer, Covers, Outcome, Proof, Way};
+use crate::words::{clean, count, thousands, vm_name};
+use lifeboat::answers::{Judged, LookedAt, unit_text};
+use lifeboat::{Answer, ClassVerdict, Cluster, Covers, Outcome, Proof, Way};
 use std::fmt::Write;
 
 /// The verdict, laid out for a screen.
-pub(crate) fn verdict(answer: Answer, judged: &[Judged<'_>], screen: Screen) -> String {
+pub(crate) fn verdict(judged: &Judged<'_>, screen: Screen) -> String {
     let mut out = String::new();
-    let (tone, line) = match answer {
-        Answer::Holds if judged.is_empty() => (Tone::Unsure, "Nothing is to be tolerated: nothing was proved."),
+    let (tone, line) = match judged.verdict.answer() {
+        Answer::Holds if judged.looked_at.is_empty() => {
+            (Tone::Unsure, "Nothing is to be tolerated: nothing was proved.")
+        }
         Answer::Holds => (Tone::Good, "Holds: every failure in the tolerance is survived."),
         Answer::Fails => (Tone::Bad, "Fails: not every failure in the tolerance is survived."),
         Answer::Undecided => {
@@ -19,14 +20,13 @@ pub(crate) fn verdict(answer: Answer, judged: &[Judged<'_>], screen: Screen) -> 
         }
     };
     let _ = writeln!(out, "{}", screen.tone(tone, line));
-    for one in judged {
-        class(&mut out, one, screen);
+    for (verdict, seen) in judged.classes() {
+        class(&mut out, judged.cluster, verdict, seen, screen);
     }
     out
 }
 
-fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
-    let verdict = judged.verdict;
+fn class(out: &mut String, cluster: &Cluster, verdict: &ClassVerdict, seen: &LookedAt, screen: Screen) {
     let levels: Vec<String> = verdict.class().fail.iter().map(|(level, count)| format!("{level}={count}")).collect();
     let priority =
         verdict.class().min_priority.map_or_else(String::new, |priority| format!(", priority {priority} and above"));
@@ -47,14 +47,14 @@ fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
         if let Proof::Search { checked: false } = counterexample.proof() {
             screen.paragraph(out, 2, "The proof is an exhausted search, which no small checker replays.");
         }
-        if !judged.unplaced.is_empty() {
-            let lines = judged
+        if !seen.unplaced.is_empty() {
+            let lines = seen
                 .unplaced
                 .iter()
                 .map(|(left, help)| {
-                    let help = help.iter().map(|help| format!("; {}", help.message(judged.cluster)));
+                    let help = help.iter().map(|help| format!("; {}", help.message(cluster)));
                     let line = format!("{}{}", left.message, help.collect::<String>());
-                    format!("  {}: {}", clean(vm_name(judged.cluster, left.vm)), clean(&line))
+                    format!("  {}: {}", clean(vm_name(cluster, left.vm)), clean(&line))
                 })
                 .collect::<Vec<_>>();
             let _ = writeln!(out, "  A plan for it leaves out {}:", count(lines.len(), "VM"));
@@ -69,7 +69,7 @@ fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
     }
     if !verdict.uncoverable().is_empty() {
         let lines: Vec<String> =
-            verdict.uncoverable().iter().map(|found| format!("  {}", clean(&found.message(judged.cluster)))).collect();
+            verdict.uncoverable().iter().map(|found| format!("  {}", clean(&found.message(cluster)))).collect();
         let _ = writeln!(out, "  {} cannot be covered:", count(lines.len(), "VM"));
         screen.lines(out, lines);
         let _ = writeln!(out, "  For all other VMs: {}.", verdict.rest().name());
@@ -84,7 +84,7 @@ fn class(out: &mut String, judged: &Judged<'_>, screen: Screen) {
             String::from("Proved by base plans and by looking at the failures in which they collide")
         }
     };
-    let checked = match judged.checked {
+    let checked = match seen.checked {
         Some(true) => "; accepted by the independent checker",
         Some(false) => "; NOT accepted by the independent checker",
         None => "",

@@ -2,7 +2,7 @@
 //!
 //! Used by the commands' forms for people, and by error messages.
 
-use lifeboat::ResourceKind;
+use lifeboat::{Cluster, NodeId, NodeRef, ResourceKind, VmId, VmRef};
 
 /// A name or message with its control characters made visible, so that a document cannot drive the terminal.
 pub(crate) fn clean(text: &str) -> String {
@@ -92,24 +92,20 @@ pub(crate) fn u64_of(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// The known names that a misspelt one is most likely meant to be, best first: at most three.
-pub(crate) fn similar<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let wrong_folded = wrong.to_lowercase();
-    let far = (wrong.chars().count() / 3).clamp(1, 4);
-    let mut found: Vec<(usize, &str)> = known
-        .filter(|name| name.len().abs_diff(wrong.len()) <= 4 * far)
-        .map(|name| (strsim::damerau_levenshtein(&wrong_folded, &name.to_lowercase()), name))
-        .filter(|(distance, _)| *distance <= far)
-        .collect();
-    found.sort_unstable();
-    found.into_iter().take(3).map(|(_, name)| name).collect()
+/// A VM's name. All ids in an answer are those of its cluster.
+pub(crate) fn vm_name(cluster: &Cluster, vm: VmId) -> &str {
+    cluster.vm(vm).map_or("?", VmRef::name)
 }
 
-/// `: did you mean "a" or "b"?`, or nothing.
-pub(crate) fn did_you_mean(similar: &[&str]) -> String {
-    if similar.is_empty() {
-        return String::new();
-    }
-    let quoted: Vec<String> = similar.iter().map(|name| format!("\"{name}\"")).collect();
-    format!(": did you mean {}?", quoted.join(" or "))
+/// A node's name.
+pub(crate) fn node_name(cluster: &Cluster, node: NodeId) -> &str {
+    cluster.node(node).map_or("?", NodeRef::name)
+}
+
+pub(crate) fn vm_names<'a>(cluster: &'a Cluster, vms: &[VmId]) -> Vec<&'a str> {
+    vms.iter().map(|vm| vm_name(cluster, *vm)).collect()
+}
+
+pub(crate) fn node_names<'a>(cluster: &'a Cluster, nodes: &[NodeId]) -> Vec<&'a str> {
+    nodes.iter().map(|node| node_name(cluster, *node)).collect()
 }

@@ -1,64 +1,80 @@
 //! Counts and sums over a cluster: how many of what, and how full.
 //!
-//! Used by `check`.
+//! Uses `cluster`. Used by `answers::check`.
 
-use lifeboat::{Cluster, NodeRef, NodeState, Priority, RestartClass, Role};
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use crate::cluster::{Cluster, NodeRef, NodeState, Priority, RestartClass, Role};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// The sums over a cluster.
-pub(crate) struct Census<'a> {
+#[derive(Debug)]
+pub struct Census<'a> {
     /// Nodes by state, every state.
-    pub(crate) states: Vec<(&'static str, usize)>,
+    pub states: Vec<(&'static str, usize)>,
     /// Nodes of role spare.
-    pub(crate) spare: usize,
+    pub spare: usize,
     /// VMs that are on.
-    pub(crate) on: usize,
+    pub on: usize,
     /// VMs that are on and have no node that is up.
-    pub(crate) displaced: usize,
+    pub displaced: usize,
     /// VMs that are on, by effective class and priority, the most important first.
-    pub(crate) classes: Vec<((RestartClass, Priority), usize)>,
-    pub(crate) whole: Share<'a>,
-    pub(crate) levels: Vec<Level<'a>>,
+    pub classes: Vec<((RestartClass, Priority), usize)>,
+    /// All nodes.
+    pub whole: Share<'a>,
+    /// Every level of domains.
+    pub levels: Vec<Level<'a>>,
 }
 
 /// The domains of a level.
-pub(crate) struct Level<'a> {
-    pub(crate) name: &'a str,
+#[derive(Debug)]
+pub struct Level<'a> {
+    /// Its name.
+    pub name: &'a str,
     /// By name.
-    pub(crate) domains: Vec<Share<'a>>,
+    pub domains: Vec<Share<'a>>,
     /// Nodes in no domain.
-    pub(crate) alone: usize,
+    pub alone: usize,
 }
 
 /// Some of the nodes.
-#[derive(Default)]
-pub(crate) struct Share<'a> {
-    pub(crate) domain: &'a str,
-    pub(crate) nodes: usize,
+#[derive(Debug, Default)]
+pub struct Share<'a> {
+    /// The domain's name; empty for all nodes.
+    pub domain: &'a str,
+    /// How many.
+    pub nodes: usize,
     /// VMs on nodes that run VMs.
-    pub(crate) vms: usize,
+    pub vms: usize,
     /// Per kind.
-    pub(crate) uses: Vec<Use>,
+    pub uses: Vec<Use>,
 }
 
 /// Sums of one kind: over nodes that run VMs, but `free` and `largest` over those that take restarts.
-#[derive(Clone, Default)]
-pub(crate) struct Use {
-    pub(crate) capacity: u64,
-    pub(crate) allocatable: u64,
-    pub(crate) failover_allocatable: u64,
-    pub(crate) used: u64,
-    pub(crate) free: u64,
-    pub(crate) largest: u64,
+#[derive(Clone, Debug, Default)]
+pub struct Use {
+    /// What the nodes have.
+    pub capacity: u64,
+    /// What VMs can have of it.
+    pub allocatable: u64,
+    /// What they can have of it when nodes have failed.
+    pub failover_allocatable: u64,
+    /// What VMs hold.
+    pub used: u64,
+    /// What restarts could take.
+    pub free: u64,
+    /// The most of it on one node.
+    pub largest: u64,
 }
 
 /// Counts a cluster.
-pub(crate) fn take(cluster: &Cluster) -> Census<'_> {
+pub(super) fn take(cluster: &Cluster) -> Census<'_> {
     let in_state = |state: NodeState| cluster.nodes().filter(|node| node.state() == state).count();
     let mut classes: BTreeMap<Reverse<(RestartClass, Priority)>, usize> = BTreeMap::new();
     for vm in cluster.vms().filter(|vm| vm.is_on()) {
-        *classes.entry(Reverse(vm.effective())).or_default() += 1;
+        let count = classes.entry(Reverse(vm.effective())).or_default();
+        *count = count.saturating_add(1);
     }
     Census {
         states: NodeState::ALL.iter().map(|state| (state.name(), in_state(*state))).collect(),
@@ -73,11 +89,11 @@ pub(crate) fn take(cluster: &Cluster) -> Census<'_> {
 
 fn level_of<'a>(cluster: &'a Cluster, level: &'a str) -> Level<'a> {
     let mut domains: BTreeMap<&str, Vec<NodeRef<'a>>> = BTreeMap::new();
-    let mut alone = 0;
+    let mut alone = 0_usize;
     for node in cluster.nodes() {
         match node.domain(level) {
             Some(domain) => domains.entry(domain).or_default().push(node),
-            None => alone += 1,
+            None => alone = alone.saturating_add(1),
         }
     }
     let domains = domains.into_iter().map(|(domain, nodes)| share(cluster, domain, nodes.into_iter())).collect();
@@ -87,9 +103,9 @@ fn level_of<'a>(cluster: &'a Cluster, level: &'a str) -> Level<'a> {
 fn share<'a>(cluster: &Cluster, domain: &'a str, nodes: impl Iterator<Item = NodeRef<'a>>) -> Share<'a> {
     let mut share = Share { domain, nodes: 0, vms: 0, uses: vec![Use::default(); cluster.kinds().len()] };
     for node in nodes {
-        share.nodes += 1;
+        share.nodes = share.nodes.saturating_add(1);
         if node.state().runs_vms() {
-            share.vms += node.vms().len();
+            share.vms = share.vms.saturating_add(node.vms().len());
             add(&mut share.uses, node.capacity(), |used| &mut used.capacity);
             add(&mut share.uses, node.allocatable(), |used| &mut used.allocatable);
             add(&mut share.uses, node.failover_allocatable(), |used| &mut used.failover_allocatable);

@@ -1,44 +1,122 @@
-//! A restart plan as JSON, `lifeboat-plan/1`.
+//! A restart plan as JSON, `lifeboat-plan/1`, with what goes with it: what is free afterwards, when everything is back,
+//! what would help the VMs without a place, and where a VM that was asked about can run.
 //!
-//! The order of the fields here is that of the text.
+//! Uses `restart`. Used by `answers::ask` and the example program. The order of the fields here is that of the text.
 
-use crate::plan::{Explained, Planned};
-use lifeboat::{Cluster, Help, NodeId, Note, Reason, ReasonCount, ResourceKinds, VmId};
-use serde::{Serialize, Serializer};
+use super::forms::{Fields, node_name, node_names, vm_name, vm_names};
+use crate::cluster::{Cluster, RestartClass, RuleRef, VmRef};
+use crate::failure::Failure;
+use crate::ids::{NodeId, VmId};
+use crate::placement::budget::Control;
+use crate::policy::Policy;
+use crate::resources::ResourceKinds;
+use crate::restart::{self, Free, Help, Note, PlanError, PlanStatus, Planner, Reason, ReasonCount, RestartPlan};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::Serialize;
+
+/// For how many VMs without a place it is looked what would help.
+pub const HELPED: usize = 32;
+
+/// A plan, and all that is needed to print it.
+#[derive(Debug)]
+pub struct Planned<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The plan.
+    pub plan: RestartPlan,
+    /// What is free once it is carried out.
+    pub free: Free,
+    /// When everything is back.
+    pub estimate: restart::Estimate,
+    /// What would help the VMs without a place, the most important ones first: of as many as were looked at.
+    pub help: Vec<(VmId, Vec<Help>)>,
+    /// Per VM that was asked about: every node, and why not there.
+    pub explained: Vec<Explained>,
+}
+
+/// Where one VM can run.
+#[derive(Debug)]
+pub struct Explained {
+    /// The VM.
+    pub vm: VmId,
+    /// Every node, and what stands against it.
+    pub nodes: Vec<(NodeId, Option<Reason>)>,
+}
+
+impl<'a> Planned<'a> {
+    /// Plans for a failure, and says of some VMs node by node why they can or cannot run there.
+    ///
+    /// # Errors
+    /// As [`Planner::restart_controlled`].
+    pub fn ask(
+        cluster: &'a Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        asked: &[VmId],
+        control: &Control,
+    ) -> Result<Self, PlanError> {
+        let mut planner = Planner::new();
+        let plan = planner.restart_controlled(cluster, policy, failure, control)?;
+        let explained = asked
+            .iter()
+            .map(|vm| Ok(Explained { vm: *vm, nodes: planner.explain(cluster, failure, &plan, *vm)? }))
+            .collect::<Result<_, PlanError>>()?;
+        let help = plan
+            .unplaced()
+            .iter()
+            .take(HELPED)
+            .map(|left| Ok((left.vm, planner.help(cluster, failure, &plan, left.vm)?)))
+            .collect::<Result<_, PlanError>>()?;
+        let (free, estimate) = (plan.free(cluster), plan.estimate(cluster, policy));
+        Ok(Self { cluster, plan, free, estimate, help, explained })
+    }
+
+    /// The exit status of the answer: 0 complete, 1 short, 3 unproved.
+    pub fn status(&self) -> u8 {
+        match self.plan.status() {
+            PlanStatus::Complete => 0,
+            PlanStatus::Short => 1,
+            PlanStatus::Unproved => 3,
+        }
+    }
+
+    /// The answer in the form that is printed.
+    pub fn json(&self) -> impl Serialize + '_ {
+        plan(self)
+    }
+}
 
 #[derive(Serialize)]
-pub(crate) struct Plan<'a> {
+struct PlanJson<'a> {
     format: &'static str,
     status: &'static str,
     optimal: bool,
     failed: Vec<&'a str>,
-    placements: Vec<Start<'a>>,
-    evictions: Vec<Stopped<'a>>,
+    placements: Vec<Where<'a>>,
+    evictions: Vec<Where<'a>>,
     unplaced: Vec<Unplaced<'a>>,
     waiting: Vec<&'a str>,
     left_alone: Vec<&'a str>,
     classes: Vec<Class>,
-    costs: Costs,
+    costs: CostsJson,
     broken_rules: Vec<Broken<'a>>,
-    free: Fields<'a, Free>,
-    estimate: Estimate<'a>,
+    free: Fields<'a, FreeJson>,
+    estimate: EstimateJson<'a>,
     notes: Vec<NoteJson<'a>>,
     work: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    explain: Vec<Explain<'a>>,
+    explain: Vec<ExplainJson<'a>>,
 }
 
+/// A VM and a node: where it starts, in which wave, or where it is stopped.
 #[derive(Serialize)]
-struct Start<'a> {
+struct Where<'a> {
     vm: &'a str,
     node: &'a str,
-    wave: u32,
-}
-
-#[derive(Serialize)]
-struct Stopped<'a> {
-    vm: &'a str,
-    node: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wave: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +131,7 @@ struct Unplaced<'a> {
 
 /// One change that would help: its code, and the fields that this code has.
 #[derive(Serialize, Default)]
-pub(crate) struct HelpJson<'a> {
+pub(super) struct HelpJson<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<&'a str>,
@@ -113,7 +191,7 @@ struct Class {
 
 /// What `relaxed` and `preferred` rules cost, as text: it may pass 2^53.
 #[derive(Serialize)]
-struct Costs {
+struct CostsJson {
     relaxed: String,
     preferred: String,
 }
@@ -127,14 +205,14 @@ struct Broken<'a> {
 }
 
 #[derive(Serialize)]
-struct Free {
+struct FreeJson {
     total: u64,
     largest: u64,
 }
 
 /// When everything is back, in seconds from the beginning of the restarts.
 #[derive(Serialize)]
-struct Estimate<'a> {
+struct EstimateJson<'a> {
     ready_s: u64,
     /// How many VMs state no `start_s`, and what they are taken to need.
     assumed: usize,
@@ -172,7 +250,7 @@ struct NoteJson<'a> {
 }
 
 #[derive(Serialize)]
-struct Explain<'a> {
+struct ExplainJson<'a> {
     vm: &'a str,
     nodes: Vec<ExplainNode<'a>>,
 }
@@ -187,23 +265,14 @@ struct ExplainNode<'a> {
     reason: Option<ReasonJson<'a>>,
 }
 
-/// An object whose fields keep their order.
-pub(crate) struct Fields<'a, T>(pub(crate) Vec<(&'a str, T)>);
-
-impl<T: Serialize> Serialize for Fields<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
 /// The plan in the form that is printed.
-pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
-    let Planned { cluster, plan, free, estimate, help, explained } = *planned;
+fn plan<'a>(planned: &'a Planned<'_>) -> PlanJson<'a> {
+    let Planned { cluster, plan, free, estimate, help, explained } = planned;
     let kinds = cluster.kinds();
     let free = kinds.iter().enumerate().map(|(position, kind)| {
-        (kind.name.as_str(), Free { total: free.total.of(position), largest: free.largest.of(position) })
+        (kind.name.as_str(), FreeJson { total: free.total.of(position), largest: free.largest.of(position) })
     });
-    Plan {
+    PlanJson {
         format: "lifeboat-plan/1",
         status: plan.status().name(),
         optimal: plan.is_optimal(),
@@ -211,16 +280,16 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
         placements: plan
             .placements()
             .iter()
-            .map(|start| Start {
+            .map(|start| Where {
                 vm: vm_name(cluster, start.vm),
                 node: node_name(cluster, start.node),
-                wave: start.wave,
+                wave: Some(start.wave),
             })
             .collect(),
         evictions: plan
             .evictions()
             .iter()
-            .map(|stop| Stopped { vm: vm_name(cluster, stop.vm), node: node_name(cluster, stop.node) })
+            .map(|stop| Where { vm: vm_name(cluster, stop.vm), node: node_name(cluster, stop.node), wave: None })
             .collect(),
         unplaced: plan
             .unplaced()
@@ -250,12 +319,12 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
             .collect(),
         free: Fields(free.collect()),
         estimate: estimate_json(cluster, estimate),
-        costs: Costs { relaxed: plan.costs().relaxed.to_string(), preferred: plan.costs().preferred.to_string() },
+        costs: CostsJson { relaxed: plan.costs().relaxed.to_string(), preferred: plan.costs().preferred.to_string() },
         broken_rules: plan
             .broken_rules()
             .iter()
             .map(|broken| Broken {
-                rule: cluster.rule(broken.rule).map_or("?", lifeboat::RuleRef::name),
+                rule: cluster.rule(broken.rule).map_or("?", RuleRef::name),
                 strength: broken.strength.name(),
                 excess: broken.excess.to_string(),
                 vms: broken.vms.iter().map(|vm| vm_name(cluster, *vm)).collect(),
@@ -268,7 +337,7 @@ pub(crate) fn plan<'a>(planned: &Planned<'a>) -> Plan<'a> {
 }
 
 /// A change that would help, in the form that is printed.
-pub(crate) fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
+pub(super) fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
     let json = HelpJson { code: help.code(), message: help.message(cluster), ..HelpJson::default() };
     let node = |node: &NodeId| Some(node_name(cluster, *node));
     match help {
@@ -281,28 +350,27 @@ pub(crate) fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
             HelpJson { vm: Some(vm_name(cluster, *vm)), from: node(from), to: node(to), ..json }
         }
         Help::Relax { rule, node: at } => {
-            HelpJson { rule: cluster.rule(*rule).ok().map(lifeboat::RuleRef::name), node: node(at), ..json }
+            HelpJson { rule: cluster.rule(*rule).ok().map(RuleRef::name), node: node(at), ..json }
         }
-        _ => json,
     }
 }
 
-fn estimate_json<'a>(cluster: &'a Cluster, estimate: &lifeboat::Estimate) -> Estimate<'a> {
-    let class = |class: &lifeboat::ClassTime| ClassTime {
+fn estimate_json<'a>(cluster: &'a Cluster, estimate: &restart::Estimate) -> EstimateJson<'a> {
+    let class = |class: &restart::ClassTime| ClassTime {
         restart: class.restart.name(),
         priority: class.priority.0,
         vms: class.vms,
         ready_s: class.ready_s,
     };
-    let start = |start: &lifeboat::StartTime| StartTime {
+    let start = |start: &restart::StartTime| StartTime {
         vm: vm_name(cluster, start.vm),
         start_s: start.start_s,
         ready_s: start.ready_s,
     };
-    Estimate {
+    EstimateJson {
         ready_s: estimate.ready_s(),
         assumed: estimate.assumed(),
-        assumed_start_s: lifeboat::ASSUMED_START_S,
+        assumed_start_s: restart::ASSUMED_START_S,
         classes: estimate.classes().iter().map(class).collect(),
         starts: estimate.starts().iter().map(start).collect(),
         given_up: vm_names(cluster, estimate.given_up()),
@@ -361,11 +429,11 @@ fn note_json<'a>(cluster: &'a Cluster, note: &Note) -> NoteJson<'a> {
 }
 
 /// A note for people.
-pub(crate) fn note_text(cluster: &Cluster, note: &Note) -> String {
+pub fn note_text(cluster: &Cluster, note: &Note) -> String {
     match note {
         Note::FailedAlready { node } => format!("{} had failed already", node_name(cluster, *node)),
         Note::Promoted { vm } => {
-            let (class, priority) = cluster.vm(*vm).map(lifeboat::VmRef::effective).unwrap_or_default();
+            let (class, priority) = cluster.vm(*vm).map(VmRef::effective).unwrap_or_default();
             let name = vm_name(cluster, *vm);
             format!("{name} counts as {}, priority {priority}, because another VM needs it", class_name(class))
         }
@@ -377,21 +445,20 @@ pub(crate) fn note_text(cluster: &Cluster, note: &Note) -> String {
             format!("{} is protected, and is evicted without another place", vm_name(cluster, *vm))
         }
         Note::VictimsUnproved => "it is not proved that no other evictions would do better".to_string(),
-        other => format!("{other:?}"),
     }
 }
 
 /// A restart class for people.
-pub(crate) const fn class_name(class: lifeboat::RestartClass) -> &'static str {
+pub const fn class_name(class: RestartClass) -> &'static str {
     match class {
-        lifeboat::RestartClass::Protected => "protected",
-        lifeboat::RestartClass::BestEffort => "best effort",
-        lifeboat::RestartClass::Never => "never",
+        RestartClass::Protected => "protected",
+        RestartClass::BestEffort => "best effort",
+        RestartClass::Never => "never",
     }
 }
 
-fn explain<'a>(planned: &Planned<'a>, explained: &'a Explained) -> Explain<'a> {
-    let Planned { cluster, plan, .. } = *planned;
+fn explain<'a>(planned: &'a Planned<'_>, explained: &'a Explained) -> ExplainJson<'a> {
+    let Planned { cluster, plan, .. } = planned;
     let target = plan.placements().iter().find(|start| start.vm == explained.vm).map(|start| start.node);
     let nodes = explained.nodes.iter().map(|(node, reason)| ExplainNode {
         node: node_name(cluster, *node),
@@ -399,23 +466,5 @@ fn explain<'a>(planned: &Planned<'a>, explained: &'a Explained) -> Explain<'a> {
         placed: target == Some(*node),
         reason: reason.as_ref().map(|reason| reason_json(cluster.kinds(), reason)),
     });
-    Explain { vm: vm_name(cluster, explained.vm), nodes: nodes.collect() }
-}
-
-/// A VM's name. All ids in a plan are those of its cluster.
-pub(crate) fn vm_name(cluster: &Cluster, vm: VmId) -> &str {
-    cluster.vm(vm).map_or("?", lifeboat::VmRef::name)
-}
-
-/// A node's name.
-pub(crate) fn node_name(cluster: &Cluster, node: NodeId) -> &str {
-    cluster.node(node).map_or("?", lifeboat::NodeRef::name)
-}
-
-pub(crate) fn vm_names<'a>(cluster: &'a Cluster, vms: &[VmId]) -> Vec<&'a str> {
-    vms.iter().map(|vm| vm_name(cluster, *vm)).collect()
-}
-
-pub(crate) fn node_names<'a>(cluster: &'a Cluster, nodes: &[NodeId]) -> Vec<&'a str> {
-    nodes.iter().map(|node| node_name(cluster, *node)).collect()
+    ExplainJson { vm: vm_name(cluster, explained.vm), nodes: nodes.collect() }
 }
