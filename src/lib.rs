@@ -54,8 +54,7 @@
 //!
 //! # What is not there yet
 //!
-//! Verdicts that count evictions (plans evict; a verdict that evictions could change is undecided), a certificate kept up as
-//! things change (each admission costs a verdict), moves, and most of the C interface.
+//! A certificate kept up as things change (each admission costs a verdict), moves, and most of the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

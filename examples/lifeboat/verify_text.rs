@@ -43,6 +43,9 @@ fn class(out: &mut String, cluster: &Cluster, verdict: &ClassVerdict, seen: &Loo
         let more = "Covered: losses at once. After a restart the rest of the tolerance is not proved: verify again.";
         screen.paragraph(out, 2, more);
     }
+    if verdict.certificate().is_some_and(lifeboat::Certificate::evicts) {
+        screen.paragraph(out, 2, "Some restarts need the room of best-effort VMs that run: their plans stop those.");
+    }
     if let Some(counterexample) = verdict.counterexample() {
         if let Proof::Search { checked: false } = counterexample.proof() {
             screen.paragraph(out, 2, "The proof is an exhausted search, which no small checker replays.");

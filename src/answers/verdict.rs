@@ -176,6 +176,8 @@ struct ClassJson<'a> {
     checked: bool,
     counterexample: Option<CounterexampleJson<'a>>,
     covers: Option<&'static str>,
+    /// Whether its plans stop best-effort VMs where they stand in the way.
+    evicts: bool,
     failing_units: Vec<String>,
     message: String,
     method: MethodJson,
@@ -272,6 +274,7 @@ fn class_json<'a>(cluster: &'a Cluster, class: &'a ClassVerdict, seen: &'a Looke
         checked: seen.checked == Some(true),
         counterexample: class.counterexample().map(|found| counterexample_json(cluster, found, seen)),
         covers: class.covers().map(Covers::name),
+        evicts: class.certificate().is_some_and(Certificate::evicts),
         failing_units: unit_texts(class.failing_units()),
         message: class.summary(),
         method: MethodJson {

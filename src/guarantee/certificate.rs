@@ -6,7 +6,8 @@
 //! It holds one node per VM and *column*. With banks, a column is a bank: the targets of the VMs of one unit in one
 //! column are a plan that puts them all into that bank, clear of the unit itself, and fits alone. Without banks, a
 //! column is a level of the class: the base plans of its units; failures in which base plans collide are exceptions
-//! with a plan of their own. *Standing* are the places of VMs that wait for one already.
+//! with a plan of their own. *Standing* are the places of VMs that wait for one already. A certificate that *evicts* has
+//! plans for the cluster without the best-effort VMs that it names; who of them has to go is found when a plan is used.
 
 use super::units::Units;
 use crate::cluster::{Cluster, Priority};
@@ -53,6 +54,9 @@ pub struct Certificate {
     pub(crate) fingerprint: u128,
     /// VMs of which it says nothing: uncoverable ones. Sorted.
     pub(crate) left_out: Vec<VmSlot>,
+    /// Best-effort VMs that may have to be stopped: with all of them gone every plan is legal. Sorted; empty if no plan
+    /// needs an eviction.
+    pub(crate) evicts: Vec<VmSlot>,
     /// Where VMs go that wait for a place. Sorted by VM.
     pub(crate) standing: Vec<(VmSlot, NodeSlot)>,
     /// The VMs that it speaks of, sorted.
@@ -95,6 +99,9 @@ pub enum CertificateError {
     /// The certificate speaks of losses at once only, and one was used already.
     #[error("the certificate covers losses at once only, and there was a loss already")]
     AtOnceOnly,
+    /// It needs evictions, and the policy allows none.
+    #[error("the certificate needs evictions, and the policy allows none")]
+    EvictionsForbidden,
     /// No plan is left: this does not happen within what a checked certificate covers.
     #[error("the certificate has no plan left for this loss")]
     NoPlan,
@@ -108,6 +115,7 @@ impl CertificateError {
             Self::OtherState => "other_state",
             Self::BeyondTolerance => "beyond_tolerance",
             Self::AtOnceOnly => "at_once_only",
+            Self::EvictionsForbidden => "evictions_forbidden",
             Self::NoPlan => "no_plan",
         }
     }
@@ -162,6 +170,12 @@ impl Certificate {
     #[must_use]
     pub fn is_for(&self, cluster: &Cluster) -> bool {
         self.fingerprint == cluster.fingerprint()
+    }
+
+    /// Whether restarts may need the room of best-effort VMs that run: then promises tell whom to stop.
+    #[must_use]
+    pub fn evicts(&self) -> bool {
+        !self.evicts.is_empty()
     }
 
     /// Where VMs go that wait for a place already, by id.

@@ -343,6 +343,8 @@ struct Check<'c> {
     standing: Vec<(VmId, NodeId)>,
     /// The cluster once those that waited run.
     after: Option<Cluster>,
+    /// Whom the certificate may evict, and where they run.
+    evicts: BTreeMap<VmId, NodeId>,
     faults: Vec<VerdictFault>,
 }
 
@@ -383,7 +385,36 @@ impl<'c> Check<'c> {
             }
             after = Some(settled);
         }
-        Ok(Self { cluster, class, certificate, losses, home, standing, after, faults: Vec::new() })
+        let evicts = certificate.evicts.iter().map(|vm| cluster.vm_id_of(*vm));
+        let evicts: BTreeMap<VmId, NodeId> =
+            evicts.filter_map(|vm| Some((vm, cluster.vm(vm).ok()?.node()?))).collect();
+        let mut check = Self { cluster, class, certificate, losses, home, standing, after, evicts, faults: Vec::new() };
+        check.evictions(policy);
+        Ok(check)
+    }
+
+    /// Whether everyone whom the certificate names may be evicted for a protected VM.
+    fn evictions(&mut self, policy: &Policy) {
+        if !self.certificate.evicts.is_empty() && policy.preemption == Preemption::Never {
+            self.faults.push(VerdictFault::Class { what: "it needs evictions, and the policy allows none".into() });
+        }
+        for vm in &self.certificate.evicts {
+            let may_go = self.cluster.vm_ref(*vm).is_some_and(|vm| {
+                vm.is_on()
+                    && vm.is_preemptible()
+                    && vm.effective().0 == RestartClass::BestEffort
+                    && !waits(self.cluster, vm)
+            });
+            if !may_go {
+                self.faults.push(vm_fault(self.cluster, self.cluster.vm_id_of(*vm), "may not be evicted"));
+            }
+        }
+    }
+
+    /// Everyone whom the certificate may evict and who is still there after a failure. That they all go is allowed; that a
+    /// plan lets stay who need not go changes nothing for those who are placed.
+    fn gone(&self, nodes: &BTreeSet<NodeId>) -> Vec<(VmId, NodeId)> {
+        self.evicts.iter().filter(|(_, node)| !nodes.contains(node)).map(|(vm, node)| (*vm, *node)).collect()
     }
 
     fn speaks_of(&self, vm: VmRef<'_>) -> bool {
@@ -427,12 +458,13 @@ impl<'c> Check<'c> {
     /// Notes a plan that is not legal: as it is, and, if `settled`, also once those that waited run.
     fn legal(&mut self, nodes: &BTreeSet<NodeId>, placements: &[(VmId, NodeId)], settled: bool) {
         let failure = self.class.failure(nodes);
-        let mut faults = check_placements(self.cluster, &failure, placements, &[]).err().unwrap_or_default();
+        let gone = self.gone(nodes);
+        let mut faults = check_placements(self.cluster, &failure, placements, &gone).err().unwrap_or_default();
         if let Some(after) = self.after.as_ref().filter(|_| settled) {
             let stays = |(vm, node): &&(VmId, NodeId)| self.standing.contains(&(*vm, *node)) && !nodes.contains(node);
             let moved: Vec<(VmId, NodeId)> = placements.iter().filter(|placed| !stays(placed)).copied().collect();
             let failure = Failure::of(nodes.iter().copied());
-            faults.extend(check_placements(after, &failure, &moved, &[]).err().unwrap_or_default());
+            faults.extend(check_placements(after, &failure, &moved, &gone).err().unwrap_or_default());
         }
         let placed: BTreeSet<VmId> = placements.iter().map(|(vm, _)| *vm).collect();
         let waiting: BTreeSet<VmId> = self.standing.iter().map(|(vm, _)| *vm).collect();
@@ -567,7 +599,12 @@ impl<'c> Check<'c> {
             }
             let one_unit = self.class.tiers.iter().all(|(_, _, units)| {
                 let met = units.values().filter(|unit| {
-                    members.iter().filter(|vm| level.is_none() || self.speaks_of(**vm)).any(|vm| {
+                    // Whoever may be evicted is gone with the first plan in whose way they stand.
+                    let ties = |vm: &&VmRef<'_>| match level {
+                        Some(_) => self.speaks_of(**vm),
+                        None => !self.evicts.contains_key(&vm.id()),
+                    };
+                    members.iter().filter(ties).any(|vm| {
                         let places = self.home.get(&vm.id()).copied().into_iter().chain(vm.migrating_to());
                         places.into_iter().any(|node| unit.contains(&node))
                     })

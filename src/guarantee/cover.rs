@@ -8,17 +8,20 @@
 //! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. `guarantee::mathematics` has the proof that one is always left.
 
 use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
+use super::evict::Evicting;
 use super::units::{UnitIx, Units};
 use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec};
 use crate::failure::Failure;
 use crate::ids::{NodeId, NodeSlot, VmId};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// The losses so far under a certificate, and where its VMs are because of them.
 ///
-/// It does not look at the cluster again: what it says holds as long as each restart was the one that it gave.
+/// It does not look at the cluster again (for a certificate that evicts it keeps a copy): what it says holds as long as
+/// each restart was the one that it gave.
 #[derive(Clone, Debug)]
 pub struct Cover<'c> {
     certificate: &'c Certificate,
@@ -33,6 +36,8 @@ pub struct Cover<'c> {
     lost: Vec<UnitIx>,
     /// Whether the VMs that waited have been given their places.
     begun: bool,
+    /// Only if the certificate evicts: boxed, as it is a whole cluster.
+    evicting: Option<Box<Evicting>>,
     vm_ids: Vec<VmId>,
     node_ids: IdVec<NodeSlot, NodeId>,
 }
@@ -42,6 +47,8 @@ pub struct Cover<'c> {
 pub struct Promise {
     /// Which of the certificate's VMs start where, by VM.
     pub placements: Vec<(VmId, NodeId)>,
+    /// Which best-effort VMs must be stopped first, as they stand in the way, and where they run; by VM.
+    pub evictions: Vec<(VmId, NodeId)>,
 }
 
 impl Certificate {
@@ -67,6 +74,7 @@ impl Certificate {
     /// The same where the state is known to be the right one.
     pub(crate) fn begin_unchecked(&self, cluster: &Cluster) -> Option<Cover<'_>> {
         let units = self.units(cluster)?;
+        let evicting = if self.evicts.is_empty() { None } else { Some(Box::new(Evicting::new(cluster, &self.evicts)?)) };
         let standing: BTreeMap<_, _> = self.standing.iter().copied().collect();
         let home: Vec<NodeSlot> = self
             .vms
@@ -85,6 +93,7 @@ impl Certificate {
             failed: Vec::new(),
             lost: Vec::new(),
             begun: false,
+            evicting,
             vm_ids: self.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect(),
             node_ids: (0..cluster.node_slots()).map(|slot| cluster.node_id_of(NodeSlot::from_index(slot))).collect(),
         })
@@ -147,15 +156,28 @@ impl Cover<'_> {
         if !batch.is_empty() && !self.lost.is_empty() && self.certificate.covers == Covers::AtOnce {
             return Err(CertificateError::AtOnceOnly);
         }
+        // A copy is long only where there are evictions, and those change last.
+        let mut evicting = self.evicting.take();
+        let answer = self.lose_batch(&batch, evicting.as_deref_mut());
+        self.evicting = evicting;
+        answer
+    }
+
+    /// The same for nodes that can fail; `evicting` is what `self` had.
+    fn lose_batch(
+        &mut self,
+        batch: &[NodeSlot],
+        evicting: Option<&mut Evicting>,
+    ) -> Result<Promise, CertificateError> {
         let mut next = self.clone();
-        next.failed.extend_from_slice(&batch);
+        next.failed.extend_from_slice(batch);
         next.failed.sort_unstable();
         next.lost = self
             .units
-            .explain(&self.lost, &batch)
+            .explain(&self.lost, batch)
             .or_else(|| self.units.explain(&[], &next.failed))
             .ok_or(CertificateError::BeyondTolerance)?;
-        let mut placed = next.answer(&batch)?;
+        let mut placed = next.answer(batch)?;
         if !core::mem::replace(&mut next.begun, true) {
             // Those that waited and whose place has not failed at once.
             for (vm, _) in &self.certificate.standing {
@@ -168,12 +190,16 @@ impl Cover<'_> {
         }
         placed.sort_unstable();
         let id = |node: NodeSlot| self.node_ids.lookup(node).copied();
-        let placements = placed
+        let placements: Vec<(VmId, NodeId)> = placed
             .into_iter()
             .filter_map(|entry| Some((*self.vm_ids.get(entry)?, id(*next.place.get(entry)?)?)))
             .collect();
+        let evictions = match evicting {
+            Some(evicting) => evicting.lose(batch, &placements).ok_or(CertificateError::OtherState)?,
+            None => Vec::new(),
+        };
         *self = next;
-        Ok(Promise { placements })
+        Ok(Promise { placements, evictions })
     }
 
     /// Whether a node can fail, but no unit of the class has it: the class tolerates nothing.

@@ -4,20 +4,24 @@
 //!
 //! While further losses are covered, others get only room that no plan of an untaken bank claims: of each node the largest
 //! claim of any one unit stays free. A best-effort VM that a required rule ties to a VM of the certificate is kept back then,
-//! since a place for it could spoil a promised one. Once nothing further is covered, the planner's own plan replaces this
-//! one where it places more, class by class.
+//! since a place for it could spoil a promised one; at the last loss only where it did. Where the certificate evicts, whoever stands in the way of its places is
+//! stopped, and may be placed elsewhere like all others. Once nothing further is covered, the planner's own plan replaces
+//! this one where it gives every promised VM a place and is better: more placed, class by class, less what is evicted for
+//! good; or as much with fewer victims.
 
 use super::certificate::{Certificate, CertificateError, NOWHERE};
 use super::cover::Cover;
-use crate::cluster::{Cluster, Strength};
+use super::evict;
+use crate::cluster::{Cluster, NodeState, Priority, RestartClass, Strength, VmRef};
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
-use crate::ids::{NodeSlot, VmSlot};
-use crate::policy::Policy;
-use crate::restart::{Kept, PlanError, Planner, RestartPlan};
+use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::policy::{Policy, Preemption};
+use crate::restart::{Kept, PlanError, Planner, RestartPlan, check_placements};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// Why there is no plan that keeps a promise.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -93,21 +97,71 @@ impl Planner {
             promise.placements.iter().map(|(vm, node)| (vm.slot, node.slot)).collect();
         places.sort_unstable();
         let more = next.remaining() > 0;
-        let kept = Kept {
+        if !promise.evictions.is_empty() && policy.preemption == Preemption::Never {
+            return Err(CertificateError::EvictionsForbidden.into());
+        }
+        let waits = |vm: &VmId| cluster.vm(*vm).is_ok_and(|vm| starts(cluster, failure, vm));
+        let evicted = if promise.evictions.is_empty() || promise.placements.iter().all(|(vm, _)| waits(vm)) {
+            promise.evictions.iter().map(|(vm, _)| *vm).collect()
+        } else {
+            // Nobody goes yet for those who may still run on an unreachable node.
+            let now: Vec<_> = promise.placements.iter().filter(|(vm, _)| waits(vm)).copied().collect();
+            evict::in_the_way(cluster, failure, &next.certificate().evicts, &now).ok_or(CertificateError::OtherState)?
+        };
+        let mut kept = Kept {
             places,
+            evicted,
             claims: more.then(|| next.claims(cluster)),
             held_back: if more { tied(cluster, next.certificate()) } else { Vec::new() },
         };
-        let plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+        let mut plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+        if kept.held_back.is_empty() && !is_legal(cluster, failure, &plan) {
+            // Others came where a rule does not have them together with what is promised.
+            kept.held_back = tied(cluster, next.certificate());
+            plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+        }
+        if !is_legal(cluster, failure, &plan) {
+            // Not what was promised: that is for unreachable nodes which are dead, and rules look at who may still run.
+            plan = self.restart(cluster, policy, failure)?;
+        }
         *cover = next;
-        if more || plan.unplaced().is_empty() {
+        if more || (plan.unplaced().is_empty() && plan.evictions().is_empty()) {
             return Ok(plan);
         }
         let own = self.restart(cluster, policy, failure)?;
-        let counts = |plan: &RestartPlan| plan.classes().iter().map(|class| class.placed).collect::<Vec<_>>();
-        let lost = |plan: &RestartPlan| !plan.evictions().is_empty();
-        Ok(if counts(&own) > counts(&plan) && !lost(&own) { own } else { plan })
+        let keeps = kept.places.iter().all(|(vm, _)| {
+            !waits(&cluster.vm_id_of(*vm)) || own.placements().iter().any(|placed| placed.vm.slot == *vm)
+        });
+        let rank = |plan: &RestartPlan| (net(cluster, plan), Reverse(plan.evictions().len()));
+        Ok(if keeps && rank(&own) > rank(&plan) { own } else { plan })
     }
+}
+
+/// Whether a VM of the certificate is started by a plan for this failure.
+fn starts(cluster: &Cluster, failure: &Failure, vm: VmRef<'_>) -> bool {
+    let state = vm.node().and_then(|node| Some((node, cluster.node(node).ok()?.state())));
+    state.is_none_or(|(node, state)| {
+        failure.contains(node) || matches!(state, NodeState::Failed | NodeState::Maintenance)
+    })
+}
+
+fn is_legal(cluster: &Cluster, failure: &Failure, plan: &RestartPlan) -> bool {
+    let placements: Vec<_> = plan.placements().iter().map(|placed| (placed.vm, placed.node)).collect();
+    let evictions: Vec<_> = plan.evictions().iter().map(|eviction| (eviction.vm, eviction.node)).collect();
+    check_placements(cluster, failure, &placements, &evictions).is_ok()
+}
+
+/// What a plan places less what it evicts for good, per class from the top, over all classes of the cluster.
+fn net(cluster: &Cluster, plan: &RestartPlan) -> Vec<i64> {
+    let mut net: BTreeMap<Reverse<(RestartClass, Priority)>, i64> =
+        cluster.vms().map(|vm| (Reverse(vm.effective()), 0)).collect();
+    let placed = plan.placements().iter().map(|placed| (placed.vm, 1));
+    let evicted = plan.evictions().iter().map(|eviction| (eviction.vm, -1));
+    for (vm, one) in placed.chain(evicted) {
+        let count = net.entry(Reverse(cluster.effective(vm.slot))).or_default();
+        *count = count.saturating_add(one);
+    }
+    net.into_values().collect()
 }
 
 impl Cover<'_> {

@@ -8,6 +8,7 @@ mod certificate;
 mod checker;
 mod cover;
 mod error;
+mod evict;
 mod field;
 mod keep;
 mod more;

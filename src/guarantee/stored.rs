@@ -38,6 +38,8 @@ struct StoredClass {
     any_order: bool,
     covers: String,
     left_out: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    evicts: Vec<u32>,
     standing: Vec<(u32, u32)>,
     vms: Vec<u32>,
     columns: Vec<StoredColumn>,
@@ -207,15 +209,19 @@ fn store(positions: &Positions, certificate: &Certificate) -> StoredClass {
     exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
     let mut standing: Vec<(u32, u32)> = certificate.standing.iter().map(pair).collect();
     standing.sort_unstable();
-    let mut left_out: Vec<u32> = certificate.left_out.iter().map(|vm| positions.of_vm(*vm)).collect();
-    left_out.sort_unstable();
+    let vms = |vms: &[VmSlot]| {
+        let mut vms: Vec<u32> = vms.iter().map(|vm| positions.of_vm(*vm)).collect();
+        vms.sort_unstable();
+        vms
+    };
     StoredClass {
         fail: certificate.class.fail.clone(),
         tiers: certificate.tiers.clone(),
         min_priority: certificate.class.min_priority.map(|priority| priority.0),
         any_order: certificate.class.any_order,
         covers: certificate.covers.name().into(),
-        left_out,
+        left_out: vms(&certificate.left_out),
+        evicts: vms(&certificate.evicts),
         standing,
         vms: order.iter().map(|(vm, _)| *vm).collect(),
         columns: columns.collect(),
@@ -274,8 +280,12 @@ fn restore(positions: &Positions, stored: &StoredClass, fingerprint: u128) -> Re
         .map(|exception| Ok(Exception { failed: nodes(&exception.failed)?, placements: pairs(&exception.placements)? }))
         .collect::<Result<Vec<_>, StoredError>>()?;
     exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
-    let mut left_out = stored.left_out.iter().map(|vm| positions.vm(*vm)).collect::<Result<Vec<_>, _>>()?;
-    left_out.sort_unstable();
+    let vms = |list: &[u32]| {
+        let mut vms = list.iter().map(|vm| positions.vm(*vm)).collect::<Result<Vec<_>, _>>()?;
+        vms.sort_unstable();
+        vms.dedup();
+        Ok::<_, StoredError>(vms)
+    };
     let class = FailureClass {
         fail: stored.fail.clone(),
         min_priority: stored.min_priority.map(Priority),
@@ -287,7 +297,8 @@ fn restore(positions: &Positions, stored: &StoredClass, fingerprint: u128) -> Re
         tiers: stored.tiers.clone(),
         covers: Covers::from_name(&stored.covers).ok_or_else(|| damaged("unknown word for what it covers"))?,
         fingerprint,
-        left_out,
+        left_out: vms(&stored.left_out)?,
+        evicts: vms(&stored.evicts)?,
         standing: pairs(&stored.standing)?,
         vms: order.into_iter().map(|(vm, _)| vm).collect(),
         columns: columns.into_iter().collect(),

@@ -183,13 +183,16 @@ impl ClassVerdict {
     pub fn summary(&self) -> String {
         let what = describe_class(&self.class);
         let rest = if self.uncoverable.is_empty() { "" } else { ", apart from the uncoverable VMs," };
+        let evicting = self.certificate().is_some_and(Certificate::evicts);
+        let evicting = if evicting { ", with best-effort VMs stopped where they stand in the way" } else { "" };
         match &self.outcome {
             Outcome::Holds(certificate) if certificate.covers() == Covers::AnyOrder => {
-                format!("any loss of {what}{rest} is survived, at once or one after another")
+                format!("any loss of {what}{rest} is survived, at once or one after another{evicting}")
             }
             Outcome::Holds(_) => {
                 format!(
-                    "any loss of {what}{rest} is survived if it comes at once; losses one after another are not proved"
+                    "any loss of {what}{rest} is survived if it comes at once{evicting}; losses one after another are not \
+                     proved"
                 )
             }
             Outcome::Fails(counterexample) => {

@@ -7,11 +7,13 @@
 //! `field` lists the VMs that count; `prices` looks for a refutation. VMs that wait for a place get one (`standing`), and
 //! what follows looks at the cluster as that leaves it. `banks` proves the class in bulk, for losses in any order; where
 //! that does not apply, `pairs` proves it for losses at once, looking at the failures in which base plans collide one by
-//! one. What the budget leaves is undecided.
+//! one. What the budget leaves is undecided. Where the policy allows evictions and a class is not settled with everyone
+//! in place, the same is done on a copy of the cluster without those who may go (`evict`).
 
 use super::banks::{self, Setting};
 use super::certificate::{Certificate, Column, Covers, NOWHERE};
 use super::error::VerifyError;
+use super::evict;
 use super::field::{Field, MemberIx};
 use super::pairs::{self, Searched, States};
 use super::prices::{Prices, Refuted, Tightest};
@@ -22,7 +24,7 @@ use super::verdict::{
     ClassVerdict, Counterexample, Method, Outcome, Proof, Tight, Uncoverable as UncoverableVm, Unit, Verdict, Way,
 };
 use super::words;
-use crate::cluster::{Cluster, NodeState, RestartClass, RuleBody, RuleRecord, Strength};
+use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{IdVec, to_u32};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::placement::budget::{Budget, Cancelled, Control};
@@ -88,6 +90,8 @@ struct Run<'r> {
     units: Units,
     concern: Concern,
     uncoverable: Vec<NotCovered>,
+    /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
+    exact: bool,
 }
 
 /// No member.
@@ -107,12 +111,12 @@ impl<'r> Run<'r> {
         let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
         let uncoverable = uncoverable(cluster, &units, &concern);
         concern.left_out = uncoverable.iter().map(|found| found.vm).collect();
-        Ok(Self { cluster, policy, class, units, concern, uncoverable })
+        Ok(Self { cluster, policy, class, units, concern, uncoverable, exact: true })
     }
 
-    fn verdict(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<ClassVerdict, VerifyError> {
+    fn verdict(mut self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<ClassVerdict, VerifyError> {
         let before = budget.spent();
-        let found = self.prove(planner, budget)?;
+        let found = self.prove_evicting(planner, budget)?;
         let mut listed: Vec<UncoverableVm> = self
             .uncoverable
             .iter()
@@ -139,6 +143,37 @@ impl<'r> Run<'r> {
         })
     }
 
+    /// With everyone in place; and, if that settles nothing, without those who may be stopped.
+    fn prove_evicting(&mut self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
+        let evictable = self.policy.preemption != Preemption::Never;
+        let may_go = if evictable { evict::may_go(self.cluster) } else { Vec::new() };
+        if may_go.is_empty() {
+            return self.prove(planner, budget);
+        }
+        self.exact = false;
+        let half = budget.left() / 2;
+        let first = budget.limited(half, |part| Ok(self.prove(planner, part)))?.transpose()?;
+        let Some(without) = evict::without(self.cluster, &may_go) else { return self.prove(planner, budget) };
+        if let Some(judged) = first.filter(|judged| !matches!(judged.outcome, Outcome::Undecided { .. })) {
+            return Ok(judged);
+        }
+        let run = Run {
+            cluster: &without,
+            policy: self.policy,
+            class: self.class,
+            units: self.units.clone(),
+            concern: self.concern.clone(),
+            uncoverable: Vec::new(),
+            exact: !evict::can_help(self.cluster, &may_go),
+        };
+        let mut judged = run.prove(planner, budget)?;
+        if let Outcome::Holds(certificate) = &mut judged.outcome {
+            certificate.fingerprint = self.cluster.fingerprint();
+            certificate.evicts = may_go;
+        }
+        Ok(judged)
+    }
+
     fn prove(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
         let field = Field::new(self.cluster, &self.units, &self.concern);
         let evictable = self.policy.preemption != Preemption::Never;
@@ -157,7 +192,7 @@ impl<'r> Run<'r> {
             settled: self.cluster,
             standing: &[],
             concern: &self.concern,
-            exact: self.search_is_exact(evictable),
+            exact: self.exact,
         };
         let mut standing = Vec::new();
         if field.homeless().len() > 0 {
@@ -204,15 +239,6 @@ impl<'r> Run<'r> {
             .iter()
             .filter_map(|(vm, _)| self.cluster.vm_record(*vm))
             .any(|vm| vm.rules.iter().chain(&vm.leads).filter_map(|rule| self.cluster.rule_record(*rule)).any(ties))
-    }
-
-    /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
-    fn search_is_exact(&self, evictable: bool) -> bool {
-        !evictable
-            || !self
-                .cluster
-                .vms()
-                .any(|vm| vm.is_on() && vm.is_preemptible() && vm.effective().0 == RestartClass::BestEffort)
     }
 
     /// The cluster with everything that waits in its standing place, and unreachable nodes confirmed dead.
@@ -369,6 +395,7 @@ impl<'r> Run<'r> {
             covers,
             fingerprint: self.cluster.fingerprint(),
             left_out: self.concern.left_out.clone(),
+            evicts: Vec::new(),
             standing: standing.to_vec(),
             vms,
             columns,

@@ -9,12 +9,14 @@
 use super::costs::Costs;
 use super::plan::{RestartPlan, Unplaced};
 use super::planner::{PlanError, Planner};
-use crate::cluster::{Cluster, RestartClass, Vm};
+use super::preempt;
+use crate::cluster::{Cluster, NodeState, RestartClass, Vm};
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
-use crate::ids::{NodeSlot, VmSlot};
+use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::policy::{Policy, Preemption};
 use crate::resources::Amounts;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,9 +26,11 @@ use alloc::vec::Vec;
 pub(crate) struct Kept {
     /// Who goes where; sorted by VM.
     pub(crate) places: Vec<(VmSlot, NodeSlot)>,
+    /// Who is stopped for it. They may be placed elsewhere like the displaced ones.
+    pub(crate) evicted: BTreeSet<VmId>,
     /// What must stay free on each node for losses to come, per node slot; `None`: nothing.
     pub(crate) claims: Option<Rows<NodeSlot>>,
-    /// VMs that are left where they are until nothing is to come any more, with the rule that ties them. Sorted.
+    /// VMs that, displaced, are left waiting until nothing is to come any more, with the rule that ties them. Sorted.
     pub(crate) held_back: Vec<(VmSlot, String)>,
 }
 
@@ -39,13 +43,35 @@ impl Planner {
         failure: &Failure,
         kept: &Kept,
     ) -> Result<RestartPlan, PlanError> {
+        if kept.evicted.is_empty() {
+            return self.keep(cluster, policy, failure, kept);
+        }
+        let mut plan = self.keep(&preempt::lifted(cluster, &kept.evicted), policy, failure, kept)?;
+        preempt::tell_victims(cluster, &kept.evicted, &mut plan);
+        preempt::tell_counts(cluster, &kept.evicted, &mut plan);
+        Ok(plan)
+    }
+
+    /// The same with the victims waiting for a place.
+    fn keep(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        kept: &Kept,
+    ) -> Result<RestartPlan, PlanError> {
         let mut around = cluster.clone();
         for (vm, node) in &kept.places {
             around.settle(*vm, *node);
         }
         for (vm, _) in &kept.held_back {
-            // One that others need cannot be stopped; then it is planned for like they are.
-            let _ = around.stop_vm(around.vm_id_of(*vm));
+            // One that runs holds its room.
+            if waits(&around, failure, *vm) {
+                let id = around.vm_id_of(*vm);
+                let mut nowhere = around.vm(id)?.to_vm();
+                nowhere.allowed_nodes = Some(Vec::new());
+                around.update_vm(id, nowhere)?;
+            }
         }
         if let Some(claims) = &kept.claims {
             claim(&mut around, claims);
@@ -76,12 +102,11 @@ impl Planner {
             }
             if let Ok(at) = kept.held_back.binary_search_by_key(vm, |(vm, _)| *vm) {
                 let rule = kept.held_back.get(at).map_or("", |(_, rule)| rule);
-                let message =
-                    format!("kept back while further losses are covered: rule '{rule}' ties it to what is promised");
+                let until = if kept.claims.is_some() { " while further losses are covered" } else { "" };
+                let message = format!("kept back{until}: rule '{rule}' ties it to what is promised");
                 let vm = cluster.vm_id_of(*vm);
-                if plan.unplaced.iter().all(|left| left.vm != vm) {
-                    plan.unplaced.push(Unplaced { vm, reasons: Vec::new(), message });
-                }
+                plan.unplaced.retain(|left| left.vm != vm);
+                plan.unplaced.push(Unplaced { vm, reasons: Vec::new(), message });
             }
         }
         let key = |left: &Unplaced| {
@@ -97,6 +122,14 @@ impl Planner {
         self.waves.placements(cluster, &self.scene, &self.places, &mut plan);
         Ok(plan)
     }
+}
+
+/// Whether a VM has no node, or one that is dead after the failure.
+fn waits(cluster: &Cluster, failure: &Failure, vm: VmSlot) -> bool {
+    let node = cluster.vm_record(vm).and_then(|record| record.node);
+    let state = node.and_then(|node| cluster.node_record(node)).map(|node| node.state);
+    node.is_none_or(|node| failure.contains(cluster.node_id_of(node)))
+        || matches!(state, Some(NodeState::Failed | NodeState::Maintenance))
 }
 
 /// Takes what is claimed on each node, by a VM that nobody restarts.

@@ -422,33 +422,11 @@ impl Search<'_> {
             planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, false)?
         };
         plan.work = plan.work.saturating_add(self.work);
-        let placed: BTreeSet<VmId> = plan.placements.iter().map(|item| item.vm).collect();
-        let name = |vm: VmId| self.name(vm);
-        let mut evictions = self.evictions(&victims);
-        evictions.sort_by(|left, right| name(left.0).cmp(name(right.0)));
-        plan.evictions = evictions.iter().map(|(vm, node)| Eviction { vm: *vm, node: *node }).collect();
-        plan.notes.retain(|note| !matches!(note, Note::Promoted { vm } if victims.contains(vm)));
-        for (vm, _) in evictions.iter().filter(|(vm, _)| !placed.contains(vm)) {
-            if let Some(unplaced) = plan.unplaced.iter_mut().find(|unplaced| unplaced.vm == *vm) {
-                *unplaced = preempted(*vm);
-            } else {
-                plan.unplaced.push(preempted(*vm));
-            }
-            if self.class(*vm).0 == RestartClass::Protected {
-                plan.notes.push(Note::ProtectedEvicted { vm: *vm });
-            }
-        }
-        plan.unplaced.sort_by(|left, right| {
-            (Reverse(self.class(left.vm)), self.name(left.vm))
-                .cmp(&(Reverse(self.class(right.vm)), self.name(right.vm)))
-        });
+        tell_victims(self.cluster, &victims, &mut plan);
         let mut as_ceiling = ceiling;
         let mut classes = Vec::new();
         for class in &plan.classes {
-            let of_class = |vm: &&VmId| self.class(**vm) == (class.restart, class.priority);
-            let lifted = to_u32(victims.iter().filter(of_class).count());
-            let displaced = class.displaced.saturating_sub(lifted);
-            let placed = class.placed.saturating_sub(lifted);
+            let (lifted, ClassCount { displaced, placed, .. }) = without_victims(self.cluster, &victims, *class);
             let most = as_ceiling.and_then(|ceiling| {
                 ceiling.classes.iter().find(|other| (other.restart, other.priority) == (class.restart, class.priority))
             });
@@ -470,6 +448,47 @@ impl Search<'_> {
             plan.notes.push(Note::VictimsUnproved);
         }
         Ok(plan)
+    }
+}
+
+/// What a plan for the cluster in which victims wait for a place says of itself as a plan with evictions, but for the
+/// classes.
+pub(super) fn tell_victims(cluster: &Cluster, victims: &BTreeSet<VmId>, plan: &mut RestartPlan) {
+    let placed: BTreeSet<VmId> = plan.placements.iter().map(|item| item.vm).collect();
+    let name = |vm: VmId| cluster.vm_record(vm.slot).map_or("", |record| &record.name);
+    let node = |vm: &VmId| Some(Eviction { vm: *vm, node: cluster.vm(*vm).ok()?.node()? });
+    plan.evictions = victims.iter().filter_map(node).collect();
+    plan.evictions.sort_by(|left, right| name(left.vm).cmp(name(right.vm)));
+    plan.notes.retain(|note| !matches!(note, Note::Promoted { vm } if victims.contains(vm)));
+    for vm in plan.evictions.iter().map(|eviction| eviction.vm).filter(|vm| !placed.contains(vm)) {
+        if let Some(unplaced) = plan.unplaced.iter_mut().find(|unplaced| unplaced.vm == vm) {
+            *unplaced = preempted(vm);
+        } else {
+            plan.unplaced.push(preempted(vm));
+        }
+        if cluster.effective(vm.slot).0 == RestartClass::Protected {
+            plan.notes.push(Note::ProtectedEvicted { vm });
+        }
+    }
+    let key = |vm: VmId| (Reverse(cluster.effective(vm.slot)), name(vm));
+    plan.unplaced.sort_by(|left, right| key(left.vm).cmp(&key(right.vm)));
+}
+
+/// How many victims were counted as displaced in a class, and the class without them: what is placed is then less the
+/// victims that are not placed again.
+fn without_victims(cluster: &Cluster, victims: &BTreeSet<VmId>, class: ClassCount) -> (u32, ClassCount) {
+    let of_class = |vm: &&VmId| cluster.effective(vm.slot) == (class.restart, class.priority);
+    let lifted = to_u32(victims.iter().filter(of_class).count());
+    let (displaced, placed) = (class.displaced.saturating_sub(lifted), class.placed.saturating_sub(lifted));
+    (lifted, ClassCount { displaced, placed, bound: displaced.max(placed), ..class })
+}
+
+/// The counts of a plan of which no more is known than that nothing is displaced besides: each bound is trivial.
+pub(super) fn tell_counts(cluster: &Cluster, victims: &BTreeSet<VmId>, plan: &mut RestartPlan) {
+    let classes = plan.classes.iter().map(|class| without_victims(cluster, victims, *class).1);
+    plan.classes = classes.filter(|class| class.displaced > 0).collect();
+    if !victims.is_empty() {
+        plan.notes.push(Note::VictimsUnproved);
     }
 }
 
