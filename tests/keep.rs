@@ -11,8 +11,8 @@
 use lifeboat::document::to_json;
 use lifeboat::policy::FailureClass;
 use lifeboat::{
-    Amounts, Answer, Cluster, Covers, Failure, Node, NodeId, NodeState, Planner, Policy, Priority, ResourceKinds, RestartClass,
-    Rule, RuleKind, Vm, VmId, check_plan, verify,
+    Amounts, Answer, Cluster, Covers, Failure, Node, NodeId, NodeRef, NodeState, Planner, Policy, Priority,
+    ResourceKinds, RestartClass, Rule, RuleKind, Vm, VmId, check_plan, verify,
 };
 use lifeboat_testkit::verdict::{failures, nodes_of};
 use lifeboat_testkit::verdict_cases::{roomy_from_seed, tight_from_seed};
@@ -129,7 +129,7 @@ fn random_promises_are_kept() {
     let cases = (0..500).map(tight_from_seed).chain((0..12).map(roomy_from_seed));
     for (at, case) in cases.enumerate() {
         let unreachable = case.cluster.nodes().filter(|node| node.state() == NodeState::Unreachable);
-        let unreachable: Vec<NodeId> = unreachable.map(|node| node.id()).collect();
+        let unreachable: Vec<NodeId> = unreachable.map(NodeRef::id).collect();
         for class in &case.policy.tolerate {
             let mut policy = case.policy.clone();
             policy.tolerate = vec![class.clone()];
@@ -156,7 +156,8 @@ fn random_promises_are_kept() {
                         Ok(plan) => plan,
                         Err(error) => panic!("{error}, {}", what()),
                     };
-                    check_plan(&now, &policy, &failure, &plan).unwrap_or_else(|faults| panic!("{faults:#?}, {}", what()));
+                    check_plan(&now, &policy, &failure, &plan)
+                        .unwrap_or_else(|faults| panic!("{faults:#?}, {}", what()));
                     *seen.entry(if plan.evictions().is_empty() { "plans" } else { "evicting" }).or_default() += 1;
                     if !confirmed && !unreachable.is_empty() {
                         break;

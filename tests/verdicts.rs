@@ -20,9 +20,8 @@
 use lifeboat::document::to_json;
 use lifeboat::policy::{FailureClass, Preemption};
 use lifeboat::{
-    Answer, Cluster, Covers, Document, Failure, NodeState, Policy, Promise, RestartClass, RuleKind,
-    StoredCertificates, Strength, VmId, check_certificate,
-    check_evictions, check_verdict, verify,
+    Answer, Cluster, Covers, Document, Failure, NodeState, Policy, Promise, RestartClass, RuleKind, StoredCertificates,
+    Strength, VmId, check_certificate, check_evictions, check_verdict, verify,
 };
 use lifeboat_testkit::verdict::{Ask, verdict};
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, tight_from_seed};

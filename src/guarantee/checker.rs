@@ -386,8 +386,7 @@ impl<'c> Check<'c> {
             after = Some(settled);
         }
         let evicts = certificate.evicts.iter().map(|vm| cluster.vm_id_of(*vm));
-        let evicts: BTreeMap<VmId, NodeId> =
-            evicts.filter_map(|vm| Some((vm, cluster.vm(vm).ok()?.node()?))).collect();
+        let evicts: BTreeMap<VmId, NodeId> = evicts.filter_map(|vm| Some((vm, cluster.vm(vm).ok()?.node()?))).collect();
         let mut check = Self { cluster, class, certificate, losses, home, standing, after, evicts, faults: Vec::new() };
         check.evictions(policy);
         Ok(check)

@@ -74,7 +74,8 @@ impl Certificate {
     /// The same where the state is known to be the right one.
     pub(crate) fn begin_unchecked(&self, cluster: &Cluster) -> Option<Cover<'_>> {
         let units = self.units(cluster)?;
-        let evicting = if self.evicts.is_empty() { None } else { Some(Box::new(Evicting::new(cluster, &self.evicts)?)) };
+        let evicting =
+            if self.evicts.is_empty() { None } else { Some(Box::new(Evicting::new(cluster, &self.evicts)?)) };
         let standing: BTreeMap<_, _> = self.standing.iter().copied().collect();
         let home: Vec<NodeSlot> = self
             .vms
@@ -164,11 +165,7 @@ impl Cover<'_> {
     }
 
     /// The same for nodes that can fail; `evicting` is what `self` had.
-    fn lose_batch(
-        &mut self,
-        batch: &[NodeSlot],
-        evicting: Option<&mut Evicting>,
-    ) -> Result<Promise, CertificateError> {
+    fn lose_batch(&mut self, batch: &[NodeSlot], evicting: Option<&mut Evicting>) -> Result<Promise, CertificateError> {
         let mut next = self.clone();
         next.failed.extend_from_slice(batch);
         next.failed.sort_unstable();

@@ -252,9 +252,9 @@ impl<'c> Choice<'c> {
             return true;
         };
         let kinds = asked.iter().zip(given).zip(counts).enumerate();
-        kinds.filter(|(_, (_, counts))| **counts).all(|(kind, ((asked, given), _))| {
-            asked.saturating_add(demand(kind)) <= *given
-        })
+        kinds
+            .filter(|(_, (_, counts))| **counts)
+            .all(|(kind, ((asked, given), _))| asked.saturating_add(demand(kind)) <= *given)
     }
 
     /// What those who are placed on a node lack there, per kind.
