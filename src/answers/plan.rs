@@ -101,6 +101,7 @@ struct PlanJson<'a> {
     left_alone: Vec<&'a str>,
     classes: Vec<Class>,
     costs: CostsJson,
+    costs_proved: bool,
     broken_rules: Vec<Broken<'a>>,
     free: Fields<'a, FreeJson>,
     estimate: EstimateJson<'a>,
@@ -320,6 +321,7 @@ fn plan<'a>(planned: &'a Planned<'_>) -> PlanJson<'a> {
         free: Fields(free.collect()),
         estimate: estimate_json(cluster, estimate),
         costs: CostsJson { relaxed: plan.costs().relaxed.to_string(), preferred: plan.costs().preferred.to_string() },
+        costs_proved: plan.costs_are_proved(),
         broken_rules: plan
             .broken_rules()
             .iter()

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Priority, RestartClass};
 use crate::failure::Failure;
 use crate::ids::{NodeId, VmId};
 use crate::policy::Policy;
-use crate::restart::{ClassCount, Eviction, Note, Placement, PlanParts, RestartPlan, Unplaced, check_plan};
+use crate::restart::{BrokenRule, ClassCount, Eviction, Note, Placement, PlanParts, RestartPlan, Unplaced, check_plan};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -67,6 +67,10 @@ pub struct PlanText {
     left_alone: Vec<String>,
     classes: Vec<Class>,
     #[serde(default)]
+    costs: Option<CostsText>,
+    #[serde(default)]
+    broken_rules: Vec<Broken>,
+    #[serde(default)]
     notes: Vec<NoteText>,
     free: BTreeMap<String, FreeText>,
 }
@@ -89,6 +93,18 @@ struct Start {
 struct NoteText {
     code: String,
     vm: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct CostsText {
+    relaxed: String,
+    preferred: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Broken {
+    rule: String,
+    excess: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +184,7 @@ fn to_plan(cluster: &Cluster, text: &PlanText, problems: &mut Vec<Problem>) -> R
         waiting: text.waiting.iter().filter_map(|name| names.vm(name)).collect(),
         left_alone: text.left_alone.iter().filter_map(|name| names.vm(name)).collect(),
         classes: text.classes.iter().filter_map(|class| names.class(class)).collect(),
+        broken_rules: text.broken_rules.iter().filter_map(|broken| names.broken(broken)).collect(),
         notes: text
             .notes
             .iter()
@@ -190,6 +207,12 @@ fn to_plan(cluster: &Cluster, text: &PlanText, problems: &mut Vec<Problem>) -> R
         );
         problems.push(Problem { code: "status", message });
     }
+    let costs = plan.costs();
+    let told = |text: &CostsText| text.relaxed == costs.relaxed.to_string() && text.preferred == costs.preferred.to_string();
+    if text.costs.as_ref().is_some_and(|text| !told(text)) {
+        let message = "the costs that the plan gives are not those of the rules that it calls broken".to_string();
+        problems.push(Problem { code: "costs", message });
+    }
     plan
 }
 
@@ -206,6 +229,23 @@ impl Names<'_> {
             self.problem("unknown_vm", format!("the plan names the VM {name:?}, which is not in the cluster"));
         }
         found
+    }
+
+    /// A rule that the plan calls broken.
+    fn broken(&mut self, text: &Broken) -> Option<BrokenRule> {
+        let found = self.cluster.rules().find(|rule| rule.name() == text.rule);
+        let excess = text.excess.parse().ok();
+        match (found, excess) {
+            (Some(rule), Some(excess)) => {
+                Some(BrokenRule { rule: rule.id(), strength: rule.strength(), excess, vms: Vec::new() })
+            }
+            _ => {
+                let Broken { rule, excess } = text;
+                let message = format!("the plan calls a rule {rule:?} broken by {excess:?}, which is none or no number");
+                self.problem("broken_rule", message);
+                None
+            }
+        }
     }
 
     fn node(&mut self, name: &str) -> Option<NodeId> {

@@ -22,6 +22,17 @@ pub(crate) struct Seen<'s> {
     pub(crate) takes: &'s dyn Fn(NodeSlot) -> bool,
 }
 
+/// What may still come to a state: members that are placed later.
+#[derive(Clone, Copy)]
+pub(crate) struct More<'m> {
+    /// How many of the rule's members at most.
+    pub(crate) most: u64,
+    /// How many at least.
+    pub(crate) must: u64,
+    /// The domains of the rule's level that they can come to; empty for a rule without a level.
+    pub(crate) domains: &'m BTreeSet<DomainKey>,
+}
+
 impl Cluster {
     /// How far a rule is broken by the VMs where they are now; 0 = it is kept. A migrating VM counts in both domains;
     /// VMs that are off or have no node that is up break nothing.
@@ -74,6 +85,45 @@ impl Cluster {
                 count(rule.members.iter().filter(away).count())
             }
         }
+    }
+
+    /// A lower bound on by how much a rule is broken once more members have been placed, wherever they go. (Those that are
+    /// placed by then stay where they are.)
+    pub(crate) fn least_excess(&self, slot: RuleSlot, seen: Seen<'_>, more: &More<'_>) -> u64 {
+        let now = self.excess_seen(slot, seen);
+        let Some(rule) = self.rules.get(slot) else { return 0 };
+        match &rule.body {
+            // Each member more is one too many where there is no domain left with room for it.
+            RuleBody::Separate { level, max_per_domain } => {
+                let most = u64::from(*max_per_domain);
+                let counts = self.counts(&rule.members, *level, seen);
+                let room = |domain: &DomainKey| most.saturating_sub(counts.get(domain).copied().unwrap_or(0));
+                add(now, more.must.saturating_sub(more.domains.iter().map(room).fold(0, add)))
+            }
+            // One member more never mends these.
+            RuleBody::Sides { .. } | RuleBody::Together { .. } | RuleBody::Place { .. } | RuleBody::Follow { .. } => now,
+            // One member more lowers what is missing, and the skew, by one each at most. In the end there are no more
+            // domains than those used now and those that can be.
+            RuleBody::Spread { level, min_domains, .. } => {
+                let counts = self.counts(&rule.members, *level, seen);
+                let up = count(rule.members.iter().filter(|vm| !(seen.places)(**vm).is_empty()).count());
+                let used = count(counts.keys().chain(more.domains).collect::<BTreeSet<_>>().len());
+                let missing = u64::from(*min_domains).min(add(up, more.must)).saturating_sub(used);
+                now.saturating_sub(more.most.saturating_mul(2)).max(missing)
+            }
+        }
+    }
+
+    /// The domains of a rule's level that these nodes are in; none for a rule without a level.
+    pub(crate) fn rule_domains(&self, slot: RuleSlot, nodes: &[NodeSlot]) -> BTreeSet<DomainKey> {
+        let level = self.rules.get(slot).and_then(|rule| match &rule.body {
+            RuleBody::Separate { level, .. }
+            | RuleBody::Sides { level, .. }
+            | RuleBody::Together { level }
+            | RuleBody::Spread { level, .. } => Some(*level),
+            RuleBody::Place { .. } | RuleBody::Follow { .. } => None,
+        });
+        level.map_or_else(BTreeSet::new, |level| nodes.iter().map(|node| self.levels.domain(level, *node)).collect())
     }
 
     fn spread_excess(

@@ -41,7 +41,7 @@ pub use rule::{Place, Rule, RuleKind, Strength};
 pub use view::{NodeRef, RuleRef, VmRef};
 pub use vm::{OnTimeout, Power, Priority, RestartClass, StartEdge, Until, Vm};
 
-pub(crate) use excess::Seen;
+pub(crate) use excess::{More, Seen};
 pub(crate) use facts::{VmFacts, VmTraits};
 pub(crate) use levels::{Levels, own_node};
 pub(crate) use nodes::NodeRecord;

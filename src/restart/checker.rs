@@ -5,13 +5,14 @@
 //!
 //! [`check_placements`] asks whether placements and evictions are feasible, [`check_evictions`] whether evictions are
 //! allowed and needed; [`check_plan`] asks both, and whether everything that the plan says about itself is so
-//! (`account`). The state after the plan is worked out in `after`, rules are in `rules`, faults in `fault`.
+//! (`account`, `costs`). The state after the plan is worked out in `after`, rules are in `rules`, faults in `fault`.
 //!
 //! **What a checked plan is not:** the best one. Whether a bound is right takes a search (the tests have an exhaustive
 //! one); the checker sees to it that the bound is not below what is placed, nor above what is displaced.
 
 mod account;
 mod after;
+mod costs;
 mod fault;
 mod rules;
 #[cfg(test)]

@@ -8,11 +8,11 @@
 //! the rules still broken, as data. What a rule's excess is it says itself (`cluster::excess`); nothing here knows a kind.
 //!
 //! The cost compares `relaxed` before `preferred`, each as the sum of weight times excess. The search is local: it ends
-//! where no single move or exchange helps, which need not be the least cost.
+//! where no single move or exchange helps, which need not be the least cost. Whether it is, `least` finds out.
 
 use super::plan::BrokenRule;
 use super::scene::Scene;
-use crate::cluster::{Cluster, Seen, Strength};
+use crate::cluster::{Cluster, More, Seen, Strength};
 use crate::dense::{IdVec, fits};
 use crate::ids::{NodeSlot, RuleSlot, VmSlot};
 use crate::placement::assignment::Assignment;
@@ -27,12 +27,12 @@ pub(super) type Cost = (u128, u128);
 
 /// The rules that cost, by name, and how much each does now.
 pub(super) struct Costs<'c> {
-    cluster: &'c Cluster,
+    pub(super) cluster: &'c Cluster,
     scene: &'c Scene,
-    rules: Vec<RuleSlot>,
+    pub(super) rules: Vec<RuleSlot>,
     excess: Vec<u64>,
     /// Per item the positions of its rules in `rules`.
-    of_item: IdVec<ItemIx, Vec<usize>>,
+    pub(super) of_item: IdVec<ItemIx, Vec<usize>>,
 }
 
 impl<'c> Costs<'c> {
@@ -54,7 +54,28 @@ impl<'c> Costs<'c> {
         Some(Self { cluster, scene, excess: alloc::vec![0; rules.len()], rules, of_item })
     }
 
-    fn measure(&self, rule: RuleSlot, node: &dyn Fn(ItemIx) -> Option<NodeSlot>) -> u64 {
+    /// How far a rule is broken with the items on these nodes.
+    pub(super) fn measure(&self, rule: RuleSlot, node: &dyn Fn(ItemIx) -> Option<NodeSlot>) -> u64 {
+        self.seen(node, |seen| self.cluster.excess_seen(rule, seen))
+    }
+
+    /// How far it is broken at least once more of its members are placed.
+    pub(super) fn measure_least(
+        &self,
+        rule: RuleSlot,
+        node: &dyn Fn(ItemIx) -> Option<NodeSlot>,
+        more: &More<'_>,
+    ) -> u64 {
+        self.seen(node, |seen| self.cluster.least_excess(rule, seen, more))
+    }
+
+    /// The items that a rule counts.
+    pub(super) fn members(&self, rule: RuleSlot) -> impl Iterator<Item = ItemIx> + use<'_> {
+        let members = self.cluster.rule_record(rule).map_or(&[][..], |rule| &rule.members);
+        members.iter().filter_map(|vm| self.scene.item_of(*vm))
+    }
+
+    fn seen<T>(&self, node: &dyn Fn(ItemIx) -> Option<NodeSlot>, measure: impl FnOnce(Seen<'_>) -> T) -> T {
         let places = |vm: VmSlot| match self.scene.item_of(vm) {
             Some(item) => node(item).into_iter().collect(),
             None => {
@@ -62,10 +83,11 @@ impl<'c> Costs<'c> {
             }
         };
         let takes = |node: NodeSlot| self.cluster.room_index().contains(node) && !self.scene.is_failed(node);
-        self.cluster.excess_seen(rule, Seen { places: &places, takes: &takes })
+        measure(Seen { places: &places, takes: &takes })
     }
 
-    fn weigh(&self, excess: &[u64]) -> Cost {
+    /// What the rules cost if each is broken so far.
+    pub(super) fn weigh(&self, excess: &[u64]) -> Cost {
         let mut cost: Cost = (0, 0);
         for (rule, excess) in self.rules.iter().zip(excess) {
             match self.cluster.rule_record(*rule).map(|rule| rule.strength) {

@@ -117,6 +117,7 @@ impl Planner {
         if let Some(mut costs) = Costs::new(cluster, &self.scene, &self.parts.seen) {
             costs.set(&|item| self.places[item]);
             plan.broken_rules = costs.broken(&|item| self.places[item]);
+            plan.costs_open = costs.total() > (0, 0);
         }
         self.waves.set(cluster, policy, &self.scene, &self.places);
         self.waves.placements(cluster, &self.scene, &self.places, &mut plan);

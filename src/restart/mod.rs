@@ -9,6 +9,7 @@ mod eligible;
 mod estimate;
 mod help;
 mod keep;
+mod least;
 mod overlay;
 mod parts;
 mod plan;

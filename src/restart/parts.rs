@@ -33,6 +33,8 @@ pub struct PlanParts {
     pub classes: Vec<ClassCount>,
     /// See [`RestartPlan::broken_rules`].
     pub broken_rules: Vec<BrokenRule>,
+    /// Whether [`RestartPlan::costs_are_proved`] is not so.
+    pub costs_open: bool,
     /// See [`RestartPlan::notes`].
     pub notes: Vec<Note>,
     /// See [`RestartPlan::work`].
@@ -50,9 +52,22 @@ impl From<PlanParts> for RestartPlan {
             left_alone,
             classes,
             broken_rules,
+            costs_open,
             notes,
             work,
         } = parts;
-        Self { failed, placements, evictions, unplaced, waiting, left_alone, classes, broken_rules, notes, work }
+        Self {
+            failed,
+            placements,
+            evictions,
+            unplaced,
+            waiting,
+            left_alone,
+            classes,
+            broken_rules,
+            costs_open,
+            notes,
+            work,
+        }
     }
 }

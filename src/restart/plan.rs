@@ -20,6 +20,8 @@ pub struct RestartPlan {
     pub(crate) left_alone: Vec<VmId>,
     pub(crate) classes: Vec<ClassCount>,
     pub(crate) broken_rules: Vec<BrokenRule>,
+    /// Whether these rules cost something, and it is not proved that they must.
+    pub(crate) costs_open: bool,
     pub(crate) notes: Vec<Note>,
     pub(crate) work: u64,
 }
@@ -125,6 +127,11 @@ impl RestartPlan {
             }
         }
         costs
+    }
+
+    /// Whether it is proved that no plan which places as many of every class, and evicts nobody else, costs less.
+    pub fn costs_are_proved(&self) -> bool {
+        !self.costs_open
     }
 
     /// What else there is to know.

@@ -11,6 +11,7 @@
 
 use super::compile::Parts;
 use super::costs::Costs;
+use super::least::Least;
 use super::overlay::Overlay;
 use super::plan::{ClassCount, Note, Reason, RestartPlan, Unplaced};
 use super::quick::{Quick, Task};
@@ -89,8 +90,9 @@ impl From<Cancelled> for PlanError {
     }
 }
 
-/// The most that lowering the costs of a plan may take, in node evaluations.
+/// The most that lowering the costs of a plan may take, in node evaluations; and proving that they are the least.
 const PREFER_WORK: u64 = 200_000;
+const PROVE_WORK: u64 = 200_000;
 
 /// Whether a rule does not bind restarts.
 fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
@@ -235,7 +237,7 @@ impl Planner {
             if complete {
                 self.parts.complete(cluster, &mut self.scene);
             }
-            self.prefer(cluster, policy, failure, control, &mut plan)?;
+            self.prefer(cluster, policy, failure, control, &mut plan, brief)?;
         }
         if !complete {
             self.leave_reasons(cluster, &mut plan, brief);
@@ -271,7 +273,9 @@ impl Planner {
         }
     }
 
-    /// Moves what is placed so that `relaxed` and `preferred` rules cost less, and says which are broken all the same.
+    /// Moves what is placed so that `relaxed` and `preferred` rules cost less, and says which are broken all the same; but
+    /// for a `brief` plan also whether that is the least.
+    #[expect(clippy::too_many_arguments, reason = "what a plan is made of")]
     fn prefer(
         &mut self,
         cluster: &Cluster,
@@ -279,6 +283,7 @@ impl Planner {
         failure: &Failure,
         control: Option<&Control>,
         plan: &mut RestartPlan,
+        brief: bool,
     ) -> Result<(), PlanError> {
         let Some(mut costs) = Costs::new(cluster, &self.scene, &self.parts.seen) else { return Ok(()) };
         costs.set(&|item| self.places[item]);
@@ -303,7 +308,17 @@ impl Planner {
             }
             let left = policy.budget.plan.saturating_sub(plan.work);
             let mut budget = Budget::new(left.min(PREFER_WORK), control);
-            let outcome = costs.improve(&instance, assignment, &mut budget);
+            let mut outcome = costs.improve(&instance, assignment, &mut budget);
+            plan.costs_open = costs.total() > (0, 0);
+            if plan.costs_open && !brief && outcome != Err(Stop::Cancelled) {
+                plan.work = plan.work.saturating_add(budget.spent());
+                let left = policy.budget.plan.saturating_sub(plan.work);
+                budget = Budget::new(left.min(PROVE_WORK), control);
+                match costs.least(&instance, assignment, &mut budget) {
+                    Ok(least) => plan.costs_open = matches!(least, Least::Open),
+                    Err(stop) => outcome = Err(stop),
+                }
+            }
             self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
             plan.work = plan.work.saturating_add(budget.spent());
             self.states.reset(&problem);

@@ -423,6 +423,8 @@ impl Search<'_> {
         };
         plan.work = plan.work.saturating_add(self.work);
         tell_victims(self.cluster, &victims, &mut plan);
+        // Other victims, as many and as important, could let rules cost less.
+        plan.costs_open |= !victims.is_empty() && !plan.broken_rules.is_empty();
         let mut as_ceiling = ceiling;
         let mut classes = Vec::new();
         for class in &plan.classes {

@@ -3,6 +3,7 @@
 //! Uses the public views of `cluster`, `policy`, and the plan. Used by the checker of plans.
 
 use super::after::{After, Fate};
+use super::costs::check_costs;
 use super::fault::PlanFault;
 use crate::cluster::{Priority, RestartClass, VmRef};
 use crate::ids::{NodeId, VmId};
@@ -24,6 +25,7 @@ pub(super) fn check_account(after: &After<'_>, policy: &Policy, plan: &RestartPl
     check_order(after, plan, faults);
     check_classes(after, plan, faults);
     check_waves(after, policy, plan, faults);
+    check_costs(after, plan, faults);
 }
 
 /// Every VM is in the list where it belongs, and in no other.

@@ -305,6 +305,16 @@ pub enum PlanFault {
         /// How many are displaced.
         displaced: u32,
     },
+    /// A rule that does not bind is broken by another amount than the plan says; 0 where it does not name it.
+    #[error("rule \"{rule}\" is broken by {excess}, and not by {given}")]
+    BrokenRule {
+        /// The rule.
+        rule: String,
+        /// What the plan says.
+        given: u64,
+        /// What it is.
+        excess: u64,
+    },
     /// A VM's wave is not one more than the highest that it waits for.
     #[error("\"{vm}\" starts in wave {given} and not in {wave}")]
     Wave {
@@ -355,6 +365,7 @@ impl PlanFault {
             Self::Class { .. } => "class",
             Self::ClassCount { .. } => "class_count",
             Self::ClassBound { .. } => "class_bound",
+            Self::BrokenRule { .. } => "broken_rule",
             Self::Wave { .. } => "wave",
         }
     }

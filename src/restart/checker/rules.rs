@@ -162,7 +162,7 @@ fn spread_skew(after: &After<'_>, rule: RuleRef<'_>, level: &str, max_skew: u32,
 /// The domains that count for skew: those with an accepting node on which some powered-on member may be, by labels,
 /// confine and exclude. A member that is not placed counts here, too: otherwise leaving it out would change what the
 /// others are measured by.
-fn counting<'a>(after: &After<'a>, rule: RuleRef<'_>, level: &str) -> BTreeSet<Domain<'a>> {
+pub(super) fn counting<'a>(after: &After<'a>, rule: RuleRef<'_>, level: &str) -> BTreeSet<Domain<'a>> {
     let members: Vec<VmRef<'_>> =
         rule.members().filter_map(|vm| after.cluster.vm(vm).ok()).filter(|vm| vm.is_on()).collect();
     let places: Vec<Vec<(bool, Place)>> = members.iter().map(|vm| places_of(after, *vm)).collect();
@@ -203,7 +203,7 @@ pub(super) fn accepts(after: &After<'_>, node: NodeRef<'_>) -> bool {
 }
 
 /// Whether a place means a node: by name, by one of its domains, or by a label.
-fn means(after: &After<'_>, place: &Place, node: NodeId) -> bool {
+pub(super) fn means(after: &After<'_>, place: &Place, node: NodeId) -> bool {
     let Ok(node) = after.cluster.node(node) else { return false };
     place.nodes.contains(&node.id())
         || place.domains.iter().any(|(level, domain)| node.domain(level) == Some(domain))
@@ -226,7 +226,7 @@ fn staying<'a>(after: &After<'a>, rule: RuleRef<'_>, level: &str) -> BTreeSet<Do
 }
 
 /// How many members are in each domain in the end; one that migrates is in both, and once in one if both are the same.
-fn counts<'a>(after: &After<'a>, rule: RuleRef<'_>, level: &str) -> BTreeMap<Domain<'a>, u64> {
+pub(super) fn counts<'a>(after: &After<'a>, rule: RuleRef<'_>, level: &str) -> BTreeMap<Domain<'a>, u64> {
     let mut counts: BTreeMap<Domain<'a>, u64> = BTreeMap::new();
     for vm in rule.members() {
         let domains: BTreeSet<Domain<'a>> = after.is_on(vm).filter_map(|node| after.domain(node, level)).collect();
