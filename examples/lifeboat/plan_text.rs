@@ -302,6 +302,12 @@ fn broken_rules(out: &mut String, planned: &Planned<'_>, screen: Screen) {
         format!("{} ({}, by {}): {vms}", clean(rule), broken.strength.name(), broken.excess)
     });
     screen.lines(out, lines.collect());
+    let least = if plan.costs_are_proved() {
+        "No plan that starts as many costs less."
+    } else {
+        "It is not proved that no other plan that starts as many costs less."
+    };
+    screen.paragraph(out, 0, least);
 }
 
 fn notes(out: &mut String, planned: &Planned<'_>, screen: Screen) {

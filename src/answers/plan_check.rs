@@ -208,7 +208,8 @@ fn to_plan(cluster: &Cluster, text: &PlanText, problems: &mut Vec<Problem>) -> R
         problems.push(Problem { code: "status", message });
     }
     let costs = plan.costs();
-    let told = |text: &CostsText| text.relaxed == costs.relaxed.to_string() && text.preferred == costs.preferred.to_string();
+    let told =
+        |text: &CostsText| text.relaxed == costs.relaxed.to_string() && text.preferred == costs.preferred.to_string();
     if text.costs.as_ref().is_some_and(|text| !told(text)) {
         let message = "the costs that the plan gives are not those of the rules that it calls broken".to_string();
         problems.push(Problem { code: "costs", message });
@@ -235,17 +236,13 @@ impl Names<'_> {
     fn broken(&mut self, text: &Broken) -> Option<BrokenRule> {
         let found = self.cluster.rules().find(|rule| rule.name() == text.rule);
         let excess = text.excess.parse().ok();
-        match (found, excess) {
-            (Some(rule), Some(excess)) => {
-                Some(BrokenRule { rule: rule.id(), strength: rule.strength(), excess, vms: Vec::new() })
-            }
-            _ => {
-                let Broken { rule, excess } = text;
-                let message = format!("the plan calls a rule {rule:?} broken by {excess:?}, which is none or no number");
-                self.problem("broken_rule", message);
-                None
-            }
+        if let (Some(rule), Some(excess)) = (found, excess) {
+            return Some(BrokenRule { rule: rule.id(), strength: rule.strength(), excess, vms: Vec::new() });
         }
+        let Broken { rule, excess } = text;
+        let message = format!("the plan calls a rule {rule:?} broken by {excess:?}, which is none or no number");
+        self.problem("broken_rule", message);
+        None
     }
 
     fn node(&mut self, name: &str) -> Option<NodeId> {

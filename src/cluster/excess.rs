@@ -101,7 +101,9 @@ impl Cluster {
                 add(now, more.must.saturating_sub(more.domains.iter().map(room).fold(0, add)))
             }
             // One member more never mends these.
-            RuleBody::Sides { .. } | RuleBody::Together { .. } | RuleBody::Place { .. } | RuleBody::Follow { .. } => now,
+            RuleBody::Sides { .. } | RuleBody::Together { .. } | RuleBody::Place { .. } | RuleBody::Follow { .. } => {
+                now
+            }
             // One member more lowers what is missing, and the skew, by one each at most. In the end there are no more
             // domains than those used now and those that can be.
             RuleBody::Spread { level, min_domains, .. } => {

@@ -116,11 +116,11 @@ impl Search<'_, '_, '_, '_> {
             let open = &mut open[self.instance.class(item)];
             *open = open.saturating_add(1);
         }
-        let most = open.iter().fold(0_u64, |sum, open| sum.saturating_add(u64::from(*open)));
-        let must = open.iter().zip(self.spare.iter()).map(|(open, spare)| open.saturating_sub(*spare));
-        let must = must.fold(0_u64, |sum, must| sum.saturating_add(u64::from(must)));
+        let open_in_all = open.iter().fold(0_u64, |sum, open| sum.saturating_add(u64::from(*open)));
+        let needed = open.iter().zip(self.spare.iter()).map(|(open, spare)| open.saturating_sub(*spare));
+        let needed = needed.fold(0_u64, |sum, needed| sum.saturating_add(u64::from(needed)));
         let node = |item: ItemIx| assignment.place_of[item].map(|target| self.instance.node(target));
-        self.costs.measure_least(*rule, &node, &More { most, must, domains })
+        self.costs.measure_least(*rule, &node, &More { most: open_in_all, must: needed, domains })
     }
 
     /// The bounds with those of an item's rules looked at again; `None` if they leave nothing to gain.

@@ -275,7 +275,6 @@ impl Planner {
 
     /// Moves what is placed so that `relaxed` and `preferred` rules cost less, and says which are broken all the same; but
     /// for a `brief` plan also whether that is the least.
-    #[expect(clippy::too_many_arguments, reason = "what a plan is made of")]
     fn prefer(
         &mut self,
         cluster: &Cluster,

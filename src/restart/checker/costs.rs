@@ -20,7 +20,7 @@ pub(super) fn check_costs(after: &After<'_>, plan: &RestartPlan, faults: &mut Ve
         let displaced = after.fate(vm.id()) == Fate::Displaced || after.evicted.contains(&vm.id());
         displaced && vm.restart() != RestartClass::Never
     };
-    let vms: BTreeSet<VmId> = after.cluster.vms().filter(concerned).map(|vm| vm.id()).collect();
+    let vms: BTreeSet<VmId> = after.cluster.vms().filter(concerned).map(VmRef::id).collect();
     let mut given: BTreeMap<RuleId, u64> = BTreeMap::new();
     for broken in plan.broken_rules() {
         let strength = after.cluster.rule(broken.rule).map(RuleRef::strength);
