@@ -84,7 +84,7 @@ fn nothing_changes_until_a_decision_is_applied_and_an_old_one_is_stale() {
     assert_eq!(guard.apply(second), Err(GuardError::Stale));
     // Spread: the emptier node.
     let again = ask(&mut guard, r#"{"op": "start", "vm": "b"}"#);
-    assert_eq!(again.placed()[0].node_name, "two");
+    assert_eq!(&*again.placed()[0].node_name, "two");
     let refused = ask(&mut guard, r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 9}, "power": "on"}}"#);
     assert_eq!(codes(&refused), ["no_node", "tolerate"]);
     assert_eq!(guard.apply(refused), Err(GuardError::Refused));
@@ -154,7 +154,7 @@ fn relaxed_rules_bind_requests_and_what_was_broken_before_does_not_count() {
     assert_eq!(codes(&decision), ["rule"]);
     assert_eq!(decision.violations()[0].message, "rule 'dc apart' would be broken, by 1");
     // An open node is chosen around the rule.
-    assert_eq!(ask(&mut guard, r#"{"op": "start", "vm": "dc-2"}"#).placed()[0].node_name, "n2");
+    assert_eq!(&*ask(&mut guard, r#"{"op": "start", "vm": "dc-2"}"#).placed()[0].node_name, "n2");
     // A live move counts on both nodes while it lasts: apart from `y`, and it was together before.
     assert!(ask(&mut guard, r#"{"op": "migrate", "vm": "x", "to": "n1"}"#).is_admitted());
 }

@@ -144,6 +144,26 @@ impl Change {
         }
     }
 
+    /// The VM that it is about, if it is about one that is there already.
+    pub(super) const fn vm(&self) -> Option<VmId> {
+        match self {
+            Self::Start { vm, .. }
+            | Self::UpdateVm { vm, .. }
+            | Self::RemoveVm { vm }
+            | Self::Stop { vm }
+            | Self::Resize { vm, .. }
+            | Self::Migrate { vm, .. }
+            | Self::MigrateDone { vm }
+            | Self::MigrateAborted { vm } => Some(*vm),
+            _ => None,
+        }
+    }
+
+    /// Whether [`Cluster::restore_vm`] takes it back.
+    pub(super) const fn can_be_taken_back(&self) -> bool {
+        self.vm().is_some() && !matches!(self, Self::UpdateVm { .. } | Self::RemoveVm { .. })
+    }
+
     /// Makes it so. Returns the VM that it starts, moves or changes, if it is about one. Nothing has changed if it is
     /// refused as inconsistent.
     ///
@@ -167,9 +187,7 @@ impl Change {
             Self::RemoveVm { vm } => cluster.remove_vm(*vm)?,
             Self::Stop { vm } => cluster.stop_vm(*vm)?,
             Self::Resize { vm, demand } => {
-                let described = cluster.vm(*vm)?.to_vm();
-                let (restart, reservation) = (described.restart_demand.as_ref(), described.reservation.as_ref());
-                cluster.resize_vm(*vm, demand, restart, reservation)?;
+                cluster.resize_demand(*vm, demand)?;
                 return Ok(Some(*vm));
             }
             Self::Migrate { vm, to } => {

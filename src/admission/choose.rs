@@ -1,11 +1,13 @@
-//! A request on a copy of the cluster: operation by operation, with a node for every VM whose node is open.
+//! The slow way, which alone refuses: a request on a copy of the cluster, operation by operation, with a node for every VM
+//! whose node is open.
 //!
 //! Uses `cluster`, `admission::{change, demands, item, violation}`. Used by `admission::guard`.
 
 use super::change::Change;
-use super::demands::{self, Arrival, against};
-use super::guard::{GuardError, Now, Placed, compare, placed};
-use super::item::{ItemState, states};
+use super::demands::{self, Arrival, Concerned, against};
+use super::guard::{GuardError, Placed, compare, placed};
+use super::item::{self, ItemState, States};
+use super::seats::dominant;
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmRef};
 use crate::ids::{NodeId, VmId};
@@ -25,7 +27,7 @@ pub const MAX_TRIES: usize = 64;
 pub(super) struct Search<'s> {
     cluster: &'s Cluster,
     policy: &'s Policy,
-    now: &'s Now,
+    now: &'s [ItemState],
     tried: usize,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct Judged {
     pub(super) changes: Vec<Change>,
     pub(super) placed: Vec<Placed>,
     pub(super) violations: Vec<Violation>,
-    pub(super) items: Vec<ItemState>,
+    pub(super) states: States,
 }
 
 impl Judged {
@@ -52,11 +54,12 @@ struct Draft {
     touched: Vec<VmId>,
     starting: Vec<VmId>,
     moving: Vec<VmId>,
+    concerned: Concerned,
     violations: Vec<Violation>,
 }
 
 impl<'s> Search<'s> {
-    pub(super) const fn new(cluster: &'s Cluster, policy: &'s Policy, now: &'s Now) -> Self {
+    pub(super) const fn new(cluster: &'s Cluster, policy: &'s Policy, now: &'s [ItemState]) -> Self {
         Self { cluster, policy, now, tried: 0 }
     }
 
@@ -69,6 +72,7 @@ impl<'s> Search<'s> {
             touched: Vec::new(),
             starting: Vec::new(),
             moving: Vec::new(),
+            concerned: Concerned::default(),
             violations: Vec::new(),
         };
         let mut found = self.go(draft, changes)?;
@@ -136,12 +140,12 @@ impl<'s> Search<'s> {
         let message = format!("operation {at} of the transaction ({}): {error}", change.op());
         let mut violations = draft.violations;
         violations.push(against(ViolationKind::Inconsistent { change: at, error }, message));
-        Judged { changes: draft.changes, placed: Vec::new(), violations, items: self.now.items.clone() }
+        Judged { changes: draft.changes, placed: Vec::new(), violations, states: States { items: self.now.to_vec(), certificates: Vec::new() } }
     }
 
     fn judge(&mut self, draft: Draft) -> Result<Judged, GuardError> {
         self.tried = self.tried.saturating_add(1);
-        let Draft { cluster, policy, changes, touched, starting, moving, mut violations } = draft;
+        let Draft { cluster, policy, changes, touched, starting, moving, concerned, mut violations } = draft;
         let mut nodes: Vec<NodeId> = Vec::new();
         for vm in &touched {
             for arrival in demands::arrivals(self.cluster, &cluster, *vm) {
@@ -155,22 +159,22 @@ impl<'s> Search<'s> {
         let name = |node: &NodeId| cluster.node(*node).map(NodeRef::name).ok();
         nodes.sort_by(|left, right| name(left).cmp(&name(right)));
         violations.extend(nodes.iter().filter_map(|node| demands::short_of(self.cluster, &cluster, *node, &starting)));
-        violations.extend(demands::rules_broken(&self.now.rules, &cluster));
-        let mut items = states(&cluster, &policy)?;
+        violations.extend(demands::rules_broken(self.cluster, &cluster, &concerned));
+        let mut states = item::states(&cluster, &policy)?;
         if !moving.is_empty() {
             let mut arrived = cluster.clone();
             for vm in &moving {
                 // A move that the same transaction has ended is none any more.
                 let _ = arrived.end_migration(*vm, true);
             }
-            for (item, later) in items.iter_mut().zip(states(&arrived, &policy)?) {
+            for (item, later) in states.items.iter_mut().zip(item::states(&arrived, &policy)?.items) {
                 if later.is_worse_than(item) {
                     *item = later;
                 }
             }
         }
-        violations.extend(compare(&self.now.items, &items));
-        Ok(Judged { changes, placed: placed(&cluster, &touched), violations, items })
+        violations.extend(compare(self.now, &states.items));
+        Ok(Judged { changes, placed: placed(&cluster, &touched), violations, states })
     }
 }
 
@@ -203,6 +207,10 @@ impl Draft {
     }
 
     fn note(&mut self, change: &Change, vm: Option<VmId>) {
+        match change.vm().or(vm) {
+            Some(vm) => self.concerned.vms.push(vm.slot),
+            None => self.concerned.all = true,
+        }
         let Some(vm) = vm else { return };
         match change {
             Change::Start { .. } | Change::AddVm(_) => self.starting.push(vm),
@@ -258,18 +266,13 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violat
             bar(violation.kind.code());
             continue;
         }
-        let kinds = need.iter().zip(node.used()).zip(node.allocatable());
-        let fits = kinds.clone().all(|((need, used), most)| *need == 0 || used.saturating_add(*need) <= *most);
+        let mut kinds = need.iter().zip(node.used()).zip(node.allocatable());
+        let fits = kinds.all(|((need, used), most)| *need == 0 || used.saturating_add(*need) <= *most);
         if !fits {
             bar("insufficient");
             continue;
         }
-        let share = |((need, used), most): ((&u64, &u64), &u64)| {
-            let full = u128::from(used.saturating_add(*need)).saturating_mul(1 << 32);
-            u64::try_from(full.checked_div(u128::from(*most)).unwrap_or(0)).unwrap_or(u64::MAX)
-        };
-        let dominant = kinds.map(share).max().unwrap_or(0);
-        ranked.push((dominant, node.name(), node.id()));
+        ranked.push((dominant(cluster, node.id().slot, &need), node.name(), node.id()));
     }
     if ranked.is_empty() {
         let nodes: Vec<(&'static str, usize)> = against_it.into_iter().collect();

@@ -7,8 +7,8 @@
 //! broken further stands against nothing.
 
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, NodeRef, NodeState, Role, Strength, VmRef};
-use crate::ids::{NodeId, RuleId, VmId};
+use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, Strength, VmRecord, VmRef};
+use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -68,6 +68,19 @@ pub(super) fn barred(after: &Cluster, arrival: Arrival) -> Option<Violation> {
     None
 }
 
+/// Whether nothing of that bars a VM from a node; `None`: a VM that is not there yet and that nothing limits.
+pub(super) fn may_go(cluster: &Cluster, vm: Option<&VmRecord>, node: NodeSlot, live: bool) -> bool {
+    let Some(target) = cluster.node_record(node) else { return false };
+    if target.state != NodeState::Online || target.role == Role::Spare {
+        return false;
+    }
+    let Some(vm) = vm else { return true };
+    let carries = |label: &LabelSlot| target.labels.binary_search(label).is_ok();
+    let moves = !live || (!vm.pinned && vm.migrate_requires.iter().all(carries));
+    let allowed = |nodes: &[NodeId]| nodes.binary_search(&cluster.node_id_of(node)).is_ok();
+    moves && vm.requires.iter().all(carries) && vm.allowed_nodes.as_ref().is_none_or(|nodes| allowed(nodes))
+}
+
 /// The node's shortage, if the change puts more on it than it has.
 pub(super) fn short_of(before: &Cluster, after: &Cluster, node: NodeId, starting: &[VmId]) -> Option<Violation> {
     let target = after.node(node).ok()?;
@@ -101,28 +114,55 @@ fn at(row: &[u64], kind: usize) -> u64 {
     row.get(kind).copied().unwrap_or(0)
 }
 
-/// The excess of every rule that binds here, in the order of the cluster.
-pub(super) fn rule_excesses(cluster: &Cluster) -> Vec<(RuleId, u64)> {
-    let binding = cluster.rules().filter(|rule| !matches!(rule.strength(), Strength::Preferred { .. }));
-    binding.map(|rule| (rule.id(), cluster.rule_excess(rule.id()).unwrap_or(0))).collect()
+/// Which rules a transaction may break.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Concerned {
+    /// VMs that it starts, stops, moves or changes.
+    pub(super) vms: Vec<VmSlot>,
+    /// Whether it changes nodes or rules, so that any rule may be concerned.
+    pub(super) all: bool,
+}
+
+impl Concerned {
+    /// The rules, in the order of the cluster.
+    fn rules(&self, before: &Cluster, after: &Cluster) -> Vec<RuleSlot> {
+        if self.all {
+            return after.rules().map(|rule| rule.id().slot).collect();
+        }
+        let of = |cluster: &Cluster, vm: VmSlot| {
+            let record = cluster.vm_record(vm);
+            record.map_or_else(Vec::new, |record| record.rules.iter().chain(&record.leads).copied().collect::<Vec<_>>())
+        };
+        let mut rules: Vec<RuleSlot> =
+            self.vms.iter().flat_map(|vm| of(before, *vm).into_iter().chain(of(after, *vm))).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
+    }
 }
 
 /// Rules that are broken, or broken further, than they were. A rule that is new is said to be broken, and bars nothing:
 /// the VMs were where they are before it.
-pub(super) fn rules_broken(before: &[(RuleId, u64)], after: &Cluster) -> Vec<Violation> {
+pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concerned) -> Vec<Violation> {
     let mut broken = Vec::new();
-    for (rule, excess) in rule_excesses(after) {
-        let old = before.iter().find(|(other, _)| *other == rule).map(|(_, excess)| *excess);
+    for slot in concerned.rules(before, after) {
+        let Some(rule) = after.rule_ref(slot).filter(|rule| !matches!(rule.strength(), Strength::Preferred { .. })) else {
+            continue;
+        };
+        let excess = after.excess(slot);
+        // A rule that was preferred bound nothing: it counts as new.
+        let bound = before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
+        let old = bound.then(|| before.excess(slot));
         if excess <= old.unwrap_or(0) {
             continue;
         }
-        let name = after.rule(rule).map_or_else(|_| String::new(), |rule| String::from(rule.name()));
+        let name = rule.name();
         let message = match old {
             Some(0) => format!("rule '{name}' would be broken, by {excess}"),
             Some(old) => format!("rule '{name}' is broken by {old}, and would be by {excess}"),
             None => format!("rule '{name}' is new, and broken by {excess} as VMs run now"),
         };
-        let kind = ViolationKind::Rule { rule, before: old.unwrap_or(0), after: excess };
+        let kind = ViolationKind::Rule { rule: rule.id(), before: old.unwrap_or(0), after: excess };
         broken.push(Violation { enforced: old.is_some(), ..against(kind, message) });
     }
     broken

@@ -2,24 +2,31 @@
 //!
 //! Uses everything else in `admission`, `cluster`, `policy`. Called by embedders and the example program.
 //!
-//! **The data's path.** A request is carried out on a copy (`choose` picks nodes where they are open), `demands` says what
-//! stands against it on the nodes it touches, `item` what becomes of every item of the policy; what is worse than before
-//! refuses it, as the item's mode has it. An admitted decision keeps the operations with the nodes chosen, and `apply`
-//! carries them out. Only the state after the whole transaction is judged; for a live move also the one after its end.
+//! **The data's path.** A request goes the quick way first (`quick`): where every class of the policy that is looked at has
+//! a ledger (`books`), a request about one plain VM is judged by that, in a few index queries. Where there is no answer,
+//! the slow way (`choose`) gives it, which alone refuses: the request is carried out on a copy, with nodes picked where
+//! they are open, `demands` says what stands against it on the nodes it touches, `item` what becomes of every item of the
+//! policy; what is worse than before refuses it, as the item's mode has it. An admitted decision keeps the operations with
+//! the nodes chosen, and `apply` carries them out; the ledgers follow, or are begun anew from the certificates that the
+//! slow way has found. Only the state after the whole transaction is judged; for a live move also the one after its end.
 //!
-//! Every judgement is that of [`verify`](crate::verify) on the changed cluster, so it costs about as much as a verdict.
+//! The slow way costs a copy of the cluster and a verdict for every class, per choice of nodes.
 
+use super::books::Books;
 use super::change::Change;
 use super::choose::Search;
-use super::demands;
-use super::item::{Item, ItemError, ItemState, states};
+use super::item::{Item, ItemError, ItemState, States, states, states_but};
+use super::quick::{Desk, Quick};
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError};
-use crate::ids::{NodeId, RuleId, VmId};
-use crate::policy::{Mode, Policy};
+use crate::cluster::{Cluster, EditError, VmBefore};
+use crate::guarantee::{Answer, Certificate};
+use crate::ids::{NodeId, VmId};
+use crate::policy::{FailureClass, Mode, Policy};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use smallvec::{SmallVec, smallvec};
 
 /// A cluster with its policy, kept while things change.
 ///
@@ -50,15 +57,10 @@ pub struct Guard {
     cluster: Cluster,
     policy: Policy,
     revision: u64,
-    /// What is known of the present state.
-    now: Option<Now>,
-}
-
-/// What a change is compared with.
-#[derive(Clone, Debug)]
-pub(super) struct Now {
-    pub(super) items: Vec<ItemState>,
-    pub(super) rules: Vec<(RuleId, u64)>,
+    /// What has become of the items of the policy, where that is known.
+    now: Option<Arc<[ItemState]>>,
+    books: Books,
+    judged: (u64, u64),
 }
 
 /// What became of a transaction.
@@ -75,13 +77,15 @@ pub enum Outcome {
 /// The answer to a request, or what a fact has done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {
-    pub(super) outcome: Outcome,
-    pub(super) changes: Vec<Change>,
-    pub(super) revision: u64,
-    pub(super) placed: Vec<Placed>,
-    pub(super) violations: Vec<Violation>,
-    pub(super) before: Vec<ItemState>,
-    pub(super) after: Vec<ItemState>,
+    outcome: Outcome,
+    changes: SmallVec<[Change; 1]>,
+    revision: u64,
+    placed: SmallVec<[Placed; 1]>,
+    violations: Vec<Violation>,
+    before: Arc<[ItemState]>,
+    after: Arc<[ItemState]>,
+    /// How the classes hold afterwards, where the slow way has found that.
+    certificates: Option<Arc<[Option<Certificate>]>>,
 }
 
 /// Where a VM of a transaction goes.
@@ -90,11 +94,11 @@ pub struct Placed {
     /// The VM; of one that is added, the id that it gets.
     pub vm: VmId,
     /// Its name.
-    pub vm_name: String,
+    pub vm_name: Arc<str>,
     /// The node; of a migration its target.
     pub node: NodeId,
     /// Its name.
-    pub node_name: String,
+    pub node_name: Arc<str>,
 }
 
 /// Why a guard gives no answer.
@@ -139,7 +143,32 @@ impl Guard {
     /// Guards a cluster; a broken one, too.
     #[must_use]
     pub const fn new(cluster: Cluster, policy: Policy) -> Self {
-        Self { cluster, policy, revision: 0, now: None }
+        Self { cluster, policy, revision: 0, now: None, books: Books::new(true), judged: (0, 0) }
+    }
+
+    /// The same without ledgers: everything goes the slow way. For tests, which compare both.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_ledger(mut self) -> Self {
+        self.books = Books::new(false);
+        self
+    }
+
+    /// How many requests were judged by ledgers, and how many the slow way. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn judged(&self) -> (u64, u64) {
+        self.judged
+    }
+
+    /// How many classes have a ledger, each compared with what it should be. For tests.
+    ///
+    /// # Errors
+    /// The first thing that is not as it should be.
+    #[doc(hidden)]
+    pub fn check_ledgers(&self) -> Result<usize, &'static str> {
+        let ledgers = self.books.classes.iter().flatten();
+        ledgers.map(|ledger| ledger.audit(&self.cluster)).try_fold(0_usize, |count, found| found.map(|()| count.saturating_add(1)))
     }
 
     /// The cluster as it is now.
@@ -165,15 +194,39 @@ impl Guard {
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn items(&mut self) -> Result<&[ItemState], GuardError> {
-        Ok(&self.look()?.items)
+        self.look()?;
+        Ok(self.now.as_deref().unwrap_or_default())
     }
 
-    fn look(&mut self) -> Result<&Now, GuardError> {
-        let now = match self.now.take() {
-            Some(now) => now,
-            None => Now { items: states(&self.cluster, &self.policy)?, rules: demands::rule_excesses(&self.cluster) },
-        };
-        Ok(self.now.insert(now))
+    /// A certificate for a failure class of the policy in the present state, from the ledger where there is one, so that a
+    /// planner can [keep the promise](crate::Planner::restart_with) at any time; `None`: the class does not hold, or is not
+    /// looked at, or not one of the policy.
+    ///
+    /// Costs about the size of the certificate, or a verdict where the class has no ledger.
+    ///
+    /// # Errors
+    /// A policy that speaks of levels or kinds which are not there.
+    pub fn certificate(&mut self, class: &FailureClass) -> Result<Option<Certificate>, GuardError> {
+        let Some(at) = self.policy.tolerate.iter().position(|known| known == class) else { return Ok(None) };
+        let now = self.look()?;
+        let item = now.get(at).map(|state| &state.item);
+        if !matches!(item, Some(Item::Tolerate(state)) if state.answer == Answer::Holds) {
+            return Ok(None);
+        }
+        if let Some(ledger) = self.books.classes.get(at).and_then(Option::as_ref) {
+            return Ok(Some(ledger.certificate(&self.cluster)));
+        }
+        let verdict = crate::guarantee::verify_class(&self.cluster, &self.policy, class, self.policy.budget.admit);
+        Ok(verdict.map_err(ItemError::from)?.certificate().cloned())
+    }
+
+    fn look(&mut self) -> Result<Arc<[ItemState]>, GuardError> {
+        if let Some(now) = &self.now {
+            return Ok(Arc::clone(now));
+        }
+        let States { items, certificates } = states(&self.cluster, &self.policy)?;
+        self.books.begin(&self.cluster, &self.policy, &certificates);
+        Ok(Arc::clone(self.now.insert(items.into())))
     }
 
     /// May this be done? Nothing changes yet. All operations together are one transaction.
@@ -182,25 +235,58 @@ impl Guard {
     /// of the policy's strategy, then by name, until one makes no item of the policy worse: up to
     /// [`MAX_TRIES`](super::MAX_TRIES) choices.
     ///
+    /// A request about one VM that no rule but `confine` and `exclude` binds and no other VM needs costs a few queries of an
+    /// index per class, as long as all classes hold for losses in any order, no VM waits for a place and the policy has no
+    /// reserves. Any other costs a copy of the cluster and a verdict per class and choice of nodes.
+    ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn admit(&mut self, changes: &[Change]) -> Result<Decision, GuardError> {
-        let now = self.look()?.clone();
-        let search = Search::new(&self.cluster, &self.policy, &now);
-        let found = search.decide(changes)?;
+        let now = self.look()?;
+        if let Some(Quick { change, placed }) = self.quickly(&now, changes) {
+            self.judged.0 = self.judged.0.saturating_add(1);
+            let ok = now.iter().all(ItemState::is_ok);
+            return Ok(Decision {
+                outcome: Outcome::Admitted,
+                changes: smallvec![change],
+                revision: self.revision,
+                placed: placed.into_iter().collect(),
+                violations: if ok { Vec::new() } else { compare(&now, &now) },
+                before: Arc::clone(&now),
+                after: now,
+                certificates: None,
+            });
+        }
+        self.judged.1 = self.judged.1.saturating_add(1);
+        let found = Search::new(&self.cluster, &self.policy, &now).decide(changes)?;
         Ok(Decision {
             outcome: if found.violations.iter().any(|violation| violation.enforced) {
                 Outcome::Refused
             } else {
                 Outcome::Admitted
             },
-            changes: found.changes,
+            changes: found.changes.into(),
             revision: self.revision,
-            placed: found.placed,
+            placed: found.placed.into(),
             violations: found.violations,
-            before: now.items,
-            after: found.items,
+            before: now,
+            after: found.states.items.into(),
+            certificates: Some(found.states.certificates.into()),
         })
+    }
+
+    /// The quick way: a yes, or no answer.
+    fn quickly(&mut self, now: &[ItemState], changes: &[Change]) -> Option<Quick> {
+        let [change] = changes else { return None };
+        let known = |(at, state): (usize, &ItemState)| match &state.item {
+            Item::Off { .. } => true,
+            Item::Tolerate(_) => self.books.classes.get(at).is_some_and(Option::is_some),
+            Item::Reserve { .. } => false,
+        };
+        if !now.iter().enumerate().all(known) {
+            return None;
+        }
+        Desk { cluster: &self.cluster, policy: &self.policy, books: &mut self.books }.decide(change)
     }
 
     /// Carries out an admitted decision.
@@ -208,7 +294,7 @@ impl Guard {
     /// # Errors
     /// A decision that was refused, or one made for another state.
     pub fn apply(&mut self, decision: Decision) -> Result<(), GuardError> {
-        let Decision { outcome, changes, revision, after, .. } = decision;
+        let Decision { outcome, changes, revision, after, certificates, .. } = decision;
         match outcome {
             Outcome::Refused => return Err(GuardError::Refused),
             Outcome::Observed => return Err(GuardError::Stale),
@@ -218,10 +304,17 @@ impl Guard {
             return Err(GuardError::Stale);
         }
         let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
+        // It was carried out on a copy, or reckoned with, in this very state: it is consistent.
         self.carry_out(&changes)?;
-        if !moves {
-            // What was judged is what is there now; while a move lasts, that is not the worse of its two states.
-            self.now = Some(Now { items: after, rules: demands::rule_excesses(&self.cluster) });
+        match certificates {
+            // What was judged is what is there now.
+            None => self.now = Some(after),
+            Some(found) if !moves => {
+                self.books.begin(&self.cluster, &self.policy, &found);
+                self.now = Some(after);
+            }
+            // While a move lasts that is not the worse of its two states.
+            Some(_) => {}
         }
         Ok(())
     }
@@ -231,36 +324,79 @@ impl Guard {
     /// # Errors
     /// An operation that is inconsistent: nothing has changed then.
     pub fn observe(&mut self, changes: &[Change]) -> Result<Decision, GuardError> {
-        let before = self.look()?.clone();
+        let before = self.look()?;
         let touched = self.carry_out(changes)?;
-        let after = self.look()?.items.clone();
-        let mut violations = compare(&before.items, &after);
+        let after = self.look_again(&before, changes)?;
+        let ok = Arc::ptr_eq(&before, &after) && after.iter().all(ItemState::is_ok);
+        let mut violations = if ok { Vec::new() } else { compare(&before, &after) };
         for violation in &mut violations {
             violation.enforced = false;
         }
         Ok(Decision {
             outcome: Outcome::Observed,
-            changes: changes.to_vec(),
+            changes: changes.into(),
             revision: self.revision,
-            placed: placed(&self.cluster, &touched),
+            placed: placed(&self.cluster, &touched).into(),
             violations,
-            before: before.items,
+            before,
             after,
+            certificates: None,
         })
     }
 
-    fn carry_out(&mut self, changes: &[Change]) -> Result<Vec<VmId>, GuardError> {
-        let mut next = (self.cluster.clone(), self.policy.clone());
-        let mut touched = Vec::new();
-        for (change, operation) in changes.iter().enumerate() {
-            let vm = operation.apply(&mut next.0, &mut next.1).map_err(|error| GuardError::Inconsistent {
-                change,
-                op: operation.op(),
-                error,
-            })?;
-            touched.extend(vm);
+    /// What has become of the items after facts: what a ledger has followed is as it was.
+    fn look_again(&mut self, before: &Arc<[ItemState]>, changes: &[Change]) -> Result<Arc<[ItemState]>, GuardError> {
+        if changes.iter().any(|change| matches!(change, Change::SetPolicy(_))) {
+            return self.look();
         }
-        (self.cluster, self.policy) = next;
+        let followed = |at: usize| {
+            let known = before.get(at).filter(|state| {
+                matches!(state.item, Item::Off { .. }) || self.books.classes.get(at).is_some_and(Option::is_some)
+            });
+            known.cloned()
+        };
+        let all = self.policy.reserves.is_empty() && (0..self.policy.tolerate.len()).all(|at| followed(at).is_some());
+        let after = if all {
+            Arc::clone(before)
+        } else {
+            let States { items, certificates } = states_but(&self.cluster, &self.policy, followed)?;
+            self.books.begin(&self.cluster, &self.policy, &certificates);
+            items.into()
+        };
+        Ok(Arc::clone(self.now.insert(after)))
+    }
+
+    /// Carries out a transaction, or nothing of it. What has become of the items is open afterwards.
+    fn carry_out(&mut self, changes: &[Change]) -> Result<SmallVec<[VmId; 2]>, GuardError> {
+        let all_back = changes.iter().all(Change::can_be_taken_back);
+        // One operation alone is carried out or refused as a whole.
+        let copy = (changes.len() > 1 && !all_back).then(|| (self.cluster.clone(), self.policy.clone()));
+        let mut back: Vec<VmBefore> = Vec::new();
+        let mut touched: SmallVec<[VmId; 2]> = SmallVec::new();
+        for (at, change) in changes.iter().enumerate() {
+            if changes.len() > 1 && copy.is_none() {
+                let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
+                back.extend(slot.and_then(|slot| self.cluster.vm_before(slot)));
+            }
+            match self.books.carry_out(&mut self.cluster, &mut self.policy, change) {
+                Ok(vm) => touched.extend(vm),
+                Err(error) => {
+                    if let Some(copy) = copy {
+                        (self.cluster, self.policy) = copy;
+                        self.books.clear();
+                        self.now = None;
+                    } else if changes.len() > 1 {
+                        back.iter().rev().for_each(|before| self.cluster.restore_vm(before));
+                        self.books.clear();
+                        self.now = None;
+                    } else {
+                        self.books.settle(&self.cluster);
+                    }
+                    return Err(GuardError::Inconsistent { change: at, op: change.op(), error });
+                }
+            }
+        }
+        self.books.settle(&self.cluster);
         self.revision = self.revision.wrapping_add(1);
         self.now = None;
         Ok(touched)
@@ -355,9 +491,9 @@ pub(super) fn placed(cluster: &Cluster, vms: &[VmId]) -> Vec<Placed> {
         if placed.iter().all(|other| other.vm != *vm) {
             placed.push(Placed {
                 vm: *vm,
-                vm_name: record.name().to_string(),
+                vm_name: record.name().into(),
                 node: node.id(),
-                node_name: node.name().to_string(),
+                node_name: node.name().into(),
             });
         }
     }

@@ -13,7 +13,7 @@
 use super::reserves::{ReserveStatus, Reserves};
 use crate::cluster::{Cluster, Priority, RestartClass};
 use crate::failure::Failure;
-use crate::guarantee::{Answer, ClassVerdict, Uncoverable, VerifyError, describe_class, verify};
+use crate::guarantee::{Answer, Certificate, Outcome, Uncoverable, VerifyError, describe_class, verify_class};
 use crate::policy::{FailureClass, Mode, Policy, Reserve};
 use crate::restart::Planner;
 use alloc::string::{String, ToString};
@@ -169,44 +169,69 @@ pub enum ItemError {
     Reserve(#[from] super::ReserveError),
 }
 
+/// The items of a policy, with the certificates of the classes that hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct States {
+    pub(super) items: Vec<ItemState>,
+    /// Per class of the policy; `None` where it does not hold or is not looked at.
+    pub(super) certificates: Vec<Option<Certificate>>,
+}
+
 /// The state of every item of the policy, classes before reserves. Each class may cost `policy.budget.admit`.
 ///
 /// # Errors
 /// A class that names a level, or a reserve that names a kind, which the cluster does not have.
-pub(super) fn states(cluster: &Cluster, policy: &Policy) -> Result<Vec<ItemState>, ItemError> {
-    let mut states = Vec::new();
-    for class in &policy.tolerate {
-        let mode = class.mode.unwrap_or(policy.admission);
-        states.push(if mode == Mode::Off {
-            off(describe_class(class))
-        } else {
-            class_state(cluster, policy, class, mode)?
-        });
+pub(super) fn states(cluster: &Cluster, policy: &Policy) -> Result<States, ItemError> {
+    states_but(cluster, policy, |_| None)
+}
+
+/// The same, with the states of those classes taken as they are that `known` knows, by their positions.
+pub(super) fn states_but(
+    cluster: &Cluster,
+    policy: &Policy,
+    known: impl Fn(usize) -> Option<ItemState>,
+) -> Result<States, ItemError> {
+    let mut states = States::default();
+    for (at, class) in policy.tolerate.iter().enumerate() {
+        let (item, certificate) = match known(at) {
+            Some(item) => (item, None),
+            None => match class.mode.unwrap_or(policy.admission) {
+                Mode::Off => (off(describe_class(class)), None),
+                mode => class_state(cluster, policy, class, mode)?,
+            },
+        };
+        states.items.push(item);
+        states.certificates.push(certificate);
     }
     if !policy.reserves.is_empty() {
         let found = Reserves::new(cluster, policy)?.status(cluster);
-        for (reserve, status) in policy.reserves.iter().zip(found) {
-            states.push(if status.mode == Mode::Off {
-                off(status.figures.name().to_string())
-            } else {
-                let message = status.message.clone();
-                ItemState { mode: status.mode, item: Item::Reserve { reserve: reserve.clone(), status }, message }
-            });
-        }
+        states.items.extend(reserve_items(policy, found));
     }
     Ok(states)
+}
+
+/// The items of a policy's reserves.
+fn reserve_items(policy: &Policy, found: Vec<ReserveStatus>) -> impl Iterator<Item = ItemState> + '_ {
+    policy.reserves.iter().zip(found).map(|(reserve, status)| {
+        if status.mode == Mode::Off {
+            return off(status.figures.name().to_string());
+        }
+        let message = status.message.clone();
+        ItemState { mode: status.mode, item: Item::Reserve { reserve: reserve.clone(), status }, message }
+    })
 }
 
 fn off(what: String) -> ItemState {
     ItemState { mode: Mode::Off, item: Item::Off { what }, message: String::from("not looked at") }
 }
 
-fn class_state(cluster: &Cluster, policy: &Policy, class: &FailureClass, mode: Mode) -> Result<ItemState, ItemError> {
-    let whole = judge(cluster, policy, class)?;
-    let Some(verdict) = whole else {
-        let message = String::from("no verdict");
-        return Ok(ItemState { mode, item: Item::Off { what: describe_class(class) }, message });
-    };
+fn class_state(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    mode: Mode,
+) -> Result<(ItemState, Option<Certificate>), ItemError> {
+    let verdict = verify_class(cluster, policy, class, policy.budget.admit)?;
     let answer = verdict.rest();
     let uncoverable_fails = policy.uncoverable == crate::policy::Uncoverable::Fail;
     let mut message = verdict.summary();
@@ -214,7 +239,7 @@ fn class_state(cluster: &Cluster, policy: &Policy, class: &FailureClass, mode: M
         message = uncoverable.message(cluster);
     }
     let counterexample = verdict.counterexample().map(|found| ClassFault {
-        units: found.units().iter().map(unit_text).collect(),
+        units: found.units().iter().map(ToString::to_string).collect(),
         message: found.message().to_string(),
     });
     let mut state = ClassState {
@@ -233,18 +258,11 @@ fn class_state(cluster: &Cluster, policy: &Policy, class: &FailureClass, mode: M
             state.unplaced = unplaced(cluster, policy, class);
         }
     }
-    Ok(ItemState { mode, item: Item::Tolerate(state), message })
-}
-
-fn unit_text(unit: &crate::guarantee::Unit) -> String {
-    if unit.level == crate::cluster::NODE_LEVEL {
-        unit.name.clone()
-    } else {
-        let mut text = unit.level.clone();
-        text.push('=');
-        text.push_str(&unit.name);
-        text
-    }
+    let certificate = match verdict.outcome {
+        Outcome::Holds(certificate) => Some(certificate),
+        Outcome::Fails(_) | Outcome::Undecided { .. } => None,
+    };
+    Ok((ItemState { mode, item: Item::Tolerate(state), message }, certificate))
 }
 
 /// Counts by level.
@@ -264,18 +282,11 @@ fn first_held(
     while let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) {
         *count = count.saturating_sub(1);
         lowered = lowered.saturating_add(1);
-        if judge(cluster, policy, &lower)?.is_some_and(|verdict| verdict.rest() == Answer::Holds) {
+        if verify_class(cluster, policy, &lower, policy.budget.admit)?.rest() == Answer::Holds {
             return Ok((Some(lower.fail), lowered));
         }
     }
     Ok((None, lowered.saturating_add(1)))
-}
-
-fn judge(cluster: &Cluster, policy: &Policy, class: &FailureClass) -> Result<Option<ClassVerdict>, VerifyError> {
-    let mut one = policy.clone();
-    one.tolerate = alloc::vec![class.clone()];
-    one.budget.verify = policy.budget.admit;
-    Ok(verify(cluster, &one)?.into_classes().into_iter().next())
 }
 
 /// How many protected VMs of the class the best plan without a failure leaves without a place.

@@ -5,14 +5,18 @@
 //! `guard` is the way in and tells the data's path. `reserves` counts what the policy's reserves say, in the published
 //! arithmetic of the products that they come from.
 
+mod books;
 mod change;
 mod choose;
 mod demands;
 mod guard;
 mod item;
+pub(crate) mod ledger;
+mod quick;
 #[cfg(feature = "json")]
 mod read;
 pub(crate) mod reserves;
+mod seats;
 mod violation;
 
 pub use change::Change;

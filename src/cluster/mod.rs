@@ -10,7 +10,8 @@
 //! plans read (`facts`), and the `fingerprint`. An edit costs what it touches; a refused edit changes nothing.
 //!
 //! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `names`, `node_set`, `levels` are the stores; `nodes`, `vms`,
-//! `rules`, `effective` are the edits, `bulk` is for many of them; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
+//! `rules`, `effective` are the edits, `bulk` is for many of them, `trial` for what admission
+//! looks at before an edit and takes back after it; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
 //! `invariants` proves what is derived.
 
 mod bulk;
@@ -29,6 +30,7 @@ mod nodes;
 mod rule;
 mod rules;
 pub(crate) mod slab;
+mod trial;
 mod view;
 mod vm;
 mod vms;
@@ -46,6 +48,7 @@ pub(crate) use facts::{VmFacts, VmTraits};
 pub(crate) use levels::{Levels, own_node};
 pub(crate) use nodes::NodeRecord;
 pub(crate) use rules::{RuleBody, RuleRecord};
+pub(crate) use trial::VmBefore;
 pub(crate) use view::SizeScale;
 pub(crate) use vms::{Edge, VmRecord};
 

@@ -61,6 +61,12 @@ impl<S: DenseId, T> Slab<S, T> {
         }
     }
 
+    /// The slot and generation of the next object.
+    pub(crate) fn next(&self) -> (S, u32) {
+        let slot = self.free.last().copied().unwrap_or_else(|| S::from_index(self.values.len()));
+        (slot, self.generations.lookup(slot).copied().unwrap_or(0))
+    }
+
     pub(crate) fn remove(&mut self, slot: S) -> Option<T> {
         let value = self.values[slot].take()?;
         self.generations[slot] = self.generations[slot].wrapping_add(1);

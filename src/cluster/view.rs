@@ -183,6 +183,11 @@ impl Cluster {
     }
 
     #[inline]
+    pub(crate) fn allocatable_row(&self, node: NodeSlot) -> &[u64] {
+        &self.allocatable[node]
+    }
+
+    #[inline]
     pub(crate) fn demand_rows(&self) -> &Rows<VmSlot> {
         &self.demand
     }

@@ -83,15 +83,15 @@ pub(crate) struct Edge {
 }
 
 /// A VM's description, checked and resolved.
-struct Prepared {
-    on: bool,
-    has_demand: bool,
-    demand: Amounts,
+pub(super) struct Prepared {
+    pub(super) on: bool,
+    pub(super) has_demand: bool,
+    pub(super) demand: Amounts,
     /// `None`: as the demand.
-    restart_demand: Option<Amounts>,
-    reservation: Option<Amounts>,
-    node: Option<NodeSlot>,
-    migrating_to: Option<NodeSlot>,
+    pub(super) restart_demand: Option<Amounts>,
+    pub(super) reservation: Option<Amounts>,
+    pub(super) node: Option<NodeSlot>,
+    pub(super) migrating_to: Option<NodeSlot>,
 }
 
 impl Cluster {
@@ -108,11 +108,7 @@ impl Cluster {
     /// The same with the name apart.
     pub(crate) fn add_vm_named(&mut self, name: &str, vm: Vm) -> Result<VmId, EditError> {
         let hash = hash_name(name, 0);
-        Self::new_name("vm", name, self.vm_named(name, hash), None)?;
-        if self.vms.len() >= to_usize(MAX_OBJECTS) {
-            return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
-        }
-        let prepared = self.prepare_vm(name, &vm, None)?;
+        let prepared = self.check_new_vm(name, hash, &vm)?;
         let slot = self.vms.insert(VmRecord::new(Arc::from(name), hash));
         self.list_vm_name(hash, slot);
         for rows in [&mut self.demand, &mut self.restart_demand, &mut self.reservation] {
@@ -121,6 +117,14 @@ impl Cluster {
         }
         self.fill_vm(slot, vm, &prepared, Vec::new());
         Ok(self.vm_id_of(slot))
+    }
+
+    pub(super) fn check_new_vm(&self, name: &str, hash: u64, vm: &Vm) -> Result<Prepared, EditError> {
+        Self::new_name("vm", name, self.vm_named(name, hash), None)?;
+        if self.vms.len() >= to_usize(MAX_OBJECTS) {
+            return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
+        }
+        self.prepare_vm(name, vm, None)
     }
 
     /// Replaces everything about a VM but its identity. Rules that name the VM itself go on naming it.
@@ -346,7 +350,7 @@ impl Cluster {
         }
     }
 
-    fn prepare_vm(&self, name: &str, vm: &Vm, slot: Option<VmSlot>) -> Result<Prepared, EditError> {
+    pub(super) fn prepare_vm(&self, name: &str, vm: &Vm, slot: Option<VmSlot>) -> Result<Prepared, EditError> {
         let mut prepared =
             self.prepare_amounts(slot, vm.demand.as_ref(), vm.restart_demand.as_ref(), vm.reservation.as_ref())?;
         prepared.on = vm.is_on();
@@ -379,7 +383,7 @@ impl Cluster {
         Ok(prepared)
     }
 
-    fn prepare_amounts(
+    pub(super) fn prepare_amounts(
         &self,
         slot: Option<VmSlot>,
         demand: Option<&Amounts>,
@@ -534,7 +538,7 @@ impl Cluster {
     }
 
     /// Exchanges a VM's share of the totals and its rows of amounts for those given. It must be withdrawn.
-    fn amounts_of_vm(&mut self, slot: VmSlot, new: Option<&Prepared>) {
+    pub(super) fn amounts_of_vm(&mut self, slot: VmSlot, new: Option<&Prepared>) {
         // A new VM has rows of zeros.
         let old = [&self.demand, &self.restart_demand, &self.reservation];
         if old.iter().any(|rows| rows[slot].iter().any(|amount| *amount > 0)) {
@@ -598,7 +602,7 @@ impl Cluster {
     }
 
     /// Counts a VM where its record says it is.
-    fn enter(&mut self, slot: VmSlot) {
+    pub(super) fn enter(&mut self, slot: VmSlot) {
         self.refresh_facts(slot);
         let Some(record) = self.vms.get_mut(slot) else { return };
         let key = record.key;
@@ -636,7 +640,7 @@ impl Cluster {
     }
 
     /// Takes a VM out of everything that counts it.
-    fn withdraw(&mut self, slot: VmSlot) {
+    pub(super) fn withdraw(&mut self, slot: VmSlot) {
         let Some(record) = self.vms.get(slot) else { return };
         let key = record.key;
         if !record.on {

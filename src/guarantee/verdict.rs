@@ -248,6 +248,16 @@ pub struct Unit {
     pub name: String,
 }
 
+/// `level=name`, a node by its name alone.
+impl core::fmt::Display for Unit {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if self.level != crate::cluster::NODE_LEVEL {
+            write!(formatter, "{}=", self.level)?;
+        }
+        formatter.write_str(&self.name)
+    }
+}
+
 /// A protected VM that some failure leaves without any node that could take it, even with all other VMs away.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Uncoverable {

@@ -82,6 +82,16 @@ fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<
     Ok(Verdict { classes })
 }
 
+/// One class alone, whether the policy has it or not, for so much work.
+pub(crate) fn verify_class(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    work: u64,
+) -> Result<ClassVerdict, VerifyError> {
+    Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, None))
+}
+
 /// One class being judged.
 struct Run<'r> {
     cluster: &'r Cluster,

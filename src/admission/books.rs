@@ -1,0 +1,129 @@
+//! What a guard keeps up beside the cluster: a ledger per class that holds, and which nodes take a VM.
+//!
+//! Uses `cluster`, `admission::{change, ledger, seats}`. Used by `admission::{guard, quick}`.
+//!
+//! Every edit of the guarded cluster goes through [`Books::carry_out`]: VMs leave the ledgers before it and enter them
+//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM that is not plain.
+
+use super::change::Change;
+use super::ledger::{ClassLedger, is_plain};
+use super::seats::Seats;
+use crate::cluster::{Cluster, EditError};
+use crate::guarantee::Certificate;
+use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::policy::Policy;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+#[derive(Clone, Debug)]
+pub(super) struct Books {
+    /// In the order of the policy; `None`: the class does not hold, or is not looked at, or holds in another way.
+    pub(super) classes: Vec<Option<ClassLedger>>,
+    seats: Option<Seats>,
+    /// Whether ledgers are kept at all.
+    kept: bool,
+}
+
+/// Nodes on which an edit changes what is used.
+type Touched = SmallVec<[NodeSlot; 4]>;
+
+impl Books {
+    pub(super) const fn new(kept: bool) -> Self {
+        Self { classes: Vec::new(), seats: None, kept }
+    }
+
+    /// Begins the ledgers of classes that have none, with certificates for this state.
+    pub(super) fn begin(&mut self, cluster: &Cluster, policy: &Policy, certificates: &[Option<Certificate>]) {
+        if !self.kept {
+            return;
+        }
+        self.classes.resize_with(policy.tolerate.len(), || None);
+        for (ledger, certificate) in self.classes.iter_mut().zip(certificates) {
+            let fresh = certificate.as_ref().filter(|certificate| ledger.is_none() && certificate.is_for(cluster));
+            if let Some(certificate) = fresh {
+                *ledger = ClassLedger::new(cluster, policy, certificate);
+            }
+        }
+    }
+
+    /// The nodes that take starts.
+    pub(super) fn seats(&mut self, cluster: &Cluster) -> &mut Seats {
+        self.seats.get_or_insert_with(|| Seats::new(cluster))
+    }
+
+    /// Ends all ledgers.
+    pub(super) fn clear(&mut self) {
+        self.classes.iter_mut().for_each(|ledger| *ledger = None);
+        self.seats = None;
+    }
+
+    fn ledgers(&mut self) -> impl Iterator<Item = &mut ClassLedger> {
+        self.classes.iter_mut().flatten()
+    }
+
+    /// Carries out one operation, and follows it. Nothing has changed if it is refused as inconsistent.
+    ///
+    /// # Errors
+    /// As [`Change::apply`].
+    pub(super) fn carry_out(
+        &mut self,
+        cluster: &mut Cluster,
+        policy: &mut Policy,
+        change: &Change,
+    ) -> Result<Option<VmId>, EditError> {
+        let about = change.vm();
+        if about.is_none() && !matches!(change, Change::AddVm(_)) {
+            let done = change.apply(cluster, policy)?;
+            self.clear();
+            return Ok(done);
+        }
+        let known = about.and_then(|vm| cluster.vm_slot(vm).ok());
+        let mut touched = Touched::new();
+        let mut follows = true;
+        if let Some(vm) = known {
+            places(cluster, vm, &mut touched);
+            follows = is_plain(cluster, vm);
+            self.ledgers().for_each(|ledger| ledger.leave(cluster, vm));
+        }
+        let done = change.apply(cluster, policy);
+        let vm = known.or_else(|| done.as_ref().ok().copied().flatten().map(|vm| vm.slot));
+        if let Some(vm) = vm {
+            places(cluster, vm, &mut touched);
+            follows = follows && is_plain(cluster, vm);
+            for ledger in self.classes.iter_mut().filter(|ledger| ledger.is_some()) {
+                if (done.is_ok() && !follows) || ledger.as_ref().is_some_and(|ledger| ledger.leaves_out(vm)) {
+                    *ledger = None;
+                }
+            }
+        }
+        for node in &touched {
+            self.ledgers().for_each(|ledger| ledger.refresh(cluster, *node));
+            if let Some(seats) = &mut self.seats {
+                seats.refresh(cluster, *node);
+            }
+        }
+        if let Some(vm) = vm {
+            self.ledgers().for_each(|ledger| ledger.enter(cluster, vm));
+        }
+        done
+    }
+
+    /// At the end of a transaction: ends the ledgers that do not balance.
+    pub(super) fn settle(&mut self, cluster: &Cluster) {
+        for ledger in &mut self.classes {
+            if ledger.as_mut().is_some_and(|books| !books.settle(cluster)) {
+                *ledger = None;
+            }
+        }
+    }
+}
+
+/// Adds the nodes on which a VM holds something.
+fn places(cluster: &Cluster, vm: VmSlot, touched: &mut Touched) {
+    let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { return };
+    for node in record.node.into_iter().chain(record.migrating_to) {
+        if !touched.contains(&node) {
+            touched.push(node);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From a certificate to the books, and back.
+//!
+//! Uses `guarantee` (certificates), `ledger::class`.
+//!
+//! Plans of a certificate fill the largest holes to the brim: the next VM to be started would be put exactly there, and
+//! every plan would have to move. So the plans of units without rules are packed again, first into holes of middling size,
+//! leaving an eighth of each; where that does not work out for a unit, the certificate's plan stands.
+
+use super::claims::{Claims, Targets};
+use super::class::{Bank, ClassLedger, NO_BANK};
+use crate::cluster::{Cluster, VmTraits};
+use crate::dense::{IdVec, Rows, fits, to_u32, to_usize};
+use crate::guarantee::{Certificate, Column, Covers, NO_UNIT, NOWHERE, Units};
+use crate::ids::{NodeSlot, VmSlot};
+use crate::policy::Policy;
+use crate::restart::Concern;
+use crate::room::{RoomIndex, RoomKey};
+use alloc::vec::Vec;
+
+impl ClassLedger {
+    /// The books of a certificate for this very state; `None` if it is of another kind than a ledger keeps, or a VM waits
+    /// for a place.
+    pub(crate) fn new(cluster: &Cluster, policy: &Policy, certificate: &Certificate) -> Option<Self> {
+        let class = &certificate.class;
+        let banked = certificate.columns.iter().all(|column| column.bank.is_some());
+        let applies = certificate.covers == Covers::AnyOrder
+            && banked
+            && certificate.exceptions.is_empty()
+            && certificate.standing.is_empty()
+            && cluster.unreachable_nodes().is_empty();
+        let units = Units::new(cluster, policy, class).ok().filter(|_| applies)?;
+        let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
+        let width = cluster.kinds().len();
+        let mut most = Rows::new(width);
+        most.resize(cluster.node_slots());
+        let mut ledger = Self {
+            class: class.clone(),
+            units,
+            concern,
+            banks: Vec::new(),
+            bank_of: IdVec::filled(NO_BANK, cluster.node_slots()),
+            most,
+            stale: false,
+            home: IdVec::filled(NOWHERE, cluster.vm_slots_len()),
+            short: Vec::new(),
+            without: Vec::new(),
+            broken: false,
+        };
+        for vm in &certificate.vms {
+            ledger.home[*vm] = cluster.vm_record(*vm)?.node?;
+        }
+        for (column, targets) in certificate.columns.iter().zip(certificate.targets.iter()) {
+            ledger.add_bank(cluster, column, &certificate.vms, targets)?;
+        }
+        ledger.pack_loosely(cluster);
+        ledger.stale = true;
+        ledger.tighten();
+        // A plan may count on room that a migration from the failed unit releases: the books know of no such room.
+        let fits_all = |node: NodeSlot| fits(&ledger.most[node], &cluster.free_rows()[node]);
+        (0..to_u32(cluster.node_slots())).map(NodeSlot).all(fits_all).then_some(ledger)
+    }
+
+    fn add_bank(&mut self, cluster: &Cluster, column: &Column, vms: &[VmSlot], targets: &[NodeSlot]) -> Option<()> {
+        let width = cluster.kinds().len();
+        let tier = self.units.tiers.get(column.tier)?;
+        let at = self.banks.len();
+        let nodes = fill_order(cluster, column.bank.as_deref()?);
+        let mut room = RoomIndex::new(width);
+        for (rank, node) in nodes.iter().enumerate() {
+            room.insert(*node, RoomKey::from(to_u32(rank)), &cluster.free_rows()[*node]);
+            self.bank_of[*node] = to_u32(at);
+        }
+        let mut by_vm: Targets = IdVec::filled(NOWHERE, cluster.vm_slots_len());
+        let mut claims = Claims::new(width, tier.first, tier.len());
+        for (vm, target) in vms.iter().zip(targets) {
+            let unit = tier.unit_of[self.home[*vm]];
+            if *target == NOWHERE || unit == NO_UNIT {
+                return None;
+            }
+            by_vm[*vm] = *target;
+            claims.add(unit, *target, &cluster.restart_rows()[*vm]);
+        }
+        self.banks.push(Bank { tier: column.tier, room, targets: by_vm, claims });
+        Some(())
+    }
+
+    /// Packs the plans of all units without rules again, in the banks' own order.
+    fn pack_loosely(&mut self, cluster: &Cluster) {
+        for at in 0..self.banks.len() {
+            let Some(bank) = self.banks.get(at) else { return };
+            for unit in bank.claims.units() {
+                let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));
+                let ruled = nodes.flat_map(|node| &node.residents).any(|vm| cluster.facts(*vm).traits.any(VmTraits::RULES));
+                if !ruled {
+                    // Where it fails the plan stays.
+                    let _ = self.pack(cluster, at, unit, None, &[]);
+                }
+            }
+        }
+    }
+
+    /// The certificate that the books amount to.
+    pub(crate) fn certificate(&self, cluster: &Cluster) -> Certificate {
+        let vms: Vec<VmSlot> =
+            self.home.enumerate().filter(|(_, home)| **home != NOWHERE).map(|(vm, _)| vm).collect();
+        let column = |bank: &Bank| {
+            let mut nodes: Vec<NodeSlot> = bank.room.iter().collect();
+            nodes.sort_unstable();
+            Column { tier: bank.tier, bank: Some(nodes) }
+        };
+        let levels = self.units.tiers.iter().map(|tier| (cluster.levels.name(tier.level).into(), tier.count));
+        Certificate {
+            class: self.class.clone(),
+            tiers: levels.collect(),
+            covers: Covers::AnyOrder,
+            fingerprint: cluster.fingerprint(),
+            left_out: self.concern.left_out.clone(),
+            standing: Vec::new(),
+            columns: self.banks.iter().map(column).collect(),
+            targets: self.banks.iter().map(|bank| vms.iter().map(|vm| bank.targets[*vm]).collect()).collect(),
+            vms,
+            exceptions: Vec::new(),
+        }
+    }
+}
+
+/// The nodes of a bank in the order in which plans fill them: from the hole that a quarter of them exceed downwards, the
+/// largest ones last and the very largest at the end.
+fn fill_order(cluster: &Cluster, nodes: &[NodeSlot]) -> Vec<NodeSlot> {
+    let hole = |node: NodeSlot| {
+        let rows = cluster.free_rows()[node].iter().zip(&cluster.unit_share_rows()[node]);
+        // The share that is free of the scarcest kind, in 2^63rds.
+        rows.filter(|(_, share)| **share > 0).map(|(free, share)| free.saturating_mul(*share)).min().unwrap_or(0)
+    };
+    let size = |node: NodeSlot| cluster.size_of(&cluster.free_rows()[node]);
+    let mut order: Vec<NodeSlot> = nodes.to_vec();
+    let key = |node: NodeSlot| cluster.node_record(node).map(|record| record.key);
+    order.sort_by_cached_key(|node| (core::cmp::Reverse((hole(*node), size(*node))), key(*node)));
+    let quarter = order.len() / 4;
+    let (largest, rest) = order.split_at(quarter.min(order.len()));
+    rest.iter().chain(largest.iter().rev()).copied().collect()
+}
+
+const _: () = assert!(to_usize(NO_BANK) == to_usize(u32::MAX), "no bank is no position");

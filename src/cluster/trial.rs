@@ -1,0 +1,135 @@
+//! What admission asks before it edits VMs, and how it takes back what it has edited.
+//!
+//! Uses the edits of `vms`. Used by `admission`.
+
+use super::vms::Prepared;
+use super::{Cluster, EditError, Vm};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
+use crate::resources::Amounts;
+
+/// What edits of a VM's place, power and amounts change of it.
+#[derive(Clone, Debug)]
+pub(crate) struct VmBefore {
+    slot: VmSlot,
+    on: bool,
+    node: Option<NodeSlot>,
+    last_node: Option<NodeId>,
+    migrating_to: Option<NodeSlot>,
+    has_demand: bool,
+    own_restart_demand: bool,
+    own_reservation: bool,
+    demand: Amounts,
+    restart_demand: Amounts,
+    reservation: Amounts,
+}
+
+/// What a VM that is to be added will hold, `per_vm` included, and the id that it will get.
+#[derive(Clone, Debug)]
+pub(crate) struct NewVm {
+    pub(crate) id: VmId,
+    pub(crate) demand: Amounts,
+    pub(crate) restart_demand: Amounts,
+}
+
+impl Cluster {
+    /// What [`add_vm`](Self::add_vm) would do, without doing it.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn about_to_add(&self, vm: &Vm) -> Result<NewVm, EditError> {
+        let Prepared { demand, restart_demand, .. } = self.check_new_vm(vm)?;
+        let (slot, generation) = self.vms.next();
+        Ok(NewVm { id: VmId { slot, generation }, demand, restart_demand })
+    }
+
+    /// Demand and restart demand, `per_vm` included, that a VM would have once it demands this much.
+    ///
+    /// # Errors
+    /// As [`resize_demand`](Self::resize_demand).
+    pub(crate) fn about_to_resize(&self, id: VmId, demand: &Amounts) -> Result<(Amounts, Amounts), EditError> {
+        let slot = self.vm_slot(id)?;
+        let prepared = self.prepare_resized(slot, demand)?;
+        Ok((prepared.demand, prepared.restart_demand))
+    }
+
+    /// Says what a VM demands now; restart demand and reservation of its own stay as they are.
+    ///
+    /// # Errors
+    /// As [`resize_vm`](Self::resize_vm).
+    pub(crate) fn resize_demand(&mut self, id: VmId, demand: &Amounts) -> Result<(), EditError> {
+        let slot = self.vm_slot(id)?;
+        let prepared = self.prepare_resized(slot, demand)?;
+        self.withdraw(slot);
+        self.amounts_of_vm(slot, Some(&prepared));
+        if let Some(record) = self.vms.get_mut(slot) {
+            record.has_demand = true;
+        }
+        self.enter(slot);
+        self.stamp_vm(slot);
+        self.changed();
+        Ok(())
+    }
+
+    fn prepare_resized(&self, slot: VmSlot, demand: &Amounts) -> Result<Prepared, EditError> {
+        let own = |row: &[u64]| row.iter().zip(self.per_vm.iter()).map(|(all, per_vm)| all.saturating_sub(*per_vm)).collect::<Amounts>();
+        let Some(record) = self.vms.get(slot) else { return Err(EditError::UnknownVm) };
+        let restart = record.own_restart_demand.then(|| own(&self.restart_demand[slot]));
+        let reservation = record.own_reservation.then(|| own(&self.reservation[slot]));
+        let on = record.on;
+        let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart.as_ref(), reservation.as_ref())?;
+        prepared.on = on;
+        Ok(prepared)
+    }
+
+    /// Whether no rule speaks of a group.
+    pub(crate) fn is_group_without_rules(&self, group: &str) -> bool {
+        self.groups.get(group).and_then(|group| self.groups.value(group)).is_none_or(|uses| uses.rules.is_empty())
+    }
+
+    /// What is needed to take back edits of a VM's place, power and amounts.
+    pub(crate) fn vm_before(&self, slot: VmSlot) -> Option<VmBefore> {
+        let record = self.vms.get(slot)?;
+        Some(VmBefore {
+            slot,
+            on: record.on,
+            node: record.node,
+            last_node: record.last_node,
+            migrating_to: record.migrating_to,
+            has_demand: record.has_demand,
+            own_restart_demand: record.own_restart_demand,
+            own_reservation: record.own_reservation,
+            demand: Amounts::from(&self.demand[slot]),
+            restart_demand: Amounts::from(&self.restart_demand[slot]),
+            reservation: Amounts::from(&self.reservation[slot]),
+        })
+    }
+
+    /// Takes edits of a VM's place, power and amounts back. It must still be there.
+    pub(crate) fn restore_vm(&mut self, before: &VmBefore) {
+        let slot = before.slot;
+        self.withdraw(slot);
+        let amounts = Prepared {
+            on: before.on,
+            has_demand: before.has_demand,
+            demand: before.demand.clone(),
+            restart_demand: before.restart_demand.clone(),
+            reservation: before.reservation.clone(),
+            node: None,
+            migrating_to: None,
+        };
+        self.amounts_of_vm(slot, Some(&amounts));
+        if let Some(record) = self.vms.get_mut(slot) {
+            record.on = before.on;
+            record.node = before.node;
+            record.last_node = before.last_node;
+            record.migrating_to = before.migrating_to;
+            record.has_demand = before.has_demand;
+            record.own_restart_demand = before.own_restart_demand;
+            record.own_reservation = before.own_reservation;
+        }
+        self.enter(slot);
+        self.stamp_vm(slot);
+        self.recompute_effective(&[slot]);
+        self.changed();
+    }
+}
