@@ -54,7 +54,7 @@
 //!
 //! # What is not there yet
 //!
-//! A certificate kept up as things change (each admission costs a verdict), moves, and most of the C interface.
+//! Moves, and most of the C interface.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -82,6 +82,12 @@ impl RoomIndex {
         self.cell_of.lookup(node).is_some_and(Option::is_some)
     }
 
+    /// What a node has free, if it is there.
+    #[inline]
+    pub(crate) fn free_of(&self, node: NodeSlot) -> Option<&[u64]> {
+        self.cell_of.lookup(node).copied().flatten().map(|cell| &self.amounts[cell])
+    }
+
     /// Nodes in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NodeSlot> + '_ {
         self.order.iter().flat_map(|block| (0..self.blocks[*block].len).map(|at| self.nodes[cell(*block, at)]))

@@ -19,7 +19,10 @@
 )]
 #![expect(unsafe_code, reason = "the only way to count allocations is to be the allocator")]
 
-use lifeboat::{Cluster, Failure, Planner, Policy, RestartPlan, RuleId, RuleKind, Strength};
+use lifeboat::policy::FailureClass;
+use lifeboat::{
+    Change, Cluster, Failure, Guard, NodeId, Planner, Policy, RestartPlan, RuleId, RuleKind, Strength, VmId,
+};
 use lifeboat_testkit::generate::Shape;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -157,4 +160,41 @@ fn a_rule_allocates_one_list() {
     let shape = Shape::new(1_000, 10_000).utilisation(60).with_rules();
     let largest = plans_allocate(&shape, false, |cluster, plan| lists(plan) + domain_rules(cluster, plan));
     assert!(largest <= 16, "{largest} allocations");
+}
+
+/// Starts and stops of one VM after another, once every list has had the room that it needs: nothing is allocated, neither
+/// by the decision nor by carrying it out.
+#[test]
+fn starts_and_stops_allocate_nothing() {
+    for (shape, losses) in [(Shape::new(64, 640), 1), (Shape::new(64, 640).kinds(4), 2), (Shape::new(1_000, 10_000), 2)]
+    {
+        let cluster = shape.utilisation(60).build();
+        let mut policy = Policy::default();
+        policy.tolerate = vec![FailureClass::nodes(losses)];
+        let vms: Vec<(VmId, NodeId)> =
+            cluster.vms().filter_map(|vm| Some((vm.id(), vm.node()?))).step_by(9).take(60).collect();
+        let mut guard = Guard::new(cluster, policy);
+        guard.items().unwrap();
+        let mut most = 0;
+        for round in 0..6 {
+            for (vm, node) in &vms {
+                // On its node in the first rounds and the last, where it fits best in between.
+                let node = (round != 2 && round != 4).then_some(*node);
+                for change in [Change::Stop { vm: *vm }, Change::Start { vm: *vm, node }] {
+                    let (count, admitted) = allocations(|| {
+                        let decision = guard.admit(&[change]).unwrap();
+                        let admitted = decision.is_admitted();
+                        guard.apply(decision).unwrap();
+                        admitted
+                    });
+                    assert!(admitted);
+                    if round >= 4 {
+                        most = most.max(count);
+                    }
+                }
+            }
+        }
+        assert_eq!(guard.judged().1, 0, "all were judged by ledgers");
+        assert_eq!(most, 0, "{losses} losses");
+    }
 }

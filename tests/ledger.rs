@@ -12,8 +12,8 @@
 
 use lifeboat::policy::{FailureClass, Mode, Strategy, Uncoverable};
 use lifeboat::{
-    Answer, Change, Cluster, Decision, Guard, Item, Node, NodeId, NodeState, Place, Policy,
-    ResourceKinds, RestartClass, Rule, RuleKind, Strength, Vm, VmId, check_certificate, verify,
+    Answer, Change, Cluster, Decision, Guard, Item, Node, NodeId, NodeState, Place, Policy, ResourceKinds,
+    RestartClass, Rule, RuleKind, Strength, Vm, VmId, check_certificate, verify,
 };
 use lifeboat_testkit::Choices;
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ fn new_vm(choices: &mut Choices<'_>, name: String, nodes: &[NodeId]) -> Vm {
 }
 
 fn add_rules(cluster: &mut Cluster, choices: &mut Choices<'_>) {
-    let vms: Vec<VmId> = cluster.vms().map(|vm| vm.id()).collect();
+    let vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
     let pick = |choices: &mut Choices<'_>, most: u64| -> Vec<VmId> {
         (0..choices.between(2, most)).map(|_| vms[choices.index(vms.len())]).collect()
     };
@@ -117,8 +117,8 @@ fn add_rules(cluster: &mut Cluster, choices: &mut Choices<'_>) {
 
 /// A request or fact, nearly always about one VM.
 fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change: bool) -> Vec<Change> {
-    let nodes: Vec<NodeId> = cluster.nodes().map(|node| node.id()).collect();
-    let vms: Vec<VmId> = cluster.vms().map(|vm| vm.id()).collect();
+    let nodes: Vec<NodeId> = cluster.nodes().map(lifeboat::NodeRef::id).collect();
+    let vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
     let one = |choices: &mut Choices<'_>| -> Change {
         let node = choices.pick(&nodes);
         let open = choices.chance(1, 2).then_some(node);
@@ -165,7 +165,7 @@ fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change:
 
 /// The nodes that an observed start or migration must name.
 fn settle_open(cluster: &Cluster, changes: &mut [Change], choices: &mut Choices<'_>) {
-    let nodes: Vec<NodeId> = cluster.nodes().map(|node| node.id()).collect();
+    let nodes: Vec<NodeId> = cluster.nodes().map(lifeboat::NodeRef::id).collect();
     for change in changes {
         match change {
             Change::Migrate { to: to @ None, .. } | Change::Start { node: to @ None, .. } => {
@@ -238,7 +238,8 @@ fn churn(pool: &Pool, seed: u64, steps: u64, every: u64, counts: &mut BTreeMap<&
             assert_eq!(answers(&left), answers(&right), "{what}");
             assert_eq!(left.outcome(), right.outcome(), "{what}");
             assert_eq!((left.placed(), left.changes()), (right.placed(), right.changes()), "{what}");
-            let kinds = |decision: &Decision| decision.violations().iter().map(|one| one.kind.clone()).collect::<Vec<_>>();
+            let kinds =
+                |decision: &Decision| decision.violations().iter().map(|one| one.kind.clone()).collect::<Vec<_>>();
             assert_eq!(kinds(&left), kinds(&right), "{what}");
             if left.is_admitted() {
                 count("admitted");

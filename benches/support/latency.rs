@@ -36,6 +36,12 @@ impl Latency {
         Self(durations)
     }
 
+    /// Durations that were measured elsewhere; at least one.
+    pub fn from(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        Self(durations)
+    }
+
     /// The duration that `percent` of the calls do not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         let at = (self.0.len() * percent).div_ceil(100).max(1) - 1;

@@ -32,6 +32,11 @@ impl Books {
         Self { classes: Vec::new(), seats: None, kept }
     }
 
+    /// Whether ledgers are kept at all.
+    pub(super) const fn are_kept(&self) -> bool {
+        self.kept
+    }
+
     /// Begins the ledgers of classes that have none, with certificates for this state.
     pub(super) fn begin(&mut self, cluster: &Cluster, policy: &Policy, certificates: &[Option<Certificate>]) {
         if !self.kept {

@@ -140,7 +140,12 @@ impl<'s> Search<'s> {
         let message = format!("operation {at} of the transaction ({}): {error}", change.op());
         let mut violations = draft.violations;
         violations.push(against(ViolationKind::Inconsistent { change: at, error }, message));
-        Judged { changes: draft.changes, placed: Vec::new(), violations, states: States { items: self.now.to_vec(), certificates: Vec::new() } }
+        Judged {
+            changes: draft.changes,
+            placed: Vec::new(),
+            violations,
+            states: States { items: self.now.to_vec(), certificates: Vec::new() },
+        }
     }
 
     fn judge(&mut self, draft: Draft) -> Result<Judged, GuardError> {

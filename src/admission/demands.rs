@@ -146,7 +146,8 @@ impl Concerned {
 pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concerned) -> Vec<Violation> {
     let mut broken = Vec::new();
     for slot in concerned.rules(before, after) {
-        let Some(rule) = after.rule_ref(slot).filter(|rule| !matches!(rule.strength(), Strength::Preferred { .. })) else {
+        let Some(rule) = after.rule_ref(slot).filter(|rule| !matches!(rule.strength(), Strength::Preferred { .. }))
+        else {
             continue;
         };
         let excess = after.excess(slot);

@@ -168,7 +168,9 @@ impl Guard {
     #[doc(hidden)]
     pub fn check_ledgers(&self) -> Result<usize, &'static str> {
         let ledgers = self.books.classes.iter().flatten();
-        ledgers.map(|ledger| ledger.audit(&self.cluster)).try_fold(0_usize, |count, found| found.map(|()| count.saturating_add(1)))
+        ledgers
+            .map(|ledger| ledger.audit(&self.cluster))
+            .try_fold(0_usize, |count, found| found.map(|()| count.saturating_add(1)))
     }
 
     /// The cluster as it is now.
@@ -283,7 +285,7 @@ impl Guard {
             Item::Tolerate(_) => self.books.classes.get(at).is_some_and(Option::is_some),
             Item::Reserve { .. } => false,
         };
-        if !now.iter().enumerate().all(known) {
+        if !self.books.are_kept() || !now.iter().enumerate().all(known) {
             return None;
         }
         Desk { cluster: &self.cluster, policy: &self.policy, books: &mut self.books }.decide(change)

@@ -54,7 +54,9 @@ impl<'d> Desk<'d> {
     /// Yes, or no answer.
     pub(super) fn decide(&mut self, change: &Change) -> Option<Quick> {
         match change {
-            Change::Start { vm, node } => self.start(*vm, node.map(|node| self.cluster.node_slot(node)).transpose().ok()?),
+            Change::Start { vm, node } => {
+                self.start(*vm, node.map(|node| self.cluster.node_slot(node)).transpose().ok()?)
+            }
             Change::AddVm(vm) => self.add(vm),
             Change::Stop { vm } => self.end(*vm, change, true),
             Change::RemoveVm { vm } => self.end(*vm, change, false),
@@ -242,7 +244,8 @@ impl<'d> Desk<'d> {
         nodes: impl Iterator<Item = NodeSlot>,
     ) -> Option<NodeSlot> {
         let cluster = self.cluster;
-        let mut kept = nodes.take(MAX_TRIES).filter(|node| record.is_none_or(|record| keeps_places(cluster, record, *node)));
+        let mut kept =
+            nodes.take(MAX_TRIES).filter(|node| record.is_none_or(|record| keeps_places(cluster, record, *node)));
         kept.next().filter(|node| self.holds_at(seeker, *node))
     }
 
@@ -269,9 +272,7 @@ impl<'d> Desk<'d> {
 
 /// Whether a node's VMs run, and fail with it.
 fn runs(cluster: &Cluster, node: NodeSlot) -> bool {
-    cluster
-        .node_record(node)
-        .is_some_and(|record| matches!(record.state, NodeState::Online | NodeState::Cordoned))
+    cluster.node_record(node).is_some_and(|record| matches!(record.state, NodeState::Online | NodeState::Cordoned))
 }
 
 fn has_room(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> bool {

@@ -68,7 +68,7 @@ impl Wish<'_> {
     pub(super) const fn key(&self, share: u64) -> u64 {
         match self.strategy {
             Strategy::Spread => share,
-            Strategy::Pack => u64::MAX - share,
+            Strategy::Pack => u64::MAX.saturating_sub(share),
         }
     }
 }
@@ -222,7 +222,7 @@ impl Seats {
                 kinds.map(|((used, all), need)| used.saturating_add(share(*need, *all)).saturating_add(1)).max()
             }
         };
-        let depth = if height == 2 { 0 } else { 1 };
+        let depth = u8::from(height < 2);
         self.open.push(Reverse((wish.key(bound.unwrap_or(0)), depth, position)));
     }
 }

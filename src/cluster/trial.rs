@@ -9,6 +9,7 @@ use crate::resources::Amounts;
 
 /// What edits of a VM's place, power and amounts change of it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the record has them")]
 pub(crate) struct VmBefore {
     slot: VmSlot,
     on: bool,
@@ -71,7 +72,9 @@ impl Cluster {
     }
 
     fn prepare_resized(&self, slot: VmSlot, demand: &Amounts) -> Result<Prepared, EditError> {
-        let own = |row: &[u64]| row.iter().zip(self.per_vm.iter()).map(|(all, per_vm)| all.saturating_sub(*per_vm)).collect::<Amounts>();
+        let own = |row: &[u64]| {
+            row.iter().zip(self.per_vm.iter()).map(|(all, per_vm)| all.saturating_sub(*per_vm)).collect::<Amounts>()
+        };
         let Some(record) = self.vms.get(slot) else { return Err(EditError::UnknownVm) };
         let restart = record.own_restart_demand.then(|| own(&self.restart_demand[slot]));
         let reservation = record.own_reservation.then(|| own(&self.reservation[slot]));

@@ -24,15 +24,15 @@ mod verify;
 mod words;
 
 pub use certificate::{Certificate, CertificateError, Covers};
+pub(crate) use certificate::{Column, NOWHERE};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
 pub use cover::{Cover, Promise};
 pub use error::VerifyError;
+pub(crate) use field::is_limited;
 pub use keep::KeepError;
 pub(crate) use more::most_more;
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
-pub(crate) use certificate::{Column, NOWHERE};
-pub(crate) use field::is_limited;
 pub(crate) use units::{NO_UNIT, UnitIx, Units, unit_count};
 pub(crate) use verdict::describe_class;
 pub use verdict::{

@@ -90,7 +90,8 @@ impl ClassLedger {
             let Some(bank) = self.banks.get(at) else { return };
             for unit in bank.claims.units() {
                 let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));
-                let ruled = nodes.flat_map(|node| &node.residents).any(|vm| cluster.facts(*vm).traits.any(VmTraits::RULES));
+                let ruled =
+                    nodes.flat_map(|node| &node.residents).any(|vm| cluster.facts(*vm).traits.any(VmTraits::RULES));
                 if !ruled {
                     // Where it fails the plan stays.
                     let _ = self.pack(cluster, at, unit, None, &[]);
@@ -101,8 +102,7 @@ impl ClassLedger {
 
     /// The certificate that the books amount to.
     pub(crate) fn certificate(&self, cluster: &Cluster) -> Certificate {
-        let vms: Vec<VmSlot> =
-            self.home.enumerate().filter(|(_, home)| **home != NOWHERE).map(|(vm, _)| vm).collect();
+        let vms: Vec<VmSlot> = self.home.enumerate().filter(|(_, home)| **home != NOWHERE).map(|(vm, _)| vm).collect();
         let column = |bank: &Bank| {
             let mut nodes: Vec<NodeSlot> = bank.room.iter().collect();
             nodes.sort_unstable();

@@ -77,14 +77,8 @@ impl Claims {
             claim.vms = claim.vms.saturating_add(1);
             claim.amounts
         } else {
-            let amounts = match self.unused.pop() {
-                Some(amounts) => amounts,
-                None => {
-                    let next = ClaimIx::from_index(self.amounts.len());
-                    self.amounts.grow_to(next);
-                    next
-                }
-            };
+            let amounts = self.unused.pop().unwrap_or_else(|| ClaimIx::from_index(self.amounts.len()));
+            self.amounts.grow_to(amounts);
             self.amounts[amounts].fill(0);
             list.push(Claim { target, vms: 1, amounts });
             amounts

@@ -3,7 +3,7 @@
 //! Uses `cluster`, `guarantee` (units), `ledger::claims`. The way in is told in `ledger`.
 
 use super::claims::{Claims, Targets, raise_most};
-use super::keeps::{Moved, free_after};
+use super::keeps::Moved;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_u32, to_usize};
 use crate::guarantee::{NO_UNIT, NOWHERE, UnitIx, Units, is_limited};
@@ -102,22 +102,19 @@ impl ClassLedger {
         let suits = |node: NodeSlot| {
             self.unit(bank, node) != ask.unit && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
         };
-        let in_bank = |node: NodeSlot| node != NOWHERE && bank.room.contains(node);
         for spare in [3, u64::BITS] {
-            let takes = |node: NodeSlot| {
-                let free = free_after(cluster, ask.moved, node);
+            let takes = |node: NodeSlot, free: &[u64]| {
+                let free = ask.moved.iter().find(|moved| moved.node == node).map_or(free, |moved| &moved.free);
                 let claimed = bank.claims.on(ask.unit, node).unwrap_or(&[]);
-                let back = ask.back.filter(|(target, _)| *target == node).map_or(&[][..], |(_, amounts)| amounts);
-                has_room(ask.need, free, claimed, back, spare)
+                let returned = ask.back.filter(|(target, _)| *target == node).map_or(&[][..], |(_, amounts)| amounts);
+                has_room(ask.need, free, claimed, returned, spare) && suits(node)
             };
-            if in_bank(ask.first) && takes(ask.first) && suits(ask.first) {
+            let known = |node: &NodeSlot| bank.room.free_of(*node).is_some_and(|free| takes(*node, free));
+            if known(&ask.first) {
                 return Some(ask.first);
             }
-            let claimed = bank.claims.of(ask.unit).iter().map(|claim| claim.target);
-            if let Some(node) = claimed.clone().find(|node| takes(*node) && suits(*node)) {
-                return Some(node);
-            }
-            let found = bank.room.walk_from(0).search::<WIDTH>(ask.need, |node, _| takes(node) && suits(node));
+            let mut claimed = bank.claims.of(ask.unit).iter().map(|claim| claim.target);
+            let found = claimed.find(known).or_else(|| bank.room.walk_from(0).search::<WIDTH>(ask.need, takes));
             if found.is_some() {
                 return found;
             }
@@ -149,9 +146,7 @@ impl ClassLedger {
             return;
         }
         let state = record.node.and_then(|node| cluster.node_record(node)).map(|node| node.state);
-        let Some(home) =
-            record.node.filter(|_| matches!(state, Some(NodeState::Online | NodeState::Cordoned)))
-        else {
+        let Some(home) = record.node.filter(|_| matches!(state, Some(NodeState::Online | NodeState::Cordoned))) else {
             self.broken = true;
             return;
         };
@@ -169,16 +164,15 @@ impl ClassLedger {
         let unit = self.unit(bank, home);
         let first = bank.targets.lookup(vm).copied().unwrap_or(NOWHERE);
         let found = self.find(cluster, bank, &Ask { vm: Some(vm), need, unit, first, moved: &[], back: None });
-        match found {
-            Some(target) => self.claim(at, unit, vm, target, need),
-            None => {
-                if let Some(bank) = self.banks.get_mut(at) {
-                    bank.targets.grow_to(vm, &NOWHERE);
-                    bank.targets[vm] = NOWHERE;
-                }
-                self.without.push((at, vm));
-            }
+        if let Some(target) = found {
+            self.claim(at, unit, vm, target, need);
+            return;
         }
+        if let Some(bank) = self.banks.get_mut(at) {
+            bank.targets.grow_to(vm, &NOWHERE);
+            bank.targets[vm] = NOWHERE;
+        }
+        self.without.push((at, vm));
     }
 
     /// Enters a target in the books.
@@ -264,13 +258,13 @@ impl ClassLedger {
     }
 }
 
-/// Whether a node with so much free has room for `need` beside what the unit claims, less what it gives back, with one
+/// Whether a node with so much free has room for `need` beside what the unit claims, less what it returns, with one
 /// part in two to the power of `spare` to spare.
 #[inline]
-fn has_room(need: &[u64], free: &[u64], claimed: &[u64], back: &[u64], spare: u32) -> bool {
+fn has_room(need: &[u64], free: &[u64], claimed: &[u64], returned: &[u64], spare: u32) -> bool {
     need.iter().zip(free).enumerate().all(|(kind, (need, free))| {
         let of = |row: &[u64]| row.get(kind).copied().unwrap_or(0);
-        let sum = of(claimed).saturating_sub(of(back)).saturating_add(*need);
+        let sum = of(claimed).saturating_sub(of(returned)).saturating_add(*need);
         sum <= free.saturating_sub(free.checked_shr(spare).unwrap_or(0))
     })
 }

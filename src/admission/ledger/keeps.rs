@@ -28,13 +28,6 @@ impl Moved {
     }
 }
 
-/// What a node has free after a change.
-#[inline]
-pub(super) fn free_after<'a>(cluster: &'a Cluster, moved: &'a [Moved], node: NodeSlot) -> &'a [u64] {
-    let changed = moved.iter().find(|moved| moved.node == node);
-    changed.map_or_else(|| &cluster.free_rows()[node], |moved| &moved.free)
-}
-
 /// A plain VM after a change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct After<'a> {

@@ -2,8 +2,8 @@
 //!
 //! Uses `ledger::class`. Called at the end of a transaction, and before a request is given to the slow way.
 
-use super::class::{Ask, ClassLedger, NO_BANK};
 use super::claims::raise_most;
+use super::class::{Ask, ClassLedger, NO_BANK};
 use super::keeps::{After, Moved};
 use crate::cluster::Cluster;
 use crate::dense::{fits, to_usize};
@@ -113,8 +113,12 @@ impl ClassLedger {
         moved: &[Moved],
     ) -> bool {
         let Some(bank) = self.banks.get(at) else { return false };
-        let residents =
-            self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node)).flat_map(|node| &node.residents);
+        let residents = self
+            .units
+            .nodes(unit)
+            .iter()
+            .filter_map(|node| cluster.node_record(*node))
+            .flat_map(|node| &node.residents);
         let mut members: Vec<(VmSlot, NodeSlot)> = residents
             .filter(|vm| self.home_of(**vm).is_some())
             .map(|vm| (*vm, bank.targets[*vm]))
