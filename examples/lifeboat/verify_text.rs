@@ -2,7 +2,7 @@
 
 use crate::screen::{Screen, Tone};
 use crate::words::{clean, count, thousands, vm_name};
-use lifeboat::answers::{Judged, LookedAt, unit_text};
+use lifeboat::answers::{Judged, LookedAt};
 use lifeboat::{Answer, ClassVerdict, Cluster, Covers, Outcome, Proof, Way};
 use std::fmt::Write;
 
@@ -65,7 +65,7 @@ fn class(out: &mut String, cluster: &Cluster, verdict: &ClassVerdict, seen: &Loo
         }
     }
     if !verdict.failing_units().is_empty() {
-        let units: Vec<String> = verdict.failing_units().iter().map(unit_text).collect();
+        let units: Vec<String> = verdict.failing_units().iter().map(ToString::to_string).collect();
         let names = screen.names(units.iter().map(String::as_str));
         let open = if verdict.open() > 0 { format!(" ({} more are undecided)", verdict.open()) } else { String::new() };
         screen.paragraph(out, 2, &format!("May not fail: {names}{open}."));

@@ -61,7 +61,7 @@ pub fn decision_json<'a>(cluster: &'a Cluster, decision: &'a Decision) -> impl S
         decision: outcome_name(decision.outcome()),
         format: "lifeboat-decision/1",
         violations: violations.map(|violation| violation_json(cluster, decision, violation)).collect(),
-        vm_nodes: placed.map(|placed| (placed.vm_name.as_str(), placed.node_name.as_str())).collect(),
+        vm_nodes: placed.map(|placed| (&*placed.vm_name, &*placed.node_name)).collect(),
     }
 }
 
@@ -184,7 +184,7 @@ type ViolationJson = BTreeMap<&'static str, Value>;
 
 fn violation_json(cluster: &Cluster, decision: &Decision, violation: &Violation) -> ViolationJson {
     let vm_name = |vm: &VmId| {
-        let placed = decision.placed().iter().find(|placed| placed.vm == *vm).map(|placed| placed.vm_name.as_str());
+        let placed = decision.placed().iter().find(|placed| placed.vm == *vm).map(|placed| &*placed.vm_name);
         Value::from(cluster.vm(*vm).ok().map(VmRef::name).or(placed))
     };
     let node_name = |node: &NodeId| Value::from(cluster.node(*node).ok().map(NodeRef::name));

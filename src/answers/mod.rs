@@ -47,4 +47,4 @@ pub use faults::{Fault, errors};
 pub use forms::{to_line, to_text};
 pub use plan::{Explained, HELPED, Planned, class_name, note_text};
 pub use plan_check::{CheckedPlan, PlanText, Problem};
-pub use verdict::{Judged, LookedAt, status, unit_text};
+pub use verdict::{Judged, LookedAt, status};

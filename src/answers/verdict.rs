@@ -5,7 +5,7 @@
 
 use super::forms::{node_names, vm_name};
 use super::plan::{HELPED, help_json};
-use crate::cluster::{Cluster, NODE_LEVEL, Priority, RestartClass, VmRef};
+use crate::cluster::{Cluster, Priority, RestartClass, VmRef};
 use crate::guarantee::{
     Answer, Certificate, ClassVerdict, Counterexample, Covers, Evidence, Outcome, PriceFamily, Pricing, Proof,
     Uncoverable, Unit, Verdict, VerifyError, check_certificate, check_counterexample, verify_controlled,
@@ -137,13 +137,8 @@ fn unplaced(
     Ok(plan.unplaced().iter().filter(counts).enumerate().map(with_help).collect())
 }
 
-/// A unit as a question names it: a node by its name, a domain as `LEVEL=DOMAIN`.
-pub fn unit_text(unit: &Unit) -> String {
-    if unit.level == NODE_LEVEL { unit.name.clone() } else { alloc::format!("{}={}", unit.level, unit.name) }
-}
-
 fn unit_texts(units: &[Unit]) -> Vec<String> {
-    units.iter().map(unit_text).collect()
+    units.iter().map(ToString::to_string).collect()
 }
 
 #[derive(Serialize)]

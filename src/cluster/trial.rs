@@ -2,6 +2,7 @@
 //!
 //! Uses the edits of `vms`. Used by `admission`.
 
+use super::slab::hash_name;
 use super::vms::Prepared;
 use super::{Cluster, EditError, Vm};
 use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
@@ -38,7 +39,8 @@ impl Cluster {
     /// # Errors
     /// As there.
     pub(crate) fn about_to_add(&self, vm: &Vm) -> Result<NewVm, EditError> {
-        let Prepared { demand, restart_demand, .. } = self.check_new_vm(vm)?;
+        let Prepared { demand, restart_demand, .. } = self.check_new_vm(&vm.name, hash_name(&vm.name, 0), vm)?;
+        let restart_demand = restart_demand.unwrap_or_else(|| demand.clone());
         let (slot, generation) = self.vms.next();
         Ok(NewVm { id: VmId { slot, generation }, demand, restart_demand })
     }
@@ -49,8 +51,9 @@ impl Cluster {
     /// As [`resize_demand`](Self::resize_demand).
     pub(crate) fn about_to_resize(&self, id: VmId, demand: &Amounts) -> Result<(Amounts, Amounts), EditError> {
         let slot = self.vm_slot(id)?;
-        let prepared = self.prepare_resized(slot, demand)?;
-        Ok((prepared.demand, prepared.restart_demand))
+        let Prepared { demand, restart_demand, .. } = self.prepare_resized(slot, demand)?;
+        let restart_demand = restart_demand.unwrap_or_else(|| demand.clone());
+        Ok((demand, restart_demand))
     }
 
     /// Says what a VM demands now; restart demand and reservation of its own stay as they are.
@@ -115,8 +118,8 @@ impl Cluster {
             on: before.on,
             has_demand: before.has_demand,
             demand: before.demand.clone(),
-            restart_demand: before.restart_demand.clone(),
-            reservation: before.reservation.clone(),
+            restart_demand: Some(before.restart_demand.clone()),
+            reservation: Some(before.reservation.clone()),
             node: None,
             migrating_to: None,
         };
