@@ -27,6 +27,7 @@ impl ClassLedger {
             && banked
             && certificate.exceptions.is_empty()
             && certificate.standing.is_empty()
+            && certificate.evicts.is_empty()
             && cluster.unreachable_nodes().is_empty();
         let units = Units::new(cluster, policy, class).ok().filter(|_| applies)?;
         let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
@@ -115,6 +116,7 @@ impl ClassLedger {
             covers: Covers::AnyOrder,
             fingerprint: cluster.fingerprint(),
             left_out: self.concern.left_out.clone(),
+            evicts: Vec::new(),
             standing: Vec::new(),
             columns: self.banks.iter().map(column).collect(),
             targets: self.banks.iter().map(|bank| vms.iter().map(|vm| bank.targets[*vm]).collect()).collect(),

@@ -3,7 +3,7 @@
 //! Uses `cluster`, `guarantee` (certificates, units), `restart` (where a VM may go). Used by `admission::guard`, and by
 //! `capacity` for headroom.
 //!
-//! **The data's path.** A class that holds by banks, for losses in any order and without exceptions, leaves a certificate:
+//! **The data's path.** A class that holds by banks, for losses in any order, without exceptions and evictions, leaves a certificate:
 //! a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit claims where
 //! (`claims`), per node the most that any one unit claims there. Before an edit of a VM the owner calls
 //! [`leave`](ClassLedger::leave), after it [`refresh`](ClassLedger::refresh) for every node that it touched and
