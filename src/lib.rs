@@ -126,9 +126,9 @@ pub use placement::budget::Control;
 pub use policy::Policy;
 pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
 pub use restart::{
-    ASSUMED_START_S, BrokenRule, ClassCount, ClassTime, Costs, Estimate, Eviction, Free, Help, Note, Placement,
-    PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason, ReasonCount, RestartPlan, StartTime, Unplaced,
-    check_evictions, check_placements, check_plan,
+    ASSUMED_START_S, BrokenRule, ClassCount, ClassTime, Costs, Estimate, Eviction, Free, Help, LiveMove, Note,
+    Placement, PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason, ReasonCount, RestartPlan, StartTime,
+    Unplaced, check_evictions, check_placements, check_plan,
 };
 
 #[doc = include_str!("guarantee/mathematics.md")]

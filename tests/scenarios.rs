@@ -171,6 +171,14 @@ impl Planned {
             let reasons: Vec<String> = left.reasons.iter().map(|reason| counted(cluster, reason)).collect();
             writeln!(text, "  {}", reasons.join("; ")).unwrap();
         }
+        for broken in plan.broken_rules() {
+            let rule = cluster.rule(broken.rule).unwrap().name();
+            let vms: Vec<&str> = broken.vms.iter().map(|id| vm(*id)).collect();
+            let least = if plan.costs_are_proved() { "no plan costs less" } else { "not proved to be the least" };
+            let strength = broken.strength.name();
+            writeln!(text, "rule '{rule}' ({strength}) is broken by {}: {}; {least}", broken.excess, vms.join(", "))
+                .unwrap();
+        }
         for id in plan.waiting() {
             writeln!(text, "{} waits", vm(*id)).unwrap();
         }
@@ -301,6 +309,26 @@ fn verdicts(block: &Block, cluster: &Cluster, mut policy: Policy, arguments: &[S
     let mut text = format!("{}\n", found.answer().name());
     for class in found.classes() {
         writeln!(text, "{}: {}", class.answer().name(), class.summary()).unwrap();
+        if let Some(counterexample) = class.counterexample() {
+            let explained = counterexample.explain(cluster, &policy, class.class());
+            if let Some(more) = explained.strip_prefix(counterexample.message()).filter(|more| !more.is_empty()) {
+                writeln!(text, "because{}", more.trim_start_matches(';')).unwrap();
+            }
+        }
+        if let Some(certificate) = class.certificate().filter(|certificate| certificate.evicts()) {
+            for unit in verdict::units(cluster, &class.class().fail[0].0) {
+                let promise = certificate.plan_for(cluster, &Failure::of(unit.nodes.clone())).unwrap();
+                let list = |pairs: &[(VmId, NodeId)], word: &str| {
+                    let pairs =
+                        pairs.iter().map(|(id, at)| format!("{} {word} {}", vm(cluster, *id), node(cluster, *at)));
+                    pairs.collect::<Vec<_>>().join(", ")
+                };
+                let (evicted, placed) = (list(&promise.evictions, "leaves"), list(&promise.placements, "on"));
+                let lists = [evicted, placed].into_iter().filter(|list| !list.is_empty()).collect::<Vec<_>>();
+                let lists = if lists.is_empty() { String::from("nothing to do") } else { lists.join("; ") };
+                writeln!(text, "without {}: {lists}", unit.name).unwrap();
+            }
+        }
         if !class.failing_units().is_empty() {
             let names: Vec<&str> = class.failing_units().iter().map(|unit| unit.name.as_str()).collect();
             writeln!(text, "may not fail: {}", names.join(", ")).unwrap();

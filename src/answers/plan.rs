@@ -144,9 +144,20 @@ pub(super) struct HelpJson<'a> {
     from: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a str>,
+    /// Of two moves, the first and the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moves: Option<[MoveJson<'a>; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     message: String,
+}
+
+/// A live move.
+#[derive(Serialize)]
+struct MoveJson<'a> {
+    vm: &'a str,
+    from: &'a str,
+    to: &'a str,
 }
 
 #[derive(Serialize)]
@@ -350,6 +361,14 @@ pub(super) fn help_json<'a>(cluster: &'a Cluster, help: &Help) -> HelpJson<'a> {
         }
         Help::Move { vm, from, to } => {
             HelpJson { vm: Some(vm_name(cluster, *vm)), from: node(from), to: node(to), ..json }
+        }
+        Help::TwoMoves { first, second, node: at } => {
+            let step = |step: &restart::LiveMove| MoveJson {
+                vm: vm_name(cluster, step.vm),
+                from: node_name(cluster, step.from),
+                to: node_name(cluster, step.to),
+            };
+            HelpJson { node: node(at), moves: Some([step(first), step(second)]), ..json }
         }
         Help::Relax { rule, node: at } => {
             HelpJson { rule: cluster.rule(*rule).ok().map(RuleRef::name), node: node(at), ..json }

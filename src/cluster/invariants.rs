@@ -324,3 +324,24 @@ fn count(counts: &mut BTreeMap<NodeSlot, usize>, node: NodeSlot) {
     let count = counts.entry(node).or_default();
     *count = count.saturating_add(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cluster::{Cluster, Node, Vm};
+    use crate::resources::ResourceKinds;
+
+    /// What a settled VM holds counts in the totals, too: edits of it afterwards take no more off than was put on.
+    #[test]
+    fn settled_vms_count_in_the_totals() {
+        let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
+        let node = cluster.add_node(Node::named("n").capacity([16])).unwrap();
+        let vm = cluster.add_vm(Vm::named("v").demand([2]).restart_demand([5]).on(node)).unwrap();
+        let again = cluster.vm(vm).unwrap().to_vm();
+        cluster.settle(vm.slot, node.slot);
+        cluster.check_invariants().unwrap();
+        assert_eq!(cluster.node(node).unwrap().used(), [5]);
+        cluster.update_vm(vm, again).unwrap();
+        cluster.check_invariants().unwrap();
+        assert_eq!(cluster.node(node).unwrap().used(), [2]);
+    }
+}

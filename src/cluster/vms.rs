@@ -589,8 +589,18 @@ impl Cluster {
     /// plan will leave it, at the start and afterwards.
     pub(crate) fn settle(&mut self, slot: VmSlot, node: NodeSlot) {
         self.withdraw(slot);
-        for (demand, restart) in self.demand[slot].iter_mut().zip(&self.restart_demand[slot]) {
-            *demand = (*demand).max(*restart);
+        let held: Amounts = self.demand[slot]
+            .iter()
+            .zip(&self.restart_demand[slot])
+            .map(|(demand, restart)| *demand.max(restart))
+            .collect();
+        // Sums beyond u64 are nowhere: then it holds what it demands.
+        if exchange(&self.totals.demand, &self.demand[slot], &held, 2).is_ok() {
+            for _ in 0..2 {
+                subtract_row(&mut self.totals.demand, &self.demand[slot]);
+                add_row(&mut self.totals.demand, &held);
+            }
+            self.demand[slot].copy_from_slice(&held);
         }
         if let Some(record) = self.vms.get_mut(slot) {
             record.node = Some(node);

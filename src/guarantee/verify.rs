@@ -177,9 +177,13 @@ impl<'r> Run<'r> {
             exact: !evict::can_help(self.cluster, &may_go),
         };
         let mut judged = run.prove(planner, budget)?;
-        if let Outcome::Holds(certificate) = &mut judged.outcome {
-            certificate.fingerprint = self.cluster.fingerprint();
-            certificate.evicts = may_go;
+        match &mut judged.outcome {
+            Outcome::Holds(certificate) => {
+                certificate.fingerprint = self.cluster.fingerprint();
+                certificate.evicts = may_go;
+            }
+            Outcome::Fails(counterexample) => counterexample.message.push_str(", even with best-effort VMs evicted"),
+            Outcome::Undecided { .. } => {}
         }
         Ok(judged)
     }

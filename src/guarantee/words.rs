@@ -1,12 +1,49 @@
 //! Why a failure cannot be survived, in words for the person who must act on it.
 //!
-//! Uses `cluster`, `guarantee::verdict`. Used by `guarantee::verify`.
+//! Uses `cluster`, `guarantee::verdict`, `restart` (a plan for the failure, its reasons and what would help). Used by
+//! `guarantee::verify` and by callers.
 
-use super::verdict::{PriceFamily, Pricing, Proof, Unit, describe_units, list};
-use crate::cluster::{Cluster, VmRef};
+use super::verdict::{Counterexample, PriceFamily, Pricing, Proof, Unit, describe_units, list};
+use crate::cluster::{Cluster, RestartClass, VmRef};
+use crate::policy::{FailureClass, Policy};
+use crate::restart::{Help, Planner};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// The most that the plan behind an explanation may take, in node evaluations.
+const EXPLAIN_WORK: u64 = 200_000;
+
+impl Counterexample {
+    /// The message; and where no sum says why, which VM a plan for the failure leaves out, for what reasons, and what
+    /// would help it: in the words of plans.
+    ///
+    /// `class` is the one that fails. Costs a restart plan of limited work and what [`Planner::help`] costs.
+    #[must_use]
+    pub fn explain(&self, cluster: &Cluster, policy: &Policy, class: &FailureClass) -> String {
+        let mut text = String::from(self.message());
+        if matches!(self.proof(), Proof::Prices { .. }) {
+            return text;
+        }
+        let mut limited = policy.clone();
+        limited.budget.plan = limited.budget.plan.min(EXPLAIN_WORK);
+        let (mut planner, failure) = (Planner::new(), self.failure(cluster));
+        let Ok(plan) = planner.restart(cluster, &limited, &failure) else { return text };
+        let counts = |vm: VmRef<'_>| {
+            let (restart, priority) = vm.effective();
+            restart == RestartClass::Protected && class.min_priority.is_none_or(|least| priority >= least)
+        };
+        let covered = plan.unplaced().iter().find(|left| cluster.vm(left.vm).is_ok_and(counts));
+        if let Some(left) = covered {
+            let name = cluster.vm(left.vm).map_or("?", VmRef::name);
+            let help: Vec<Help> = planner.help(cluster, &failure, &plan, left.vm).unwrap_or_default();
+            let mut parts = alloc::vec![format!("{text}; a plan leaves out '{name}': {}", left.message)];
+            parts.extend(help.iter().map(|help| help.message(cluster)));
+            text = parts.join("; ");
+        }
+        text
+    }
+}
 
 /// "after the loss of node n1 and node n2, 70000 MiB of memory are needed and 60000 are left".
 pub(super) fn why_not(cluster: &Cluster, units: &[Unit], proof: &Proof) -> String {

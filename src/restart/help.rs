@@ -2,7 +2,9 @@
 //!
 //! Uses `cluster`, `failure`, a plan as data, `Planner::explain` for where to look, and the independent checker for
 //! whether it is true: nothing is named that the checker does not accept. Called by whoever asks; a plan is made without
-//! it.
+//! it. Two moves, where one does not do, are looked for in `two_moves`.
+
+mod two_moves;
 
 use super::checker::{PlanFault, check_placements};
 use super::plan::{Reason, RestartPlan};
@@ -41,6 +43,15 @@ pub enum Help {
         /// Where it could go.
         to: NodeId,
     },
+    /// Two VMs move, one after the other, while they run.
+    TwoMoves {
+        /// The first move.
+        first: LiveMove,
+        /// The second: what the unplaced VM could then start on is the node that one of the two leaves.
+        second: LiveMove,
+        /// That node.
+        node: NodeId,
+    },
     /// A required rule gives way: with strength `relaxed` it would.
     Relax {
         /// The rule.
@@ -50,6 +61,17 @@ pub enum Help {
     },
 }
 
+/// A VM that moves while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LiveMove {
+    /// The VM.
+    pub vm: VmId,
+    /// Where it runs.
+    pub from: NodeId,
+    /// Where it goes.
+    pub to: NodeId,
+}
+
 impl Help {
     /// A stable machine-readable code.
     #[must_use]
@@ -57,6 +79,7 @@ impl Help {
         match self {
             Self::MoreRoom { .. } => "more_room",
             Self::Move { .. } => "move",
+            Self::TwoMoves { .. } => "two_moves",
             Self::Relax { .. } => "relax",
         }
     }
@@ -81,6 +104,13 @@ impl Help {
                 let name = cluster.vm(*vm).map_or("?", VmRef::name);
                 format!("moving '{name}' from {} to {} would make room", node(*from), node(*to))
             }
+            Self::TwoMoves { first, second, node: at } => {
+                let words = |step: &LiveMove| {
+                    let name = cluster.vm(step.vm).map_or("?", VmRef::name);
+                    format!("'{name}' from {} to {}", node(step.from), node(step.to))
+                };
+                format!("moving {} and then {} would make room on {}", words(first), words(second), node(*at))
+            }
             Self::Relax { rule, node: at } => {
                 let name = cluster.rule(*rule).map_or("?", RuleRef::name);
                 format!("rule '{name}' with strength `relaxed` would let it start on {}", node(*at))
@@ -90,7 +120,8 @@ impl Help {
 }
 
 impl Planner {
-    /// What would give a VM that a plan leaves out its place: at most one of each sort of [`Help`], and of rules each
+    /// What would give a VM that a plan leaves out its place: at most one of each sort of [`Help`] (two moves only
+    /// where one does not do), and of rules each
     /// that alone is in the way.
     ///
     /// Each is replayed through the independent checker: with it, the plan and the VM beside it are legal. A move obeys
@@ -187,7 +218,8 @@ impl Search<'_> {
         if let Some((node, missing)) = rooms.first() {
             help.push(Help::MoreRoom { node: *node, missing: missing.clone() });
         }
-        help.extend(self.single_move(cluster, &rooms));
+        let moves = self.single_move(cluster, &rooms).or_else(|| self.two_moves(cluster, &rooms));
+        help.extend(moves);
         help.extend(self.rules(cluster, vm, &barred));
         help
     }
@@ -269,7 +301,8 @@ impl Search<'_> {
                         continue;
                     }
                     self.trials = self.trials.checked_sub(1)?;
-                    if self.works(&mut replay, vm.id(), *from, *to) {
+                    let step = LiveMove { vm: vm.id(), from: *from, to: *to };
+                    if self.works(&mut replay, &[step], *from) {
                         return Some(Help::Move { vm: vm.id(), from: *from, to: *to });
                     }
                 }
@@ -305,25 +338,28 @@ impl Search<'_> {
         free.into_iter().map(|(_, id, row)| (id, row)).collect()
     }
 
-    /// Whether a move keeps every rule, and the plan with the VM beside it is legal after it. Leaves `replay` as it was.
-    fn works(&mut self, replay: &mut Cluster, vm: VmId, from: NodeId, to: NodeId) -> bool {
-        let rules = strict_rules(replay, vm);
-        let excess =
-            |cluster: &Cluster| rules.iter().map(|rule| cluster.rule_excess(*rule).unwrap_or(u64::MAX)).collect();
-        let before: Vec<u64> = excess(replay);
-        let no_worse = |now: Vec<u64>| now.iter().zip(&before).all(|(now, before)| now <= before);
-        if replay.start_migration(vm, to).is_err() {
-            return false;
-        }
-        let under_way = no_worse(excess(replay));
-        let arrived = replay.end_migration(vm, under_way).is_ok();
-        if !under_way {
-            return false;
-        }
-        let good = arrived && no_worse(excess(replay)) && self.faults(replay, from).is_some_and(|all| all.is_empty());
-        // Back to where it was, whatever came of it.
-        replay.move_vm(vm, Some(from)).is_ok() && good
+    /// Whether moves, one after the other, keep every rule, and the plan with the VM on `node` is legal after them. Leaves
+    /// `replay` as it was.
+    fn works(&mut self, replay: &mut Cluster, moves: &[LiveMove], node: NodeId) -> bool {
+        let done = moves.iter().take_while(|step| moves_well(replay, step)).count();
+        let good = done == moves.len() && self.faults(replay, node).is_some_and(|all| all.is_empty());
+        // Back to where they were, whatever came of it; one that went wrong, too.
+        let back = moves.iter().rev().filter(|step| replay.move_vm(step.vm, Some(step.from)).is_ok()).count();
+        back == moves.len() && good
     }
+}
+
+/// Moves a VM, and says whether no required or relaxed rule is worse for it under way or afterwards.
+fn moves_well(replay: &mut Cluster, step: &LiveMove) -> bool {
+    let rules = strict_rules(replay, step.vm);
+    let excess = |cluster: &Cluster| rules.iter().map(|rule| cluster.rule_excess(*rule).unwrap_or(u64::MAX)).collect();
+    let before: Vec<u64> = excess(replay);
+    let no_worse = |now: Vec<u64>| now.iter().zip(&before).all(|(now, before)| now <= before);
+    if replay.start_migration(step.vm, step.to).is_err() {
+        return false;
+    }
+    let under_way = no_worse(excess(replay));
+    replay.end_migration(step.vm, under_way).is_ok() && under_way && no_worse(excess(replay))
 }
 
 /// Labels, those for moves too, and allowed nodes.

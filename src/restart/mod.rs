@@ -24,7 +24,7 @@ mod waves;
 
 pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
 pub use estimate::{ASSUMED_START_S, ClassTime, Estimate, StartTime};
-pub use help::Help;
+pub use help::{Help, LiveMove};
 pub use parts::PlanParts;
 pub use plan::{
     BrokenRule, ClassCount, Costs, Eviction, Free, Note, Placement, PlanStatus, Reason, ReasonCount, RestartPlan,
