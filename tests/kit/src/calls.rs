@@ -27,7 +27,7 @@ const CHANGES: [&str; 8] = [
     r#"[{"op":"set_state","node":"kvm-1","state":"failed"},{"op":"remove_vm","vm":"new"}]"#,
     r#"{"op":"migrate","vm":"db-1"}"#,
     r#"{"op":"add_vm","vm":{"name":"new","demand":{"cpu":1,"memory":1},"power":"on"}}"#,
-    r#"{"op":"set_policy","policy":{"tolerate":[{"fail":{"node":2}}]}}"#,
+    r#"{"op":"set_policy","policy":{"tolerate":[{"fail":{"node":2}}],"budget":{"plan":5000,"admit":5000,"verify":20000}}}"#,
     r#"{"op":"remove_node","node":"kvm-2"}"#,
     r#"{"op":"#,
 ];
@@ -162,7 +162,11 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 let document = if choices.chance(1, 10) { name(choices) } else { str(choices.pick(&DOCUMENTS)) };
                 seen(lifeboat_cluster_from_json(document, &raw mut cluster, &raw mut policy, err));
                 live.clusters.extend(Some(cluster).filter(|one| !one.is_null()));
-                live.policies.extend(Some(policy).filter(|one| !one.is_null()));
+                if !policy.is_null() {
+                    // Long work would be a fuzzer's dream and nobody's gain.
+                    assert_eq!(lifeboat_policy_set_budgets(policy, 5000, 5000, 20_000, null_mut()), LIFEBOAT_OK);
+                    live.policies.push(policy);
+                }
             }
             2..=5 => {
                 let mut plan = null_mut();
@@ -177,7 +181,6 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
             6 => {
                 let mut verdict = null_mut();
                 let (cluster, policy) = (one!(live.clusters, choices), one!(live.policies, choices));
-                seen(lifeboat_policy_set_budgets(policy, 5000, 5000, 20_000, null_mut()));
                 keep(lifeboat_verify(cluster, policy, null(), &raw mut verdict, err), verdict, &mut live.verdicts);
             }
             7 => {
@@ -350,7 +353,6 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 interval.size = size::<HeadroomInterval>(choices);
                 let (cluster, policy) = (one!(live.clusters, choices), one!(live.policies, choices));
                 let (amounts, vm) = ([choices.below(9), choices.below(9)], name(choices));
-                seen(lifeboat_policy_set_budgets(policy, 5000, 5000, 20_000, null_mut()));
                 seen(lifeboat_headroom(cluster, policy, amounts.as_ptr(), 2, null(), &raw mut interval, err));
                 seen(lifeboat_headroom_like(cluster, policy, vm, null(), &raw mut interval, null_mut()));
             }
