@@ -59,7 +59,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(any(test, feature = "capi"))]
+#[cfg(any(test, feature = "capi", feature = "parallel"))]
 extern crate std;
 
 mod admission;
@@ -84,6 +84,7 @@ mod failure;
 mod guarantee;
 mod ids;
 mod named;
+mod parallel;
 mod placement;
 pub mod policy;
 mod resources;

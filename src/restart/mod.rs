@@ -32,6 +32,6 @@ pub use plan::{
 };
 pub use planner::{PlanError, Planner};
 
-pub(crate) use eligible::may_run_on;
+pub(crate) use eligible::{may_run_on, may_run_on_few};
 pub(crate) use keep::Kept;
 pub(crate) use scenario::{Concern, Found};
