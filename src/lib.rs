@@ -1,7 +1,8 @@
 //! `lifeboat` decides where every VM restarts when hosts fail, and proves beforehand whether there will be room.
 //!
-//! It is pure: no I/O, no clock, no threads, no randomness; `no_std` with `alloc`. The same input gives the same plan,
-//! bit for bit, whatever the order in which nodes, VMs and rules are listed. All arithmetic is on integers.
+//! It is pure: no I/O, no clock, no threads (but with the feature `parallel`), no randomness; `no_std` with `alloc`. The
+//! same input gives the same plan, bit for bit, whatever the order in which nodes, VMs and rules are listed. All
+//! arithmetic is on integers.
 //!
 //! ```
 //! use lifeboat::{Cluster, Failure, Node, Planner, Policy, Priority, ResourceKinds, Vm};
@@ -51,6 +52,17 @@
 )]
 //! | [`comparison`] | what other products decide, and what is different here |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
+//!
+//! # Features
+//!
+//! None changes an answer.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `serde` (default) | the document as serde types, stored certificates |
+//! | `json` | documents from and to JSON text |
+//! | `capi` | the C interface; uses `std` to keep a panic from crossing it |
+//! | `parallel` | large verdicts on all cores, by threads of `std`: the same bits as on one thread ([`Control::threads`] limits them) |
 //!
 //! # What is not there yet
 //!
