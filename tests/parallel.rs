@@ -2,7 +2,13 @@
 //!
 //! With the feature `parallel` that is shown; without it, that asking for threads changes nothing.
 
-#![allow(clippy::unwrap_used, clippy::pedantic, reason = "a test that fails panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::pedantic,
+    reason = "a test that fails panics"
+)]
 
 use lifeboat::policy::FailureClass;
 use lifeboat::{Answer, Cluster, Control, Policy, Verdict, VerifyError, verify, verify_controlled};

@@ -232,7 +232,7 @@ const MOST_MISFITS: usize = 16;
 
 /// Some units of one tier, for one bank, and where the targets of their members go.
 struct Part<'b> {
-    shelf: &'b Shelf<'b>,
+    layout: &'b Layout<'b>,
     tier: &'b Tier,
     units: Span,
     targets: &'b mut [NodeSlot],
@@ -264,7 +264,7 @@ pub(crate) fn fill(
     budget: &mut Budget<'_>,
 ) -> Result<Option<Vec<Filled>>, Cancelled> {
     let limited = setting.field.limited.iter().any(|limited| *limited);
-    let shelves: Vec<Shelf<'_>> = banks.iter().map(|bank| Shelf::new(setting.cluster, bank, limited)).collect();
+    let layouts: Vec<Layout<'_>> = banks.iter().map(|bank| Layout::new(setting.cluster, bank, limited)).collect();
     let tiers: Vec<(&Tier, Vec<(Span, usize)>)> =
         setting.units.tiers.iter().map(|tier| (tier, split(setting, tier))).collect();
     let mut all: Vec<Vec<NodeSlot>> = Vec::with_capacity(banks.len());
@@ -274,13 +274,13 @@ pub(crate) fn fill(
     }
     let mut parts: Vec<Part<'_>> = Vec::new();
     let mut parts_of: Vec<usize> = Vec::new();
-    for ((bank, shelf), targets) in banks.iter().zip(&shelves).zip(&mut all) {
+    for ((bank, layout), targets) in banks.iter().zip(&layouts).zip(&mut all) {
         let Some((tier, units)) = tiers.get(bank.tier) else { continue };
         let mut rest = targets.as_mut_slice();
         for (units, members) in units {
             let (targets, behind) = rest.split_at_mut((*members).min(rest.len()));
             rest = behind;
-            parts.push(Part { shelf, tier, units: units.clone(), targets });
+            parts.push(Part { layout, tier, units: units.clone(), targets });
         }
         parts_of.push(units.len());
     }
@@ -428,7 +428,7 @@ fn by_planner(
 }
 
 /// A bank's room side by side.
-struct Shelf<'b> {
+struct Layout<'b> {
     nodes: &'b [NodeSlot],
     free: Rows<PositionIx>,
     /// The component-wise maximum of each group.
@@ -440,7 +440,7 @@ struct Shelf<'b> {
 /// Not in the bank.
 const NO_POSITION: u32 = u32::MAX;
 
-impl<'b> Shelf<'b> {
+impl<'b> Layout<'b> {
     /// `limited`: whether members are limited in where they may go.
     fn new(cluster: &Cluster, bank: &'b Bank, limited: bool) -> Self {
         let kinds = cluster.kinds().len();
@@ -496,7 +496,7 @@ impl Default for Kernel {
 impl Kernel {
     /// Finds plans for the units of a part. `ruled`: whether any member has a rule.
     fn fit_part(&mut self, setting: &Setting<'_>, ruled: bool, part: Part<'_>) -> Fitted {
-        self.left.copy_from(&part.shelf.free);
+        self.left.copy_from(&part.layout.free);
         self.work = 0;
         match setting.cluster.kinds().len() {
             2 => self.fit_units::<2>(setting, ruled, part),
@@ -507,7 +507,7 @@ impl Kernel {
 
     /// `WIDTH` as for [`Rows::row`].
     fn fit_units<const WIDTH: usize>(&mut self, setting: &Setting<'_>, ruled: bool, part: Part<'_>) -> Fitted {
-        let Part { shelf, tier, units, targets } = part;
+        let Part { layout, tier, units, targets } = part;
         let field = setting.field;
         let mut fitted = Fitted::default();
         let mut misfits = 0;
@@ -520,7 +520,7 @@ impl Kernel {
             }
             if tied || misfits == MOST_MISFITS {
                 fitted.open.push(unit);
-            } else if !this.first_fit::<WIDTH>(setting, shelf, tier, unit, items, targets) {
+            } else if !this.first_fit::<WIDTH>(setting, layout, tier, unit, items, targets) {
                 misfits += 1;
                 fitted.open.push(unit);
             }
@@ -560,7 +560,7 @@ impl Kernel {
     fn first_fit<const WIDTH: usize>(
         &mut self,
         setting: &Setting<'_>,
-        shelf: &Shelf<'_>,
+        layout: &Layout<'_>,
         tier: &Tier,
         unit: UnitIx,
         items: &Items<'_>,
@@ -578,7 +578,7 @@ impl Kernel {
             let from = if same { last } else { 0 };
             let found = if *limited && may_run_on_few(setting.cluster, *vm, &mut self.few) {
                 self.work += u64::from(to_u32(self.few.len()));
-                let few = self.few.iter().filter_map(|node| Some((shelf.position(*node)?, *node)));
+                let few = self.few.iter().filter_map(|node| Some((layout.position(*node)?, *node)));
                 few.filter(|(position, node)| {
                     fits(need, self.left.row::<WIDTH>(PositionIx::from_index(*position)))
                         && outside(*node)
@@ -587,9 +587,9 @@ impl Kernel {
                 .min()
             } else if *limited {
                 let may_run = |node: NodeSlot| outside(node) && may_run_on(setting.cluster, *vm, node);
-                self.search::<WIDTH>(shelf, need, from, may_run)
+                self.search::<WIDTH>(layout, need, from, may_run)
             } else {
-                self.search::<WIDTH>(shelf, need, from, outside)
+                self.search::<WIDTH>(layout, need, from, outside)
             };
             let Some((position, node)) = found else {
                 complete = false;
@@ -606,7 +606,7 @@ impl Kernel {
             }
         }
         for here in self.taken.drain(..) {
-            self.left.row_mut::<WIDTH>(here).copy_from_slice(shelf.free.row::<WIDTH>(here));
+            self.left.row_mut::<WIDTH>(here).copy_from_slice(layout.free.row::<WIDTH>(here));
         }
         complete
     }
@@ -615,18 +615,18 @@ impl Kernel {
     #[inline]
     fn search<const WIDTH: usize>(
         &mut self,
-        shelf: &Shelf<'_>,
+        layout: &Layout<'_>,
         need: &[u64],
         from: usize,
         accepts: impl Fn(NodeSlot) -> bool,
     ) -> Option<(usize, NodeSlot)> {
         let mut position = from;
-        while position < shelf.nodes.len() {
+        while position < layout.nodes.len() {
             self.work += 1;
             let group = position / GROUP;
-            let end = ((group + 1) * GROUP).min(shelf.nodes.len());
-            if fits(need, shelf.most.row::<WIDTH>(GroupIx::from_index(group))) {
-                let nodes = shelf.nodes.get(position..end).unwrap_or_default();
+            let end = ((group + 1) * GROUP).min(layout.nodes.len());
+            if fits(need, layout.most.row::<WIDTH>(GroupIx::from_index(group))) {
+                let nodes = layout.nodes.get(position..end).unwrap_or_default();
                 for (at, node) in (position..).zip(nodes) {
                     if fits(need, self.left.row::<WIDTH>(PositionIx::from_index(at))) && accepts(*node) {
                         return Some((at, *node));

@@ -348,7 +348,7 @@ impl<'r> Run<'r> {
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
         let (dealt, threads) = (banks::columns(&banks), budget.threads());
-        let certificate = self.certificate(states.standing, field, covers, dealt, columns, exceptions, threads);
+        let certificate = self.certificate(states.standing, field, covers, dealt, &columns, exceptions, threads);
         Ok(Some(self.holds(certificate, method)))
     }
 
@@ -387,7 +387,7 @@ impl<'r> Run<'r> {
         let columns = (0..self.units.tiers.len()).map(|tier| Column { tier, bank: None }).collect();
         let (base, exceptions) = (outcome.base, outcome.exceptions);
         let certificate =
-            self.certificate(standing, field, Covers::AtOnce, columns, base, exceptions, budget.threads());
+            self.certificate(standing, field, Covers::AtOnce, columns, &base, exceptions, budget.threads());
         Ok(self.holds(certificate, Method { way: Way::Pairs, banks: 0, searched: outcome.searched }))
     }
 
@@ -398,7 +398,7 @@ impl<'r> Run<'r> {
         field: &Field,
         covers: Covers,
         columns: IdVec<super::certificate::ColumnIx, Column>,
-        targets: Vec<IdVec<MemberIx, NodeSlot>>,
+        targets: &[IdVec<MemberIx, NodeSlot>],
         exceptions: Vec<super::certificate::Exception>,
         threads: Threads,
     ) -> Certificate {
