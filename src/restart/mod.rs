@@ -20,6 +20,7 @@ mod reasons;
 mod scenario;
 mod scene;
 mod targets;
+mod tidy;
 mod waves;
 
 pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
