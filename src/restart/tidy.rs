@@ -31,9 +31,8 @@ pub(super) fn tidy(
     strategy: Strategy,
     budget: &mut Budget<'_>,
 ) -> Result<bool, Stop> {
-    let is_spare = |target: TargetIx| {
-        cluster.node_record(instance.node(target)).is_some_and(|record| record.role == Role::Spare)
-    };
+    let is_spare =
+        |target: TargetIx| cluster.node_record(instance.node(target)).is_some_and(|record| record.role == Role::Spare);
     let spare: IdVec<TargetIx, bool> = instance.targets().map(is_spare).collect();
     let mut any = false;
     loop {
