@@ -12,6 +12,7 @@
     clippy::disallowed_methods,
     clippy::borrow_as_ptr,
     clippy::ref_as_ptr,
+    clippy::wildcard_imports,
     reason = "a bench of an interface of pointers: all are good; it prints, and a panic is a failed bench"
 )]
 

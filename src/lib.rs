@@ -84,6 +84,7 @@ mod capacity;
 #[cfg_attr(docsrs, doc(cfg(feature = "capi")))]
 #[expect(unsafe_code, reason = "pointers from C: the only unsafe code of the crate")]
 #[expect(clippy::missing_safety_doc, reason = "the contract of all calls stands once, in src/capi/lifeboat.h")]
+#[expect(clippy::doc_markdown, reason = "the documentation is that of the header, for readers of C")]
 pub mod capi;
 mod cluster;
 mod compare;

@@ -61,6 +61,9 @@ fn take(buffer: *mut BufferHandle) -> String {
     text
 }
 
+/// Code, name, nodes, amounts.
+type ReasonTold = (String, String, u64, [u64; 3]);
+
 /// What a plan says, however it was asked for.
 #[derive(PartialEq, Eq, Debug, Default)]
 struct Told {
@@ -69,7 +72,7 @@ struct Told {
     work: u64,
     placements: Vec<(String, String, u32)>,
     evictions: Vec<(String, String)>,
-    unplaced: Vec<(String, String, Vec<(String, String, u64, [u64; 3])>)>,
+    unplaced: Vec<(String, String, Vec<ReasonTold>)>,
     waiting: Vec<String>,
     left_alone: Vec<String>,
     failed: Vec<String>,
@@ -94,7 +97,7 @@ fn from_rust(planned: &Planned<'_>) -> Told {
             }
             _ => (String::new(), [0; 3]),
         };
-        (one.reason.code().to_string(), name, one.nodes as u64, amounts)
+        (one.reason.code().to_string(), name, u64::try_from(one.nodes).unwrap(), amounts)
     };
     Told {
         answer: i32::from(planned.status()),
@@ -113,10 +116,13 @@ fn from_rust(planned: &Planned<'_>) -> Told {
         classes: plan
             .classes()
             .iter()
-            .map(|class| (class.restart as i32, class.priority.0, class.displaced, class.placed, class.bound))
-            .map(|(restart, priority, displaced, placed, bound)| {
-                let restart = [LIFEBOAT_NEVER, LIFEBOAT_BEST_EFFORT, LIFEBOAT_PROTECTED][restart as usize];
-                (restart, priority, displaced, placed, bound)
+            .map(|class| {
+                let restart = match class.restart {
+                    lifeboat::RestartClass::Protected => LIFEBOAT_PROTECTED,
+                    lifeboat::RestartClass::BestEffort => LIFEBOAT_BEST_EFFORT,
+                    lifeboat::RestartClass::Never => LIFEBOAT_NEVER,
+                };
+                (restart, class.priority.0, class.displaced, class.placed, class.bound)
             })
             .collect(),
         times: planned.estimate.starts().iter().map(|one| (vm(one.vm), one.start_s, one.ready_s)).collect(),
@@ -412,7 +418,7 @@ fn requests_are_judged_as_in_rust() {
             for (at, placed) in decision.placed().iter().enumerate() {
                 let (mut vm, mut node) = (empty(), empty());
                 done(lifeboat_decision_placed(found, at, &mut vm, &mut node, null_mut()));
-                assert_eq!((text(vm), text(node)), (placed.vm_name.clone(), placed.node_name.clone()));
+                assert_eq!((text(vm), text(node)), (placed.vm_name.to_string(), placed.node_name.to_string()));
             }
             assert_eq!(summary.violations, decision.violations().len());
             for (at, violation) in decision.violations().iter().enumerate() {

@@ -132,9 +132,13 @@ impl DecisionTexts {
             texts.add(&violation.message);
         }
         let before = texts.len();
-        decision.before().iter().for_each(|item| add_item(&mut texts, item));
+        for item in decision.before() {
+            add_item(&mut texts, item);
+        }
         let after = texts.len();
-        decision.after().iter().for_each(|item| add_item(&mut texts, item));
+        for item in decision.after() {
+            add_item(&mut texts, item);
+        }
         Self { texts, violations, before, after }
     }
 }

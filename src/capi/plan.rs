@@ -159,11 +159,17 @@ impl PlanBody {
             add_node(&mut texts, cluster, stop.node);
         }
         let failed = texts.len();
-        plan.failed().iter().for_each(|node| add_node(&mut texts, cluster, *node));
+        for node in plan.failed() {
+            add_node(&mut texts, cluster, *node);
+        }
         let waiting = texts.len();
-        plan.waiting().iter().for_each(|vm| add_vm(&mut texts, cluster, *vm));
+        for vm in plan.waiting() {
+            add_vm(&mut texts, cluster, *vm);
+        }
         let left_alone = texts.len();
-        plan.left_alone().iter().for_each(|vm| add_vm(&mut texts, cluster, *vm));
+        for vm in plan.left_alone() {
+            add_vm(&mut texts, cluster, *vm);
+        }
         let unplaced = texts.len();
         for left in plan.unplaced() {
             add_vm(&mut texts, cluster, left.vm);
@@ -462,7 +468,9 @@ pub unsafe extern "C" fn lifeboat_plan_estimate(
         body.same_state(cluster)?;
         let estimate = body.plan.estimate(cluster, &policy);
         let mut texts = Texts::default();
-        estimate.starts().iter().for_each(|start| add_vm(&mut texts, cluster, start.vm));
+        for start in estimate.starts() {
+            add_vm(&mut texts, cluster, start.vm);
+        }
         put_if(ready_s, estimate.ready_s())?;
         put_if(starts, estimate.starts().len())?;
         body.estimate = Some((estimate, texts));

@@ -2,7 +2,14 @@
 //!
 //! The calls are made as C makes them, by pointers.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    clippy::too_many_lines,
+    reason = "a test that fails panics; pointers go to another thread as numbers"
+)]
 
 use super::handle::{Kind, guard, lend};
 use super::*;

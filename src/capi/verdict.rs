@@ -118,7 +118,9 @@ fn class_texts(texts: &mut Texts, cluster: &Cluster, class: &ClassVerdict) -> Cl
     add_units(texts, class.counterexample().map_or(&[], Counterexample::units));
     let nodes = texts.len();
     let failed = class.counterexample().map_or(&[][..], Counterexample::failed);
-    failed.iter().for_each(|node| add_node(texts, cluster, *node));
+    for node in failed {
+        add_node(texts, cluster, *node);
+    }
     ClassTexts { begin, failing, uncoverable, units, nodes }
 }
 
