@@ -86,7 +86,15 @@ impl Waves {
             node.map(|node| Placement { vm: cluster.vm_id_of(*vm), node: cluster.node_id_of(node), wave })
         };
         let pairs = scene.items.iter().zip(places.iter());
-        if self.wave.is_empty() {
+        if self.wave.is_empty() && places.iter().all(Option::is_some) {
+            // The usual case, of a known length.
+            let placement = |(vm, node): (&VmSlot, &Option<NodeSlot>)| Placement {
+                vm: cluster.vm_id_of(*vm),
+                node: cluster.node_id_of(node.unwrap_or(NodeSlot(0))),
+                wave: 1,
+            };
+            plan.placements.extend(pairs.map(placement));
+        } else if self.wave.is_empty() {
             plan.placements.extend(pairs.filter_map(|(vm, node)| placement(vm, node, 1)));
         } else {
             let waves = self.wave.iter().copied();
