@@ -8,6 +8,7 @@
 //! banks is checked failure by failure, as long as there are not too many.
 
 use super::certificate::{Certificate, Covers, NOWHERE};
+use super::exhaust::{self, Tried};
 use super::verdict::{ClassVerdict, Counterexample, Outcome, Pricing, Proof, Uncoverable, Unit, Verdict};
 use crate::cluster::{Cluster, NODE_LEVEL, NodeRef, NodeState, OnTimeout, RestartClass, RuleKind, Strength, VmRef};
 use crate::failure::Failure;
@@ -99,7 +100,7 @@ impl VerdictFault {
 pub enum Evidence {
     /// The proof was replayed.
     Replayed,
-    /// It rests on an exhausted search, which is not replayed.
+    /// It rests on an exhausted search that is too large to be done again.
     NotReplayed,
 }
 
@@ -142,7 +143,7 @@ fn check_class(cluster: &Cluster, policy: &Policy, verdict: &ClassVerdict) -> Ve
 }
 
 /// The class over the cluster's nodes, worked out anew: per level its count and the nodes of each unit by name.
-struct Class<'c> {
+pub(super) struct Class<'c> {
     cluster: &'c Cluster,
     tiers: Vec<(String, u32, BTreeMap<String, BTreeSet<NodeId>>)>,
     /// Unreachable nodes: failed in every scenario.
@@ -150,7 +151,7 @@ struct Class<'c> {
 }
 
 impl<'c> Class<'c> {
-    fn new(cluster: &'c Cluster, policy: &Policy, class: &FailureClass) -> Result<Self, VerdictFault> {
+    pub(super) fn new(cluster: &'c Cluster, policy: &Policy, class: &FailureClass) -> Result<Self, VerdictFault> {
         let maintenance = cluster.nodes().filter(|node| node.state() == NodeState::Maintenance).count();
         let mut tiers = Vec::new();
         for (level, count) in &class.fail {
@@ -173,7 +174,7 @@ impl<'c> Class<'c> {
         Ok(Self { cluster, tiers, gone })
     }
 
-    fn failure(&self, nodes: &BTreeSet<NodeId>) -> Failure {
+    pub(super) fn failure(&self, nodes: &BTreeSet<NodeId>) -> Failure {
         Failure::of(nodes.iter().chain(&self.gone).copied())
     }
 
@@ -205,12 +206,7 @@ impl<'c> Class<'c> {
     }
 
     /// Calls `visit` with the nodes of every set of units, until it says `false`.
-    fn each(
-        &self,
-        tier: usize,
-        chosen: &[&BTreeSet<NodeId>],
-        visit: &mut dyn FnMut(&[&BTreeSet<NodeId>]) -> bool,
-    ) -> bool {
+    fn each(&self, tier: usize, chosen: &[Chosen<'_>], visit: &mut dyn FnMut(&[Chosen<'_>]) -> bool) -> bool {
         let Some((_, count, units)) = self.tiers.get(tier) else { return visit(chosen) };
         let units: Vec<&BTreeSet<NodeId>> = units.values().collect();
         self.choose(tier, &units, *count, chosen, visit)
@@ -221,20 +217,23 @@ impl<'c> Class<'c> {
         tier: usize,
         units: &[&BTreeSet<NodeId>],
         left: u32,
-        chosen: &[&BTreeSet<NodeId>],
-        visit: &mut dyn FnMut(&[&BTreeSet<NodeId>]) -> bool,
+        chosen: &[Chosen<'_>],
+        visit: &mut dyn FnMut(&[Chosen<'_>]) -> bool,
     ) -> bool {
         if !self.each(tier.saturating_add(1), chosen, visit) {
             return false;
         }
         let Some(fewer) = left.checked_sub(1) else { return true };
         units.iter().enumerate().all(|(at, unit)| {
-            let more: Vec<&BTreeSet<NodeId>> = chosen.iter().copied().chain([*unit]).collect();
+            let more: Vec<Chosen<'_>> = chosen.iter().copied().chain([(tier, *unit)]).collect();
             let rest = units.get(at.saturating_add(1)..).unwrap_or_default();
             self.choose(tier, rest, fewer, &more, visit)
         })
     }
 }
+
+/// A unit that fails, and the tier that it is of: a node alone in its rack can fail as either.
+type Chosen<'u> = (usize, &'u BTreeSet<NodeId>);
 
 fn unit_name(node: NodeRef<'_>, level: &str) -> String {
     let own = || format!("node {}", node.name());
@@ -242,19 +241,19 @@ fn unit_name(node: NodeRef<'_>, level: &str) -> String {
 }
 
 /// Whether a VM counts: protected, on, of the least priority.
-fn counts(vm: VmRef<'_>, class: &FailureClass) -> bool {
+pub(super) fn counts(vm: VmRef<'_>, class: &FailureClass) -> bool {
     let (restart, priority) = vm.effective();
     vm.is_on() && restart == RestartClass::Protected && class.min_priority.is_none_or(|least| priority >= least)
 }
 
 /// Whether a VM waits for a place in every scenario.
-fn waits(cluster: &Cluster, vm: VmRef<'_>) -> bool {
+pub(super) fn waits(cluster: &Cluster, vm: VmRef<'_>) -> bool {
     let state = vm.node().and_then(|node| cluster.node(node).ok()).map(NodeRef::state);
     !matches!(state, Some(NodeState::Online | NodeState::Cordoned))
 }
 
 /// Whether labels, allowed nodes, `confine` and `exclude` let a VM run on a node.
-fn suits(cluster: &Cluster, vm: VmRef<'_>, node: NodeRef<'_>) -> bool {
+pub(super) fn suits(cluster: &Cluster, vm: VmRef<'_>, node: NodeRef<'_>) -> bool {
     vm.requires().into_iter().all(|label| node.has_label(label))
         && vm.allowed_nodes().is_none_or(|nodes| nodes.contains(&node.id()))
         && vm.rules().filter_map(|rule| cluster.rule(rule).ok()).all(|rule| {
@@ -267,7 +266,7 @@ fn suits(cluster: &Cluster, vm: VmRef<'_>, node: NodeRef<'_>) -> bool {
         })
 }
 
-fn within(need: &[u64], room: &[u64]) -> bool {
+pub(super) fn within(need: &[u64], room: &[u64]) -> bool {
     need.iter().zip(room).all(|(need, room)| need <= room)
 }
 
@@ -294,7 +293,7 @@ fn check_uncoverable(
     }
 }
 
-fn is_uncoverable(class: &Class<'_>, vm: VmRef<'_>, asked: &FailureClass) -> bool {
+pub(super) fn is_uncoverable(class: &Class<'_>, vm: VmRef<'_>, asked: &FailureClass) -> bool {
     let takes = |node: &NodeRef<'_>| {
         node.state() == NodeState::Online
             && within(vm.restart_demand(), node.failover_allocatable())
@@ -340,11 +339,7 @@ struct Check<'c> {
     losses: u32,
     /// Where each VM of the certificate is: its node, or its standing place.
     home: BTreeMap<VmId, NodeId>,
-    /// Per node the VMs of the certificate that it is the home of, and where they are in it.
-    at: BTreeMap<NodeId, Vec<(VmId, usize)>>,
-    spoken_of: BTreeSet<VmId>,
     standing: Vec<(VmId, NodeId)>,
-    waiting: BTreeSet<VmId>,
     /// The cluster once those that waited run.
     after: Option<Cluster>,
     /// Whom the certificate may evict, and where they run.
@@ -391,18 +386,7 @@ impl<'c> Check<'c> {
         }
         let evicts = certificate.evicts.iter().map(|vm| cluster.vm_id_of(*vm));
         let evicts: BTreeMap<VmId, NodeId> = evicts.filter_map(|vm| Some((vm, cluster.vm(vm).ok()?.node()?))).collect();
-        let mut at: BTreeMap<NodeId, Vec<(VmId, usize)>> = BTreeMap::new();
-        let entries = certificate.vms.iter().map(|vm| cluster.vm_id_of(*vm));
-        for (entry, vm) in entries.enumerate() {
-            if let Some(home) = home.get(&vm) {
-                at.entry(*home).or_default().push((vm, entry));
-            }
-        }
-        let spoken_of = certificate.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect();
-        let waiting = standing.iter().map(|(vm, _)| *vm).collect();
-        let faults = Vec::new();
-        let mut check =
-            Self { cluster, class, certificate, losses, home, at, spoken_of, standing, waiting, after, evicts, faults };
+        let mut check = Self { cluster, class, certificate, losses, home, standing, after, evicts, faults: Vec::new() };
         check.evictions(policy);
         Ok(check)
     }
@@ -480,22 +464,22 @@ impl<'c> Check<'c> {
             let failure = Failure::of(nodes.iter().copied());
             faults.extend(check_placements(after, &failure, &moved, &gone).err().unwrap_or_default());
         }
-        let displaced: BTreeSet<VmId> =
-            self.homes_on(nodes).map(|(vm, _)| vm).chain(self.waiting.intersection(&self.spoken_of).copied()).collect();
-        let placed: BTreeSet<VmId> =
-            placements.iter().map(|(vm, _)| *vm).filter(|vm| self.spoken_of.contains(vm)).collect();
-        for vm in displaced.symmetric_difference(&placed) {
-            let what = "is displaced and not placed, or placed and not displaced";
-            self.faults.push(vm_fault(self.cluster, *vm, what));
+        let placed: BTreeSet<VmId> = placements.iter().map(|(vm, _)| *vm).collect();
+        let waiting: BTreeSet<VmId> = self.standing.iter().map(|(vm, _)| *vm).collect();
+        for vm in &self.certificate.vms {
+            let vm = self.cluster.vm_id_of(*vm);
+            let displaced = waiting.contains(&vm) || self.home.get(&vm).is_some_and(|home| nodes.contains(home));
+            if displaced != placed.contains(&vm) {
+                self.faults.push(vm_fault(
+                    self.cluster,
+                    vm,
+                    "is displaced and not placed, or placed and not displaced",
+                ));
+            }
         }
         if !faults.is_empty() {
             self.faults.push(VerdictFault::Plan { nodes: self.class.names(nodes), faults });
         }
-    }
-
-    /// The VMs of the certificate whose home is one of these nodes.
-    fn homes_on<'s>(&'s self, nodes: &'s BTreeSet<NodeId>) -> impl Iterator<Item = (VmId, usize)> + 's {
-        nodes.iter().filter_map(|node| self.at.get(node)).flatten().copied()
     }
 
     /// The plan of a unit in a column, with those that wait.
@@ -507,11 +491,11 @@ impl<'c> Check<'c> {
     /// Where a column has the VMs that a unit displaces.
     fn moved(&self, column: usize, nodes: &BTreeSet<NodeId>) -> Vec<(VmId, NodeId)> {
         let targets = self.certificate.targets.iter().nth(column);
-        let mut entries: Vec<(VmId, usize)> = self.homes_on(nodes).collect();
-        entries.sort_unstable_by_key(|(_, entry)| *entry);
-        let moved = entries.into_iter().filter_map(|(vm, entry)| {
-            let target = *targets?.get(entry)?;
-            (target != NOWHERE).then(|| (vm, self.cluster.node_id_of(target)))
+        let moved = self.certificate.vms.iter().enumerate().filter_map(|(at, vm)| {
+            let vm = self.cluster.vm_id_of(*vm);
+            let target = *targets?.get(at)?;
+            let displaced = self.home.get(&vm).is_some_and(|home| nodes.contains(home));
+            (displaced && target != NOWHERE).then(|| (vm, self.cluster.node_id_of(target)))
         });
         moved.collect()
     }
@@ -654,9 +638,9 @@ impl<'c> Check<'c> {
             self.faults.push(VerdictFault::Class { what: "base plans cover losses at once only".into() });
         }
         let tiers = self.certificate.tiers.clone();
-        let mut sets: Vec<Vec<BTreeSet<NodeId>>> = Vec::new();
+        let mut sets: Vec<Vec<(usize, BTreeSet<NodeId>)>> = Vec::new();
         let complete = self.class.each(0, &[], &mut |chosen| {
-            sets.push(chosen.iter().map(|unit| (*unit).clone()).collect());
+            sets.push(chosen.iter().map(|(tier, unit)| (*tier, (*unit).clone())).collect());
             u64::try_from(sets.len()).unwrap_or(u64::MAX) <= MOST_SETS
         });
         if !complete {
@@ -664,16 +648,15 @@ impl<'c> Check<'c> {
             return;
         }
         for units in sets {
-            let nodes: BTreeSet<NodeId> = units.iter().flatten().copied().collect();
+            let nodes: BTreeSet<NodeId> = units.iter().flat_map(|(_, unit)| unit).copied().collect();
             let plan = self.exception(&nodes).unwrap_or_else(|| {
                 let mut plan: BTreeMap<VmId, NodeId> =
                     self.standing.iter().filter(|(_, node)| !nodes.contains(node)).copied().collect();
                 // Each VM by the widest of the units that displaces it.
                 for (column, served) in self.certificate.columns.iter().enumerate() {
                     let level = tiers.get(served.tier).map(|(level, _)| level);
-                    let of_level = self.class.tiers.iter().filter(|(known, _, _)| Some(known) == level);
-                    let known: Vec<&BTreeSet<NodeId>> = of_level.flat_map(|(_, _, all)| all.values()).collect();
-                    for unit in units.iter().filter(|unit| known.contains(unit)) {
+                    let of_level = self.class.tiers.iter().position(|(known, _, _)| Some(known) == level);
+                    for (_, unit) in units.iter().filter(|(tier, _)| Some(*tier) == of_level) {
                         for (vm, node) in self.moved(column, unit) {
                             plan.entry(vm).or_insert(node);
                         }
@@ -686,7 +669,8 @@ impl<'c> Check<'c> {
     }
 }
 
-/// Checks a counterexample: that its units may fail together, and that its proof holds.
+/// Checks a counterexample: that its units may fail together, and that its proof holds. Prices are added up anew; an
+/// exhausted search is done again by trying every VM on every node, up to 200 000 steps.
 ///
 /// # Errors
 /// Everything that is wrong.
@@ -718,7 +702,13 @@ pub fn check_counterexample(
     if nodes != counterexample.failed().iter().copied().collect() {
         return Err(class_fault("the nodes that fail are not those of the units"));
     }
-    let Proof::Prices { family, needed, available } = counterexample.proof() else { return Ok(Evidence::NotReplayed) };
+    let Proof::Prices { family, needed, available } = counterexample.proof() else {
+        return match exhaust::try_all(cluster, policy, class, &nodes) {
+            Tried::None => Ok(Evidence::Replayed),
+            Tried::Some => Err(alloc::vec![VerdictFault::Proof { what: "all VMs can return".into() }]),
+            Tried::Open => Ok(Evidence::NotReplayed),
+        };
+    };
     let example = family.within.map(|vm| cluster.vm(vm));
     let in_family = |node: NodeRef<'_>| match &example {
         Some(Ok(vm)) => suits(cluster, *vm, node),
@@ -748,7 +738,7 @@ pub fn check_counterexample(
 
 /// The most that can become free on a node: with all claims of migrations from nodes that may fail released, and, if VMs
 /// may be stopped, without those.
-fn room_of(cluster: &Cluster, policy: &Policy, node: NodeRef<'_>) -> Vec<u64> {
+pub(super) fn room_of(cluster: &Cluster, policy: &Policy, node: NodeRef<'_>) -> Vec<u64> {
     let mut used = node.used().to_vec();
     let mut without = |vm: VmRef<'_>| {
         for (used, demand) in used.iter_mut().zip(vm.demand()) {

@@ -105,7 +105,9 @@ impl Cover<'_> {
     /// How many more units may be lost and are covered: none after a loss if only losses at once are covered.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        let used = u32::try_from(self.lost.len()).unwrap_or(u32::MAX);
+        // Losses that came one by one may be fewer, wider units in hindsight.
+        let fewest = self.units.explain(&[], &self.failed).map_or(self.lost.len(), |units| units.len());
+        let used = u32::try_from(fewest.min(self.lost.len())).unwrap_or(u32::MAX);
         match self.certificate.covers {
             Covers::AtOnce if used > 0 => 0,
             _ => self.units.losses().saturating_sub(used),

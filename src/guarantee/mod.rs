@@ -9,6 +9,7 @@ mod checker;
 mod cover;
 mod error;
 mod evict;
+mod exhaust;
 mod field;
 mod keep;
 mod more;

@@ -228,7 +228,8 @@ impl Units {
     }
 
     /// Units that explain why these nodes failed, if the class allows it: each node in one of them. `given` are units that
-    /// failed before and count. Of several explanations one whose units have the fewest other nodes.
+    /// failed before and count. Of several explanations one of the fewest units, and of
+    /// those one whose units have the fewest other nodes.
     pub(crate) fn explain(&self, given: &[UnitIx], nodes: &[NodeSlot]) -> Option<Vec<UnitIx>> {
         let mut left: Vec<u32> = self.tiers.iter().map(|tier| tier.count).collect();
         for unit in given {
@@ -252,10 +253,10 @@ impl Units {
         open: &[NodeSlot],
         left: &mut Vec<u32>,
         units: &mut Vec<UnitIx>,
-        best: &mut Option<(usize, Vec<UnitIx>)>,
+        best: &mut Option<((usize, usize), Vec<UnitIx>)>,
     ) {
         let Some(node) = open.iter().find(|node| !self.covers(units, **node)) else {
-            let size = self.union(units).len();
+            let size = (units.len(), self.union(units).len());
             if best.as_ref().is_none_or(|(least, _)| size < *least) {
                 *best = Some((size, units.clone()));
             }

@@ -4,15 +4,15 @@
 //! exhaustion; `generate` makes realistic clusters of any size; `random_small` makes small nasty ones; `rebuild` makes
 //! the same cluster again in another order or under other names; `data` reads the instances of `../shared/data`.
 //! `verdict` decides guarantees by exhaustion, over the plain tables of `verdict_model`; `verdict_replay` plays losses
-//! one after another against somebody's restarts; `verdict_cases` makes clusters for both;
+//! one after another against somebody's restarts, `adversary` very many of a large cluster; `verdict_cases` makes small clusters;
 //! `verdict_known` lists what is known of public data.
 //! `scenario` reads the files of `tests/scenarios`.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
-//! plan and sequence of edits; `calls` are random calls of the C ABI. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
+//! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
 //! Being test code it may panic: a panic is a failed test.
 
-pub mod calls;
+pub mod adversary;
 pub mod choices;
 pub mod data;
 pub mod edits;

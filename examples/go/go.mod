@@ -1,3 +1,0 @@
-module lifeboat.example/client
-
-go 1.19
