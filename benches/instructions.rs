@@ -14,7 +14,11 @@
 
 use gungraun::prelude::*;
 use lifeboat::document::to_json;
-use lifeboat::{Cluster, Document, Failure, NodeId, Planner, Policy, RestartPlan, VmId, check_plan};
+use lifeboat::policy::FailureClass;
+use lifeboat::{
+    Answer, Cluster, Document, Failure, NodeId, Planner, Policy, RestartPlan, Verdict, VmId, check_plan, check_verdict,
+    verify,
+};
 use lifeboat_testkit::generate::{Layout, Shape};
 use std::hint::black_box;
 
@@ -83,6 +87,28 @@ fn thousand_vms_stop_and_start((mut cluster, vms): (Cluster, Vec<(VmId, NodeId)>
     (cluster, vms)
 }
 
-library_benchmark_group!(name = instructions, benchmarks = [fifty_plans, load, thousand_vms_stop_and_start]);
+/// A cluster, and a policy that tolerates the loss of so many nodes; the checker accepts the verdict.
+fn tolerating(shape: Shape, losses: u32, expected: Answer) -> (Cluster, Policy) {
+    let cluster = shape.build();
+    let mut policy = Policy::default();
+    policy.tolerate = vec![FailureClass::nodes(losses)];
+    let verdict = verify(&cluster, &policy).expect("a class of the cluster");
+    check_verdict(&cluster, &policy, &verdict).expect("the checker accepts the verdict");
+    assert_eq!(verdict.answer(), expected);
+    (cluster, policy)
+}
+
+#[library_benchmark]
+#[bench::one_of_64_8000(tolerating(Shape::new(64, 8_000), 1, Answer::Holds))]
+#[bench::two_of_64_640(tolerating(Shape::new(64, 640), 2, Answer::Holds))]
+#[bench::two_of_64_8000(tolerating(Shape::new(64, 8_000), 2, Answer::Holds))]
+#[bench::two_of_1000_10000(tolerating(Shape::new(1_000, 10_000), 2, Answer::Holds))]
+#[bench::no_of_64_8000(tolerating(Shape::new(64, 8_000).utilisation(99), 2, Answer::Fails))]
+fn verdict((cluster, policy): (Cluster, Policy)) -> (Cluster, Policy, Verdict) {
+    let verdict = verify(black_box(&cluster), &policy).expect("a class of the cluster");
+    (cluster, policy, verdict)
+}
+
+library_benchmark_group!(name = instructions, benchmarks = [fifty_plans, load, thousand_vms_stop_and_start, verdict]);
 
 main!(library_benchmark_groups = instructions);

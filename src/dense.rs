@@ -75,6 +75,11 @@ impl<I: DenseId, T> IdVec<I, T> {
         Self { items: alloc::vec![value; len], id: PhantomData }
     }
 
+    /// The items of a vector, the first by the first id.
+    pub(crate) const fn from_vec(items: Vec<T>) -> Self {
+        Self { items, id: PhantomData }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
@@ -165,6 +170,10 @@ impl<I: DenseId, T> IdVec<I, T> {
 
     pub(crate) fn as_slice(&self) -> &[T] {
         &self.items
+    }
+
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.items
     }
 }
 
@@ -299,6 +308,16 @@ impl<I: DenseId> Rows<I> {
         let width = if WIDTH == 0 { self.width } else { WIDTH };
         let start = id.index() * width;
         &mut self.cells[start..start + width]
+    }
+
+    /// All amounts, row after row.
+    pub(crate) fn cells(&self) -> &[u64] {
+        &self.cells
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn cells_mut(&mut self) -> &mut [u64] {
+        &mut self.cells
     }
 
     pub(crate) fn iter(&self) -> core::slice::ChunksExact<'_, u64> {

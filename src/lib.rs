@@ -1,7 +1,8 @@
 //! `lifeboat` decides where every VM restarts when hosts fail, and proves beforehand whether there will be room.
 //!
-//! It is pure: no I/O, no clock, no threads, no randomness; `no_std` with `alloc`. The same input gives the same plan,
-//! bit for bit, whatever the order in which nodes, VMs and rules are listed. All arithmetic is on integers.
+//! It is pure: no I/O, no clock, no threads (but with the feature `parallel`), no randomness; `no_std` with `alloc`. The
+//! same input gives the same plan, bit for bit, whatever the order in which nodes, VMs and rules are listed. All
+//! arithmetic is on integers.
 //!
 //! ```
 //! use lifeboat::{Cluster, Failure, Node, Planner, Policy, Priority, ResourceKinds, Vm};
@@ -52,6 +53,17 @@
 //! | [`comparison`] | what other products decide, and what is different here |
 //! | [`mathematics`] | how the guarantee is proved, and what each way cannot do |
 //!
+//! # Features
+//!
+//! None changes an answer.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `serde` (default) | the document as serde types, stored certificates |
+//! | `json` | documents from and to JSON text |
+//! | `capi` | the C interface; uses `std` to keep a panic from crossing it |
+//! | `parallel` | large verdicts on all cores, by threads of `std`: the same bits as on one thread ([`Control::threads`] limits them) |
+//!
 //! # What is not there yet
 //!
 //! Moves, and most of the C interface.
@@ -59,7 +71,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(any(test, feature = "capi"))]
+#[cfg(any(test, feature = "capi", feature = "parallel"))]
 extern crate std;
 
 mod admission;
@@ -72,6 +84,7 @@ mod capacity;
 #[cfg_attr(docsrs, doc(cfg(feature = "capi")))]
 #[expect(unsafe_code, reason = "pointers from C: the only unsafe code of the crate")]
 #[expect(clippy::missing_safety_doc, reason = "the contract of all calls stands once, in src/capi/lifeboat.h")]
+#[expect(clippy::doc_markdown, reason = "the documentation is that of the header, for readers of C")]
 pub mod capi;
 mod cluster;
 mod compare;
@@ -84,6 +97,7 @@ mod failure;
 mod guarantee;
 mod ids;
 mod named;
+mod parallel;
 mod placement;
 pub mod policy;
 mod resources;

@@ -19,7 +19,7 @@
 )]
 #![cfg(feature = "json")]
 
-use lifeboat_testkit::{Choices, properties, random_small};
+use lifeboat_testkit::{Choices, calls, properties, random_small};
 use std::path::Path;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -53,4 +53,12 @@ fn plans() {
 #[test]
 fn edits() {
     each("edits", 4, |bytes| properties::edits(&mut Choices::from_bytes(bytes), 200));
+}
+
+#[test]
+fn calls_of_the_c_abi() {
+    each("capi", 2, |bytes| calls::sequence(&mut Choices::from_bytes(bytes), 200));
+    for seed in 0..20 {
+        calls::sequence(&mut Choices::from_seed(seed), 60);
+    }
 }

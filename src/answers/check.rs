@@ -44,11 +44,8 @@ impl Checked {
             Ok(document) => document,
             Err(errors) => return Self::Broken(Fault::of_documents(&errors)),
         };
-        let of_text = document.warnings().iter().map(Oddity::of_document);
-        let warnings = of_text.chain(document.cluster().warnings().iter().map(Oddity::of_cluster)).collect();
-        let (cluster, _) = document.into_parts();
-        let clashes = conflicts(&cluster).into_iter().map(|conflict| Clash::of(&cluster, conflict)).collect();
-        Self::Sound(Box::new(Sound { cluster, warnings, conflicts: clashes }))
+        let of_text = document.warnings().iter().map(Oddity::of_document).collect();
+        Self::Sound(Box::new(Sound::of(document.into_parts().0, of_text)))
     }
 
     /// The exit status of the answer: 0 clean, 1 warnings or conflicts, 2 errors.
@@ -77,6 +74,18 @@ impl Checked {
 }
 
 impl Sound {
+    /// Looks at a cluster; these oddities of its text come first.
+    pub fn of(cluster: Cluster, mut warnings: Vec<Oddity>) -> Self {
+        warnings.extend(cluster.warnings().iter().map(Oddity::of_cluster));
+        let clashes = conflicts(&cluster).into_iter().map(|conflict| Clash::of(&cluster, conflict)).collect();
+        Self { cluster, warnings, conflicts: clashes }
+    }
+
+    /// The answer in the form that is printed.
+    pub fn json(&self) -> impl Serialize + '_ {
+        report(self)
+    }
+
     /// Counts and sums over the cluster.
     pub fn census(&self) -> Census<'_> {
         census::take(&self.cluster)

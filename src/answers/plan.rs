@@ -59,6 +59,21 @@ impl<'a> Planned<'a> {
     ) -> Result<Self, PlanError> {
         let mut planner = Planner::new();
         let plan = planner.restart_controlled(cluster, policy, failure, control)?;
+        Self::of(cluster, policy, failure, plan, asked)
+    }
+
+    /// The same of a plan that is there already.
+    ///
+    /// # Errors
+    /// A plan, a failure or VMs of another state of the cluster.
+    pub fn of(
+        cluster: &'a Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        plan: RestartPlan,
+        asked: &[VmId],
+    ) -> Result<Self, PlanError> {
+        let mut planner = Planner::new();
         let explained = asked
             .iter()
             .map(|vm| Ok(Explained { vm: *vm, nodes: planner.explain(cluster, failure, &plan, *vm)? }))

@@ -1,104 +1,60 @@
-//! Handles, strings and the one guard of the C ABI.
+//! Handles and the one guard of the C ABI.
 //!
-//! Uses nothing of the crate. Used by `capi`. A handle is a header (what it is, whether it is in use, whether a panic
-//! passed through it) and a value. A call borrows a handle by [`Handle::lend`]; the lease gives it back, and poisons
-//! it when it is dropped by a panic.
+//! Uses `status` and `error`. Used by every part of `capi`. A handle is a header (what it is, whether it is in use,
+//! whether a panic passed through it) and a value. The C side sees an opaque type per kind of handle. A call borrows the
+//! value by [`lend`]; the lease gives it back, and poisons it when it is dropped by a panic.
 
+use super::error::{ErrorHandle, Failure, fail, report};
+use super::status::{
+    LIFEBOAT_BAD_HANDLE, LIFEBOAT_BUSY, LIFEBOAT_NULL_ARGUMENT, LIFEBOAT_OK, LIFEBOAT_PANIC, LIFEBOAT_POISONED,
+};
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
-use core::ffi::c_char;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Every status; the numbers are never used for anything else.
-pub mod status {
-    /// Done.
-    pub const OK: i32 = 0;
-    /// A pointer that must not be NULL is.
-    pub const NULL_ARGUMENT: i32 = 1;
-    /// An argument has a value that it cannot have.
-    pub const INVALID_ARGUMENT: i32 = 2;
-    /// A string is not UTF-8.
-    pub const NOT_UTF8: i32 = 3;
-    /// A handle is of another type.
-    pub const BAD_HANDLE: i32 = 4;
-    /// Another call uses the handle.
-    pub const BUSY: i32 = 5;
-    /// A panic passed through the handle: it can only be freed.
-    pub const POISONED: i32 = 6;
-    /// The library has a bug: it panicked.
-    pub const PANIC: i32 = 7;
-    /// The document or the certificates cannot be read.
-    pub const BAD_DOCUMENT: i32 = 8;
-    /// The change would make the cluster inconsistent.
-    pub const REFUSED: i32 = 9;
-    /// Nothing has that name, or that position.
-    pub const NOT_FOUND: i32 = 10;
-    /// The call was cancelled.
-    pub const CANCELLED: i32 = 11;
-    /// The certificates are not good for this cluster.
-    pub const NOT_VALID: i32 = 12;
-}
-
-/// A string: UTF-8 and its length in bytes, or `LIFEBOAT_NUL_TERMINATED` (`SIZE_MAX`) for one that ends in NUL.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Str {
-    /// The bytes; may be NULL if the length is 0.
-    pub data: *const c_char,
-    /// How many.
-    pub length: usize,
-}
-
-/// Why a call fails.
-pub(super) struct Failure {
-    pub(super) status: i32,
-    pub(super) message: String,
-}
-
-pub(super) fn fail(status: i32, message: impl Into<String>) -> Failure {
-    Failure { status, message: message.into() }
-}
-
-/// Text that the library owns: its bytes are followed by NUL.
-#[derive(Default)]
-pub(super) struct Text(String);
-
-impl Text {
-    pub(super) fn new(mut text: String) -> Self {
-        text.push('\0');
-        Self(text)
-    }
-
-    pub(super) fn view(&self) -> Str {
-        Str { data: self.0.as_ptr().cast(), length: self.0.len().saturating_sub(1) }
-    }
-}
-
-/// What every value that has a handle says of itself.
-pub trait Kind {
+/// A kind of handle: an opaque type of the C side, and the value behind it.
+pub(super) trait Kind {
+    /// What is behind it.
+    type Value;
     /// Stands in the header of its handles.
-    const MAGIC: u32;
+    const TAG: u32;
     /// For messages.
     const NAME: &'static str;
 }
 
-const FREED: u32 = 0xdead_1b0a;
+/// Gives an opaque type its value, tag and name.
+macro_rules! kind {
+    ($handle:ident($value:ty) = $tag:literal, $name:literal) => {
+        impl $crate::capi::handle::Kind for $handle {
+            type Value = $value;
+            const TAG: u32 = $tag;
+            const NAME: &'static str = $name;
+        }
+    };
+}
+pub(super) use kind;
+
 const IDLE: u32 = 0;
 const IN_USE: u32 = 1;
 const POISON: u32 = 2;
 
+/// What every handle begins with.
+#[repr(C)]
+struct Header {
+    tag: AtomicU32,
+    state: AtomicU32,
+}
+
 /// What a pointer of the C side points to.
 #[repr(C)]
-pub struct Handle<T> {
-    magic: AtomicU32,
-    state: AtomicU32,
+struct Inner<T> {
+    header: Header,
     value: T,
 }
 
-/// A handle while a call uses it.
+/// A value while a call uses it.
 pub(super) struct Lease<'h, T> {
     state: &'h AtomicU32,
     value: &'h mut T,
@@ -126,154 +82,98 @@ impl<T> Drop for Lease<'_, T> {
     }
 }
 
-impl<T: Kind> Handle<T> {
-    pub(super) fn create(value: T) -> *mut Self {
-        Box::into_raw(Box::new(Self { magic: AtomicU32::new(T::MAGIC), state: AtomicU32::new(IDLE), value }))
-    }
+/// A new handle.
+pub(super) fn create<K: Kind>(value: K::Value) -> *mut K {
+    let header = Header { tag: AtomicU32::new(K::TAG), state: AtomicU32::new(IDLE) };
+    Box::into_raw(Box::new(Inner { header, value })).cast()
+}
 
-    fn check(handle: *const Self) -> Result<(), Failure> {
-        if handle.is_null() {
-            return Err(fail(status::NULL_ARGUMENT, format!("the {} is NULL", T::NAME)));
-        }
-        if !handle.is_aligned() {
-            return Err(fail(status::BAD_HANDLE, format!("this is not a {}", T::NAME)));
-        }
-        // SAFETY: the caller passes a pointer that this library made; its header is read, and nothing else unless
-        // that says that the rest is of this type.
-        let magic = unsafe { &(*handle).magic }.load(Ordering::Acquire);
-        if magic == T::MAGIC { Ok(()) } else { Err(fail(status::BAD_HANDLE, format!("this is not a {}", T::NAME))) }
+/// The value behind a pointer, once its header says that it is of this kind.
+fn check<K: Kind>(handle: *const K) -> Result<*mut Inner<K::Value>, Failure> {
+    if handle.is_null() {
+        return Err(fail(LIFEBOAT_NULL_ARGUMENT, format!("the {} is NULL", K::NAME)));
     }
-
-    /// The value, for this call alone.
-    pub(super) fn lend<'h>(handle: *mut Self) -> Result<Lease<'h, T>, Failure> {
-        Self::check(handle)?;
-        // SAFETY: checked to be a live handle of this type; the state is an atomic.
-        let state = unsafe { &(*handle).state };
-        match state.compare_exchange(IDLE, IN_USE, Ordering::Acquire, Ordering::Acquire) {
-            Ok(_) => Ok(Lease {
-                state,
-                // SAFETY: the state makes this call the only one that has the value, until the lease is dropped.
-                value: unsafe { &mut (*handle).value },
-                was_panicking: std::thread::panicking(),
-            }),
-            Err(POISON) => Err(fail(status::POISONED, format!("the {} can only be freed", T::NAME))),
-            Err(_) => Err(fail(status::BUSY, format!("another call uses the {}", T::NAME))),
-        }
+    let header = handle.cast::<Header>();
+    let inner = handle.cast_mut().cast::<Inner<K::Value>>();
+    let other = || fail(LIFEBOAT_BAD_HANDLE, format!("this is not a {}", K::NAME));
+    if !header.is_aligned() {
+        return Err(other());
     }
+    // SAFETY: aligned, and the caller passes a pointer to a live handle of some kind: all begin with a header. Nothing else
+    // is read unless that says that the rest is of this kind.
+    let tag = unsafe { &(*header).tag }.load(Ordering::Acquire);
+    if tag == K::TAG && inner.is_aligned() { Ok(inner) } else { Err(other()) }
+}
 
-    /// The value, beside other calls: only for what is made for that.
-    pub(super) fn share<'h>(handle: *const Self) -> Result<&'h T, Failure> {
-        Self::check(handle)?;
-        // SAFETY: a live handle of this type, never lent but by this function.
-        Ok(unsafe { &(*handle).value })
-    }
-
-    /// Frees a handle. What is not one of this type, or is in use, is left alone.
-    pub(super) fn free(handle: *mut Self) -> i32 {
-        if handle.is_null() {
-            return status::OK;
-        }
-        let freed = catch_unwind(AssertUnwindSafe(|| {
-            if let Err(failure) = Self::check(handle) {
-                return failure.status;
-            }
-            // SAFETY: checked to be a live handle of this type.
-            let header = unsafe { &*handle };
-            let take = |from| header.state.compare_exchange(from, IN_USE, Ordering::Acquire, Ordering::Acquire).is_ok();
-            if !take(IDLE) && !take(POISON) {
-                return status::BUSY;
-            }
-            header.magic.store(FREED, Ordering::Release);
-            // SAFETY: made by `create`, and the magic word lets no second call come here.
-            drop(unsafe { Box::from_raw(handle) });
-            status::OK
-        }));
-        freed.unwrap_or(status::PANIC)
+/// The value behind a handle, for this call alone.
+pub(super) fn lend<'h, K: Kind>(handle: *mut K) -> Result<Lease<'h, K::Value>, Failure> {
+    let inner = check(handle)?;
+    // SAFETY: checked to be a live handle of this kind; the state is an atomic.
+    let state = unsafe { &(*inner).header.state };
+    match state.compare_exchange(IDLE, IN_USE, Ordering::Acquire, Ordering::Acquire) {
+        Ok(_) => Ok(Lease {
+            state,
+            // SAFETY: the state makes this call the only one that has the value, until the lease is dropped.
+            value: unsafe { &mut (*inner).value },
+            was_panicking: std::thread::panicking(),
+        }),
+        Err(POISON) => Err(fail(LIFEBOAT_POISONED, format!("the {} can only be freed", K::NAME))),
+        Err(_) => Err(fail(LIFEBOAT_BUSY, format!("another call uses the {}", K::NAME))),
     }
 }
 
-/// What is known of a failed call.
-pub struct ErrorBody {
-    status: i32,
-    message: Text,
+/// The value behind a handle, beside other calls: only for kinds that are never lent.
+pub(super) fn share<'h, K: Kind>(handle: *const K) -> Result<&'h K::Value, Failure>
+where
+    K::Value: Sync,
+{
+    let inner = check(handle)?;
+    // SAFETY: a live handle of this kind, whose value is only ever reached by this function.
+    Ok(unsafe { &(*inner).value })
 }
 
-impl Kind for ErrorBody {
-    const MAGIC: u32 = 0x1b0a_0001;
-    const NAME: &'static str = "error";
-}
-
-impl ErrorBody {
-    pub(super) const fn status(&self) -> i32 {
-        self.status
+/// Frees a handle; NULL is fine. What is not of this kind, or is in use, is left alone.
+pub(super) fn free<K: Kind>(handle: *mut K) -> i32 {
+    if handle.is_null() {
+        return LIFEBOAT_OK;
     }
-
-    pub(super) fn message(&self) -> Str {
-        self.message.view()
-    }
+    let freed = catch_unwind(AssertUnwindSafe(|| {
+        let inner = match check(handle) {
+            Ok(inner) => inner,
+            Err(failure) => return failure.status,
+        };
+        // SAFETY: checked to be a live handle of this kind.
+        let header = unsafe { &(*inner).header };
+        let take = |from| header.state.compare_exchange(from, IN_USE, Ordering::Acquire, Ordering::Acquire).is_ok();
+        if !take(IDLE) && !take(POISON) {
+            return LIFEBOAT_BUSY;
+        }
+        // SAFETY: made by `create` as this kind, and the state keeps every other call out.
+        drop(unsafe { Box::from_raw(inner) });
+        LIFEBOAT_OK
+    }));
+    freed.unwrap_or(LIFEBOAT_PANIC)
 }
 
 /// Runs the inside of a call: a failure or a panic becomes a status, and an error object where one is wanted.
-pub(super) fn guard(error: *mut *mut Handle<ErrorBody>, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
+pub(super) fn guard(error: *mut *mut ErrorHandle, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
     let failure = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => return status::OK,
+        Ok(Ok(())) => return LIFEBOAT_OK,
         Ok(Err(failure)) => failure,
-        Err(_) => fail(status::PANIC, "the library has a bug: it panicked; free the handles of this call"),
+        Err(_) => fail(LIFEBOAT_PANIC, "the library has a bug: it panicked; free the handles of this call"),
     };
+    let status = failure.status;
     if !error.is_null() {
-        let body = ErrorBody { status: failure.status, message: Text::new(failure.message) };
-        // SAFETY: an out-parameter is NULL or valid for a write.
-        unsafe { error.write(Handle::create(body)) };
-    }
-    failure.status
-}
-
-/// Writes an out-parameter.
-pub(super) fn put<T>(out: *mut T, value: T) -> Result<(), Failure> {
-    if out.is_null() {
-        return Err(fail(status::NULL_ARGUMENT, "an out-parameter is NULL"));
-    }
-    // SAFETY: not NULL, and the caller passes what can be written to.
-    unsafe { out.write(value) };
-    Ok(())
-}
-
-/// Writes an out-parameter with a new handle; nothing is made if there is nowhere to put it.
-pub(super) fn put_handle<T: Kind>(out: *mut *mut Handle<T>, value: T) -> Result<(), Failure> {
-    if out.is_null() {
-        return Err(fail(status::NULL_ARGUMENT, "an out-parameter is NULL"));
-    }
-    put(out, Handle::create(value))
-}
-
-/// The list that a pointer and a count describe.
-pub(super) fn list<'a, T>(data: *const T, count: usize) -> Result<&'a [T], Failure> {
-    if count == 0 {
-        return Ok(&[]);
-    }
-    if data.is_null() {
-        return Err(fail(status::NULL_ARGUMENT, "a list is NULL"));
-    }
-    let most = isize::MAX.unsigned_abs().checked_div(size_of::<T>()).unwrap_or(0);
-    if count > most || !data.is_aligned() {
-        return Err(fail(status::INVALID_ARGUMENT, "a list is longer than memory, or not aligned"));
-    }
-    // SAFETY: not NULL, aligned, within what an object can span; the caller says that so many are there.
-    Ok(unsafe { core::slice::from_raw_parts(data, count) })
-}
-
-/// A string of the caller, copied.
-pub(super) fn text(given: Str) -> Result<String, Failure> {
-    let bytes: &[u8] = if given.length == usize::MAX {
-        if given.data.is_null() {
-            return Err(fail(status::NULL_ARGUMENT, "a string is NULL"));
+        // The details of an error are text made from it: that it is made is guarded, too.
+        if let Ok(body) = catch_unwind(AssertUnwindSafe(|| report(failure))) {
+            // SAFETY: an out-parameter is NULL or valid for a write.
+            unsafe { error.write(create(body)) };
         }
-        // SAFETY: not NULL, and the caller says that it ends in NUL.
-        unsafe { core::ffi::CStr::from_ptr(given.data) }.to_bytes()
-    } else {
-        list(given.data.cast::<u8>(), given.length)?
-    };
-    core::str::from_utf8(bytes)
-        .map(ToString::to_string)
-        .map_err(|error| fail(status::NOT_UTF8, format!("a string is not UTF-8: {error}")))
+    }
+    status
+}
+
+/// As [`guard`], for calls without an error object.
+pub(super) fn quietly(work: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    guard(core::ptr::null_mut(), work)
 }

@@ -1,10 +1,11 @@
 //! What a restart plan asks first about every VM: a few bytes each, side by side.
 //!
 //! Uses the records of `vms`, from which everything here is derived; every edit of a record brings its facts along.
-//! Read by `restart`, which for most VMs need not touch the record then.
+//! Read by `restart` and `guarantee`, which for most VMs need not touch the record then.
 
 use super::{Cluster, Priority, RestartClass, VmRecord};
-use crate::ids::VmSlot;
+use crate::dense::IdVec;
+use crate::ids::{NodeSlot, VmSlot};
 
 /// See the module documentation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +16,12 @@ pub(crate) struct VmFacts {
     pub(crate) traits: VmTraits,
     /// Part of a hash of the name: it orders VMs that are alike.
     pub(crate) key: u32,
+    /// Where it runs, whatever the node's state; [`NO_HOME`] if it is off or waits without a node.
+    pub(crate) home: NodeSlot,
 }
+
+/// No node.
+pub(crate) const NO_HOME: NodeSlot = NodeSlot(u32::MAX);
 
 /// What is special about a VM, or about some of several.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,7 +55,7 @@ impl VmTraits {
 impl VmFacts {
     /// What holds of a slot without a VM.
     pub(super) const NONE: Self =
-        Self { restart: RestartClass::Never, priority: Priority(0), traits: VmTraits(0), key: 0 };
+        Self { restart: RestartClass::Never, priority: Priority(0), traits: VmTraits(0), key: 0, home: NO_HOME };
 
     /// What a record says.
     pub(super) fn of(record: &VmRecord) -> Self {
@@ -67,7 +73,8 @@ impl VmFacts {
             }
         }
         let key = u32::try_from(record.key >> u32::BITS).unwrap_or(0);
-        Self { restart, priority, traits, key }
+        let home = record.node.filter(|_| record.on).unwrap_or(NO_HOME);
+        Self { restart, priority, traits, key, home }
     }
 }
 
@@ -75,6 +82,11 @@ impl Cluster {
     #[inline]
     pub(crate) fn facts(&self, vm: VmSlot) -> VmFacts {
         self.facts[vm]
+    }
+
+    /// The facts of all VM slots; slots beyond never held a VM that runs or waits.
+    pub(crate) fn all_facts(&self) -> &IdVec<VmSlot, VmFacts> {
+        &self.facts
     }
 
     /// Brings the facts of a VM in line with its record.

@@ -44,7 +44,7 @@ pub use view::{NodeRef, RuleRef, VmRef};
 pub use vm::{OnTimeout, Power, Priority, RestartClass, StartEdge, Until, Vm};
 
 pub(crate) use excess::{More, Seen};
-pub(crate) use facts::{VmFacts, VmTraits};
+pub(crate) use facts::{NO_HOME, VmFacts, VmTraits};
 pub(crate) use levels::{Levels, own_node};
 pub(crate) use nodes::NodeRecord;
 pub(crate) use rules::{RuleBody, RuleRecord};

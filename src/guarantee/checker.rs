@@ -339,7 +339,11 @@ struct Check<'c> {
     losses: u32,
     /// Where each VM of the certificate is: its node, or its standing place.
     home: BTreeMap<VmId, NodeId>,
+    /// Per node the VMs of the certificate that it is the home of, and where they are in it.
+    at: BTreeMap<NodeId, Vec<(VmId, usize)>>,
+    spoken_of: BTreeSet<VmId>,
     standing: Vec<(VmId, NodeId)>,
+    waiting: BTreeSet<VmId>,
     /// The cluster once those that waited run.
     after: Option<Cluster>,
     /// Whom the certificate may evict, and where they run.
@@ -386,7 +390,18 @@ impl<'c> Check<'c> {
         }
         let evicts = certificate.evicts.iter().map(|vm| cluster.vm_id_of(*vm));
         let evicts: BTreeMap<VmId, NodeId> = evicts.filter_map(|vm| Some((vm, cluster.vm(vm).ok()?.node()?))).collect();
-        let mut check = Self { cluster, class, certificate, losses, home, standing, after, evicts, faults: Vec::new() };
+        let mut at: BTreeMap<NodeId, Vec<(VmId, usize)>> = BTreeMap::new();
+        let entries = certificate.vms.iter().map(|vm| cluster.vm_id_of(*vm));
+        for (entry, vm) in entries.enumerate() {
+            if let Some(home) = home.get(&vm) {
+                at.entry(*home).or_default().push((vm, entry));
+            }
+        }
+        let spoken_of = certificate.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect();
+        let waiting = standing.iter().map(|(vm, _)| *vm).collect();
+        let faults = Vec::new();
+        let mut check =
+            Self { cluster, class, certificate, losses, home, at, spoken_of, standing, waiting, after, evicts, faults };
         check.evictions(policy);
         Ok(check)
     }
@@ -464,22 +479,22 @@ impl<'c> Check<'c> {
             let failure = Failure::of(nodes.iter().copied());
             faults.extend(check_placements(after, &failure, &moved, &gone).err().unwrap_or_default());
         }
-        let placed: BTreeSet<VmId> = placements.iter().map(|(vm, _)| *vm).collect();
-        let waiting: BTreeSet<VmId> = self.standing.iter().map(|(vm, _)| *vm).collect();
-        for vm in &self.certificate.vms {
-            let vm = self.cluster.vm_id_of(*vm);
-            let displaced = waiting.contains(&vm) || self.home.get(&vm).is_some_and(|home| nodes.contains(home));
-            if displaced != placed.contains(&vm) {
-                self.faults.push(vm_fault(
-                    self.cluster,
-                    vm,
-                    "is displaced and not placed, or placed and not displaced",
-                ));
-            }
+        let displaced: BTreeSet<VmId> =
+            self.homes_on(nodes).map(|(vm, _)| vm).chain(self.waiting.intersection(&self.spoken_of).copied()).collect();
+        let placed: BTreeSet<VmId> =
+            placements.iter().map(|(vm, _)| *vm).filter(|vm| self.spoken_of.contains(vm)).collect();
+        for vm in displaced.symmetric_difference(&placed) {
+            let what = "is displaced and not placed, or placed and not displaced";
+            self.faults.push(vm_fault(self.cluster, *vm, what));
         }
         if !faults.is_empty() {
             self.faults.push(VerdictFault::Plan { nodes: self.class.names(nodes), faults });
         }
+    }
+
+    /// The VMs of the certificate whose home is one of these nodes.
+    fn homes_on<'s>(&'s self, nodes: &'s BTreeSet<NodeId>) -> impl Iterator<Item = (VmId, usize)> + 's {
+        nodes.iter().filter_map(|node| self.at.get(node)).flatten().copied()
     }
 
     /// The plan of a unit in a column, with those that wait.
@@ -491,11 +506,11 @@ impl<'c> Check<'c> {
     /// Where a column has the VMs that a unit displaces.
     fn moved(&self, column: usize, nodes: &BTreeSet<NodeId>) -> Vec<(VmId, NodeId)> {
         let targets = self.certificate.targets.iter().nth(column);
-        let moved = self.certificate.vms.iter().enumerate().filter_map(|(at, vm)| {
-            let vm = self.cluster.vm_id_of(*vm);
-            let target = *targets?.get(at)?;
-            let displaced = self.home.get(&vm).is_some_and(|home| nodes.contains(home));
-            (displaced && target != NOWHERE).then(|| (vm, self.cluster.node_id_of(target)))
+        let mut entries: Vec<(VmId, usize)> = self.homes_on(nodes).collect();
+        entries.sort_unstable_by_key(|(_, entry)| *entry);
+        let moved = entries.into_iter().filter_map(|(vm, entry)| {
+            let target = *targets?.get(entry)?;
+            (target != NOWHERE).then(|| (vm, self.cluster.node_id_of(target)))
         });
         moved.collect()
     }

@@ -3,12 +3,13 @@
 //! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`.
 
 use super::error::VerifyError;
-use super::field::Field;
-use super::prices::Prices;
+use super::field::{Census, Field};
+use super::prices::{Prices, Released, Tightest};
 use super::uncoverable::uncoverable;
 use super::units::Units;
 use crate::cluster::Cluster;
 use crate::ids::VmId;
+use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::restart::Concern;
 
@@ -24,6 +25,7 @@ pub(crate) fn most_more(
     let units = Units::new(cluster, policy, class)?;
     let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
     concern.left_out = uncoverable(cluster, &units, &concern).iter().map(|found| found.vm).collect();
-    let field = Field::new(cluster, &units, &concern);
-    Ok(Prices::new(cluster, &units, &field, policy.preemption != Preemption::Never).most_more(need, like))
+    let field = Field::new(cluster, &units, &concern, Census::new(cluster, &concern), Threads::ONE);
+    let released = Released::new(cluster, policy.preemption != Preemption::Never);
+    Ok(Prices::new(cluster, &units, &field, released, Tightest::default()).most_more(need, like))
 }

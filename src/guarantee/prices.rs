@@ -83,24 +83,18 @@ pub(crate) fn limit(pricing: &Pricing, room: &[u64]) -> u128 {
     }
 }
 
-/// The refuter: what it reads again and again, in dense rows.
+/// The room of the targets, with all claims released that a failure may release.
 #[derive(Debug)]
-pub(crate) struct Prices<'a> {
-    cluster: &'a Cluster,
-    units: &'a Units,
-    field: &'a Field,
-    /// Room of every target with all claims released that may be; 0 for other nodes.
+pub(crate) struct Released {
+    /// 0 for nodes that take nothing.
     room: Rows<NodeSlot>,
+    /// By slot.
     targets: Vec<NodeSlot>,
-    /// The failure that came closest to a refutation so far.
-    pub(crate) tightest: Tightest,
-    /// Node evaluations spent.
-    pub(crate) work: u64,
 }
 
-impl<'a> Prices<'a> {
+impl Released {
     /// `evictable`: whether VMs that may be stopped count as room.
-    pub(crate) fn new(cluster: &'a Cluster, units: &'a Units, field: &'a Field, evictable: bool) -> Self {
+    pub(crate) fn new(cluster: &Cluster, evictable: bool) -> Self {
         let mut room = cluster.free_rows().clone();
         let mut targets = Vec::new();
         for node in (0..cluster.node_slots()).map(NodeSlot::from_index) {
@@ -144,16 +138,100 @@ impl<'a> Prices<'a> {
                 }
             }
         }
-        Self { cluster, units, field, room, targets, tightest: Tightest::default(), work: 0 }
+        Self { room, targets }
     }
+}
 
-    /// Looks for a failure of the class that the sum of a single kind refutes: the cheapest families, in one pass each.
-    pub(crate) fn refute_by_sums(&mut self) -> Option<Refuted> {
-        let kinds = self.cluster.kinds().len();
-        (0..kinds).find_map(|kind| {
-            let weights = (0..kinds).map(|other| u64::from(other == kind)).collect();
-            self.judge_all(&PriceFamily { pricing: Pricing::Weighted { weights }, within: None })
-        })
+/// Looks for a failure of the class that the sum of a single kind refutes: the cheapest families, in one pass over the
+/// nodes each, before members are looked at one by one. `load`: what the members of each node need, behind the last node
+/// those without a home.
+pub(crate) fn refute_by_sums(
+    units: &Units,
+    released: &Released,
+    load: &Rows<NodeSlot>,
+    tightest: &mut Tightest,
+) -> Option<Refuted> {
+    let Released { room, .. } = released;
+    let kinds = room.width();
+    let amount = |row: &[u64], kind: usize| row.get(kind).copied().map_or(0, u128::from);
+    let homeless = NodeSlot::from_index(room.len());
+    (0..kinds).find_map(|kind| {
+        let cost: IdVec<NodeSlot, u128> =
+            room.iter().zip(load.iter()).map(|(room, load)| amount(room, kind) + amount(load, kind)).collect();
+        let available: u128 = room.iter().map(|room| amount(room, kind)).sum();
+        let (chosen, sum) = worst(units, &cost, amount(&load[homeless], kind), available);
+        let gone: u128 = units.union(&chosen).iter().map(|node| amount(&room[*node], kind)).sum();
+        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
+        tightest.offer(&chosen, needed, left);
+        if needed <= left {
+            return None;
+        }
+        let weights = (0..kinds).map(|other| u64::from(other == kind)).collect();
+        let family = PriceFamily { pricing: Pricing::Weighted { weights }, within: None };
+        Some(Refuted { units: chosen, proof: Proof::Prices { family, needed, available: left } })
+    })
+}
+
+/// Units of the class that cost most together, given what each node costs; none more once the limit is passed.
+///
+/// Tier by tier, widest first, always the unit that adds most: with one tier of disjoint units that is the worst
+/// failure. With several tiers it may miss the worst; what it finds is judged all the same.
+fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
+    let mut sum = start;
+    let mut chosen: Vec<UnitIx> = Vec::new();
+    let mut gone: Vec<NodeSlot> = Vec::new();
+    for tier in &units.tiers {
+        let mut added: Vec<(u128, UnitIx)> = tier
+            .units()
+            .map(|unit| {
+                let left = units.nodes(unit).iter().filter(|node| gone.binary_search(node).is_err());
+                (left.map(|node| cost[*node]).sum(), unit)
+            })
+            .collect();
+        // The largest first, of equals the first in the order of names.
+        let order = |left: &(u128, UnitIx), right: &(u128, UnitIx)| right.0.cmp(&left.0).then(left.1.cmp(&right.1));
+        let count = to_usize(tier.count);
+        if count < added.len() {
+            added.select_nth_unstable_by(count, order);
+            added.truncate(count);
+        }
+        added.sort_unstable_by(order);
+        for (value, unit) in added {
+            if sum > limit {
+                break;
+            }
+            sum = sum.saturating_add(value);
+            chosen.push(unit);
+        }
+        gone = units.union(&chosen);
+    }
+    (chosen, sum)
+}
+
+/// The refuter: what it reads again and again, in dense rows.
+#[derive(Debug)]
+pub(crate) struct Prices<'a> {
+    cluster: &'a Cluster,
+    units: &'a Units,
+    field: &'a Field,
+    room: Rows<NodeSlot>,
+    targets: Vec<NodeSlot>,
+    /// The failure that came closest to a refutation so far.
+    pub(crate) tightest: Tightest,
+    /// Node evaluations spent.
+    pub(crate) work: u64,
+}
+
+impl<'a> Prices<'a> {
+    pub(crate) fn new(
+        cluster: &'a Cluster,
+        units: &'a Units,
+        field: &'a Field,
+        released: Released,
+        tightest: Tightest,
+    ) -> Self {
+        let Released { room, targets } = released;
+        Self { cluster, units, field, room, targets, tightest, work: 0 }
     }
 
     /// Looks for a failure of the class that some family refutes.
@@ -385,46 +463,8 @@ impl<'a> Prices<'a> {
             cost[node] = displaced(node).saturating_add(taken_away[node]);
         }
         let homeless = displaced(NodeSlot::from_index(self.cluster.node_slots()));
-        let (units, sum) = self.worst(&cost, homeless, available);
+        let (units, sum) = worst(self.units, &cost, homeless, available);
         let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
         Some((units, sum.saturating_sub(gone), available.saturating_sub(gone)))
-    }
-
-    /// Units of the class that cost most together, given what each node costs; none more once the limit is passed.
-    ///
-    /// Tier by tier, widest first, always the unit that adds most: with one tier of disjoint units that is the worst
-    /// failure. With several tiers it may miss the worst; what it finds is judged all the same.
-    fn worst(&self, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
-        let mut sum = start;
-        let mut chosen: Vec<UnitIx> = Vec::new();
-        let mut gone: Vec<NodeSlot> = Vec::new();
-        for tier in &self.units.tiers {
-            let first = chosen.len();
-            let mut added: Vec<(u128, UnitIx)> = tier
-                .units()
-                .map(|unit| {
-                    let left = self.units.nodes(unit).iter().filter(|node| gone.binary_search(node).is_err());
-                    (left.map(|node| cost[*node]).sum(), unit)
-                })
-                .collect();
-            // The largest first, of equals the first in the order of names.
-            let order = |left: &(u128, UnitIx), right: &(u128, UnitIx)| right.0.cmp(&left.0).then(left.1.cmp(&right.1));
-            let count = to_usize(tier.count);
-            if count < added.len() {
-                added.select_nth_unstable_by(count, order);
-                added.truncate(count);
-            }
-            added.sort_unstable_by(order);
-            for (value, unit) in added {
-                if sum > limit {
-                    break;
-                }
-                sum = sum.saturating_add(value);
-                chosen.push(unit);
-            }
-            gone = self.units.union(&chosen);
-            debug_assert!(chosen.len() >= first);
-        }
-        (chosen, sum)
     }
 }

@@ -12,10 +12,10 @@
 
 use super::field::is_limited;
 use super::units::{NO_UNIT, UnitIx, Units};
-use crate::cluster::{Cluster, NodeState};
+use crate::cluster::{Cluster, NodeState, RestartClass};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
-use crate::restart::{Concern, may_run_on};
+use crate::restart::{Concern, may_run_on, may_run_on_few};
 use alloc::vec::Vec;
 
 /// A VM that cannot be covered.
@@ -27,41 +27,51 @@ pub(crate) struct Found {
 
 /// All VMs of concern that cannot be covered, by slot.
 pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -> Vec<Found> {
+    let size = |node: &NodeSlot| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node]));
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
-    targets.sort_by_cached_key(|node| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node])));
-    let witnesses = witnesses(units, &targets);
-    let kinds = cluster.kinds().len();
-    let least: Option<Vec<u64>> = (witnesses.len() > to_usize(units.losses())).then(|| {
-        let of_kind = |kind: usize| {
-            let amounts = witnesses.iter().filter_map(|node| cluster.failover_rows()[*node].get(kind));
-            amounts.copied().min().unwrap_or(0)
-        };
-        (0..kinds).map(of_kind).collect()
-    });
+    let witnesses = witnesses(units, &largest(cluster, &targets, units.losses()));
+    let least = (witnesses.len() > to_usize(units.losses())).then(|| least_of(cluster, &witnesses));
+    // Of targets that take everything units take all or not: that is asked once for each home.
+    let least_of_all = least_of(cluster, &targets);
+    let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
+    let mut sorted = false;
     let mut found = Vec::new();
-    for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index) {
+    for (vm, facts) in cluster.all_facts().enumerate() {
+        if facts.restart != RestartClass::Protected {
+            continue;
+        }
         let need = &cluster.restart_rows()[vm];
-        if least.as_ref().is_some_and(|least| fits(need, least)) && !is_limited(cluster, vm) {
+        let plain = !is_limited(cluster, vm);
+        if plain && least.as_ref().is_some_and(|least| fits(need, least)) {
             continue;
         }
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         if !concern.includes(cluster, vm) {
             continue;
         }
-        let could: Vec<NodeSlot> = targets
-            .iter()
-            .copied()
-            .filter(|node| fits(need, &cluster.failover_rows()[*node]) && may_run_on(cluster, vm, *node))
-            .collect();
         let runs = |node: &NodeSlot| {
             let state = cluster.node_record(*node).map(|record| record.state);
             matches!(state, Some(NodeState::Online | NodeState::Cordoned))
         };
         let home = record.node.filter(runs);
+        let everywhere = plain && fits(need, &least_of_all);
+        let key = home.unwrap_or(NodeSlot::from_index(cluster.node_slots()));
+        if everywhere && all_taken.lookup(key) == Some(&Some(false)) {
+            continue;
+        }
+        if !core::mem::replace(&mut sorted, true) {
+            targets.sort_by_cached_key(size);
+        }
+        let could = takers(cluster, vm, &targets);
         let mut left: Vec<u32> = units.tiers.iter().map(|tier| tier.count).collect();
         let mut chosen = Vec::new();
         let all: Vec<NodeSlot> = home.into_iter().chain(could.iter().copied()).collect();
-        if take_all(units, &all, &mut left, &mut chosen) {
+        let taken = Taking::new(units, cluster.node_slots()).all(&all, &mut left, &mut chosen);
+        if everywhere {
+            all_taken.grow_to(NodeSlot::from_index(cluster.node_slots()), &None);
+            all_taken[key] = Some(taken);
+        }
+        if taken {
             let mut nodes = could;
             let name = |node: &NodeSlot| cluster.node_record(*node).map(|record| &*record.name);
             nodes.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
@@ -70,6 +80,47 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
         }
     }
     found
+}
+
+/// The targets that could take a VM with all others away, the largest first.
+fn takers(cluster: &Cluster, vm: VmSlot, targets: &[NodeSlot]) -> Vec<NodeSlot> {
+    let need = &cluster.restart_rows()[vm];
+    let takes = |node: &NodeSlot| fits(need, &cluster.failover_rows()[*node]) && may_run_on(cluster, vm, *node);
+    let mut few = Vec::new();
+    if !may_run_on_few(cluster, vm, &mut few) {
+        return targets.iter().copied().filter(takes).collect();
+    }
+    few.retain(|node| cluster.room_index().contains(*node) && takes(node));
+    few.sort_by_cached_key(|node| {
+        let size = cluster.size_of(&cluster.failover_rows()[*node]);
+        (core::cmp::Reverse(size), cluster.node_record(*node).map(|record| record.key))
+    });
+    few.dedup();
+    few
+}
+
+/// The component-wise minimum of what some nodes have.
+fn least_of(cluster: &Cluster, nodes: &[NodeSlot]) -> Vec<u64> {
+    let of_kind = |kind: usize| {
+        let amounts = nodes.iter().filter_map(|node| cluster.failover_rows()[*node].get(kind));
+        amounts.copied().min().unwrap_or(0)
+    };
+    (0..cluster.kinds().len()).map(of_kind).collect()
+}
+
+/// Some of the largest targets, the largest first: usually enough for witnesses, without sorting all.
+fn largest(cluster: &Cluster, targets: &[NodeSlot], losses: u32) -> Vec<NodeSlot> {
+    let wanted = to_usize(losses).saturating_add(1).saturating_mul(64);
+    let mut sized: Vec<(core::cmp::Reverse<u64>, u32, NodeSlot)> = (0..)
+        .zip(targets)
+        .map(|(at, node)| (core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node])), at, *node))
+        .collect();
+    if wanted < sized.len() {
+        sized.select_nth_unstable(wanted);
+        sized.truncate(wanted);
+    }
+    sized.sort_unstable();
+    sized.into_iter().map(|(_, _, node)| node).collect()
 }
 
 /// Targets of which no two share a domain of a level of the class: one more than units may fail, if there are so many.
@@ -90,24 +141,66 @@ fn witnesses(units: &Units, targets: &[NodeSlot]) -> Vec<NodeSlot> {
     chosen
 }
 
-/// Whether units within the counts take all these nodes.
-fn take_all(units: &Units, nodes: &[NodeSlot], left: &mut [u32], chosen: &mut Vec<UnitIx>) -> bool {
-    let taken = |node: &NodeSlot| units.tiers.iter().any(|tier| chosen.contains(&tier.unit_of[*node]));
-    let Some(node) = nodes.iter().find(|node| !taken(node)) else { return true };
-    for (at, tier) in units.tiers.iter().enumerate() {
-        let unit = tier.unit_of[*node];
-        let Some(count) = left.get(at).copied().filter(|count| *count > 0 && unit != NO_UNIT) else { continue };
-        if let Some(entry) = left.get_mut(at) {
-            *entry = count - 1;
+/// Whether units within some counts take all of some nodes: each node must be taken by one of few units, and as long as the
+/// units that are left could take as many as remain at all, either is tried.
+struct Taking<'t> {
+    units: &'t Units,
+    /// How many chosen units hold each node.
+    taken: IdVec<NodeSlot, u32>,
+}
+
+impl<'t> Taking<'t> {
+    fn new(units: &'t Units, nodes: usize) -> Self {
+        Self { units, taken: IdVec::filled(0, nodes) }
+    }
+
+    fn all(&mut self, nodes: &[NodeSlot], left: &mut [u32], chosen: &mut Vec<UnitIx>) -> bool {
+        let open: Vec<NodeSlot> = nodes.iter().copied().filter(|node| self.taken[*node] == 0).collect();
+        let Some(node) = open.first() else { return true };
+        if !self.enough(&open, left) {
+            return false;
         }
-        chosen.push(unit);
-        if take_all(units, nodes, left, chosen) {
+        let mut counted = self.units.tiers.iter().zip(left.iter()).filter(|(_, left)| **left > 0);
+        if let (Some((tier, _)), None) = (counted.next(), counted.next()) {
+            // With one tier there is no choice, and there are enough.
+            let before = chosen.len();
+            chosen.extend(open.iter().map(|node| tier.unit_of[*node]));
+            chosen.get_mut(before..).unwrap_or_default().sort_unstable();
+            chosen.dedup();
             return true;
         }
-        chosen.pop();
-        if let Some(entry) = left.get_mut(at) {
-            *entry = count;
+        for (at, tier) in self.units.tiers.iter().enumerate() {
+            let unit = tier.unit_of[*node];
+            let Some(count) = left.get(at).copied().filter(|count| *count > 0 && unit != NO_UNIT) else { continue };
+            if let Some(entry) = left.get_mut(at) {
+                *entry = count - 1;
+            }
+            chosen.push(unit);
+            self.units.nodes(unit).iter().for_each(|node| self.taken[*node] += 1);
+            if self.all(&open, left, chosen) {
+                return true;
+            }
+            self.units.nodes(unit).iter().for_each(|node| self.taken[*node] -= 1);
+            chosen.pop();
+            if let Some(entry) = left.get_mut(at) {
+                *entry = count;
+            }
         }
+        false
     }
-    false
+
+    /// Whether the units of each tier that hold most of the open nodes hold, with those of the other tiers, as many as there
+    /// are.
+    fn enough(&self, open: &[NodeSlot], left: &[u32]) -> bool {
+        let mut most = 0_usize;
+        for (tier, left) in self.units.tiers.iter().zip(left) {
+            let mut units: Vec<UnitIx> =
+                open.iter().map(|node| tier.unit_of[*node]).filter(|unit| *unit != NO_UNIT).collect();
+            units.sort_unstable();
+            let mut held: Vec<usize> = units.chunk_by(PartialEq::eq).map(<[_]>::len).collect();
+            held.sort_unstable_by(|left, right| right.cmp(left));
+            most += held.iter().take(to_usize(*left)).sum::<usize>();
+        }
+        most >= open.len()
+    }
 }

@@ -15,9 +15,9 @@ use super::certificate::{Certificate, Column, Covers, NOWHERE};
 use super::error::VerifyError;
 use super::evict;
 use super::exhaust::{self, Tried};
-use super::field::{Field, MemberIx};
+use super::field::{Census, Field, MemberIx};
 use super::pairs::{self, Searched, States};
-use super::prices::{Prices, Refuted, Tightest};
+use super::prices::{self, Prices, Refuted, Released, Tightest};
 use super::ties::Ties;
 use super::uncoverable::{Found as NotCovered, uncoverable};
 use super::units::{UnitIx, Units};
@@ -28,6 +28,7 @@ use super::words;
 use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{IdVec, to_u32};
 use crate::ids::{NodeSlot, VmSlot};
+use crate::parallel::Threads;
 use crate::placement::budget::{Budget, Cancelled, Control};
 use crate::policy::{FailureClass, Policy, Preemption, Uncoverable};
 use crate::restart::{Concern, Found, Planner};
@@ -74,6 +75,9 @@ pub fn verify_controlled(cluster: &Cluster, policy: &Policy, control: &Control) 
 
 fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<Verdict, VerifyError> {
     let mut budget = Budget::new(policy.budget.verify, control);
+    if cluster.vm_slots_len() >= SEVERAL_THREADS {
+        budget.use_threads();
+    }
     let mut planner = Planner::new();
     let classes = policy
         .tolerate
@@ -93,6 +97,9 @@ pub(crate) fn verify_class(
     Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, None))
 }
 
+/// With fewer VMs one thread is done before another has begun.
+const SEVERAL_THREADS: usize = 6_000;
+
 /// One class being judged.
 struct Run<'r> {
     cluster: &'r Cluster,
@@ -104,6 +111,9 @@ struct Run<'r> {
     /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
     exact: bool,
 }
+
+/// One thread brings so many entries of a certificate into order at a time.
+const ENTRIES: usize = 16_384;
 
 /// No member.
 const NO_MEMBER: MemberIx = MemberIx(u32::MAX);
@@ -199,18 +209,21 @@ impl<'r> Run<'r> {
     }
 
     fn prove(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
-        let field = Field::new(self.cluster, &self.units, &self.concern);
         let evictable = self.policy.preemption != Preemption::Never;
-        let mut prices = Prices::new(self.cluster, &self.units, &field, evictable);
-        let losses = self.units.losses();
-        if losses != 1 {
-            let refuted = prices.refute_by_sums();
+        let census = Census::new(self.cluster, &self.concern);
+        let released = Released::new(self.cluster, evictable);
+        let mut tightest = Tightest::default();
+        if self.units.losses() != 1 {
+            let refuted = prices::refute_by_sums(&self.units, &released, &census.load, &mut tightest);
+            let looked_at = self.cluster.node_slots().saturating_mul(self.cluster.kinds().len());
             // Running out here is noticed by whoever goes on.
-            let _ = budget.spend(core::mem::take(&mut prices.work));
+            let _ = budget.spend(u64::from(to_u32(looked_at)) / 32);
             if let Some(refuted) = refuted {
                 return Ok(self.fails(refuted, Vec::new(), Way::Prices, 0));
             }
         }
+        let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
+        let mut prices = Prices::new(self.cluster, &self.units, &field, released, tightest);
         let nobody = States {
             now: self.cluster,
             settled: self.cluster,
@@ -242,8 +255,10 @@ impl<'r> Run<'r> {
         }
         let settled = self.settled(&standing);
         let states = States { settled: &settled, standing: &standing, ..nobody };
-        let settled_field =
-            if standing.is_empty() { None } else { Some(Field::new(&settled, &self.units, &self.concern)) };
+        let settled_field = (!standing.is_empty()).then(|| {
+            let census = Census::new(&settled, &self.concern);
+            Field::new(&settled, &self.units, &self.concern, census, budget.threads())
+        });
         let field = settled_field.as_ref().unwrap_or(&field);
         let ties = Ties::new(&settled, &self.units, field, &self.concern);
         if let Some(found) = self.by_banks(&states, field, &ties, &mut prices, planner, budget)? {
@@ -295,12 +310,9 @@ impl<'r> Run<'r> {
         let single = self.units.losses() == 1;
         let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
         let mut unplanned: Vec<UnitIx> = Vec::new();
-        for bank in &banks {
-            let tolerated = if single { usize::MAX } else { 0 };
-            let filled = banks::fill(&setting, bank, tolerated, planner, budget)?;
-            if !single && !filled.failed.is_empty() {
-                return Ok(None);
-            }
+        let tolerated = if single { usize::MAX } else { 0 };
+        let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? else { return Ok(None) };
+        for filled in filled {
             columns.push(filled.targets);
             unplanned.extend(filled.failed);
         }
@@ -345,7 +357,8 @@ impl<'r> Run<'r> {
             return Ok(Some(self.undecided(&prices.tightest, count, method.searched)));
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
-        let certificate = self.certificate(states.standing, field, covers, banks::columns(&banks), columns, exceptions);
+        let (dealt, threads) = (banks::columns(&banks), budget.threads());
+        let certificate = self.certificate(states.standing, field, covers, dealt, &columns, exceptions, threads);
         Ok(Some(self.holds(certificate, method)))
     }
 
@@ -382,18 +395,22 @@ impl<'r> Run<'r> {
             return Ok(self.undecided(&prices.tightest, outcome.open, outcome.searched));
         }
         let columns = (0..self.units.tiers.len()).map(|tier| Column { tier, bank: None }).collect();
-        let certificate = self.certificate(standing, field, Covers::AtOnce, columns, outcome.base, outcome.exceptions);
+        let (base, exceptions) = (outcome.base, outcome.exceptions);
+        let certificate =
+            self.certificate(standing, field, Covers::AtOnce, columns, &base, exceptions, budget.threads());
         Ok(self.holds(certificate, Method { way: Way::Pairs, banks: 0, searched: outcome.searched }))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of a certificate, each once")]
     fn certificate(
         &self,
         standing: &[(VmSlot, NodeSlot)],
         field: &Field,
         covers: Covers,
         columns: IdVec<super::certificate::ColumnIx, Column>,
-        targets: Vec<IdVec<MemberIx, NodeSlot>>,
+        targets: &[IdVec<MemberIx, NodeSlot>],
         exceptions: Vec<super::certificate::Exception>,
+        threads: Threads,
     ) -> Certificate {
         let mut member_of: IdVec<VmSlot, MemberIx> = IdVec::filled(NO_MEMBER, self.cluster.vm_slots_len());
         for (member, vm) in field.vms.enumerate() {
@@ -405,9 +422,20 @@ impl<'r> Run<'r> {
             vms.push(vm);
             order.push(*member);
         }
-        let by_entry = |targets: IdVec<MemberIx, NodeSlot>| {
-            order.iter().map(|member| targets.lookup(*member).copied().unwrap_or(NOWHERE)).collect()
-        };
+        let mut by_entry: IdVec<_, Vec<NodeSlot>> = targets.iter().map(|_| alloc::vec![NOWHERE; order.len()]).collect();
+        let parts = targets.iter().zip(by_entry.iter_mut()).flat_map(|(targets, entries)| {
+            let chunks = order.chunks(ENTRIES).zip(entries.chunks_mut(ENTRIES));
+            chunks.map(move |(order, entries)| (targets, order, entries))
+        });
+        threads.map(
+            parts.collect(),
+            || (),
+            |(), (targets, order, entries)| {
+                for (entry, member) in entries.iter_mut().zip(order) {
+                    *entry = targets.lookup(*member).copied().unwrap_or(NOWHERE);
+                }
+            },
+        );
         Certificate {
             class: self.class.clone(),
             tiers: self
@@ -423,7 +451,7 @@ impl<'r> Run<'r> {
             standing: standing.to_vec(),
             vms,
             columns,
-            targets: targets.into_iter().map(by_entry).collect(),
+            targets: by_entry,
             exceptions,
         }
     }

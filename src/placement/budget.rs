@@ -1,12 +1,13 @@
 //! Work budgets: how much a search may do, counted in work units and never in time, and how a caller stops it.
 //!
-//! Uses nothing of the crate. Used by every engine of `placement` and by everything that searches.
+//! Uses `parallel` (how many threads). Used by every engine of `placement` and by everything that searches.
 //! Data: caller -> [`Control`] <-> `Budget` <- engines.
 //!
 //! One *unit* is one node evaluated for one VM or for one candidate set of VMs. Work of a finer grain (extending a
 //! candidate set by one VM, comparing two VMs) is a *step*; [`STEPS_PER_UNIT`] steps make a unit, so that a unit
 //! stays about the same amount of machine work in every engine, and a budget gives the same answer on every machine.
 
+use crate::parallel::Threads;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Steps that cost as much as one unit.
@@ -39,13 +40,22 @@ const CHECK_INTERVAL_UNITS: u64 = 1024;
 pub struct Control {
     cancel: AtomicBool,
     done: AtomicU64,
+    threads: u32,
 }
 
 impl Control {
     /// A control that has not been cancelled, with no work done.
     #[must_use]
     pub const fn new() -> Self {
-        Self { cancel: AtomicBool::new(false), done: AtomicU64::new(0) }
+        Self { cancel: AtomicBool::new(false), done: AtomicU64::new(0), threads: 0 }
+    }
+
+    /// Lets large work with this control use at most so many threads; 0, which is the default: as many as the machine
+    /// has cores. Without the feature `parallel` it is always one. No answer depends on it.
+    #[must_use]
+    pub const fn threads(mut self, most: u32) -> Self {
+        self.threads = most;
+        self
     }
 
     /// Asks the work that uses this control to stop. It stays asked: make a new control for new work.
@@ -88,11 +98,28 @@ pub(crate) struct Budget<'c> {
     reported: u64,
     next_check: u64,
     control: Option<&'c Control>,
+    threads: Threads,
 }
 
 impl<'c> Budget<'c> {
     pub(crate) const fn new(limit_units: u64, control: Option<&'c Control>) -> Self {
-        Self { limit: limit_units, spent: 0, steps: 0, reported: 0, next_check: 0, control }
+        Self { limit: limit_units, spent: 0, steps: 0, reported: 0, next_check: 0, control, threads: Threads::ONE }
+    }
+
+    /// From here on work may be done by several threads, as many as the control allows.
+    pub(crate) fn use_threads(&mut self) {
+        self.threads = Threads::up_to(self.control.map_or(0, |control| control.threads));
+    }
+
+    /// How many threads may work.
+    pub(crate) const fn threads(&self) -> Threads {
+        self.threads
+    }
+
+    /// Tells whether the caller has asked to stop: for work in parts, which is accounted for afterwards.
+    pub(crate) fn watch(&self) -> impl Fn() -> bool + Sync + use<'c> {
+        let control = self.control;
+        move || control.is_some_and(Control::is_cancelled)
     }
 
     /// Units spent so far.

@@ -131,6 +131,23 @@ impl<'c> Costs<'c> {
 
     /// Takes the assignment as it is if it costs less than before.
     fn better(&mut self, instance: &Instance<'_, '_>, assignment: &Assignment, moved: &[ItemIx]) -> bool {
+        let before = self.total();
+        self.take_if(instance, assignment, moved, |now| now < before)
+    }
+
+    /// Takes the assignment as it is if it costs no more than before.
+    pub(super) fn no_worse(&mut self, instance: &Instance<'_, '_>, assignment: &Assignment, moved: ItemIx) -> bool {
+        let before = self.total();
+        self.take_if(instance, assignment, &[moved], |now| now <= before)
+    }
+
+    fn take_if(
+        &mut self,
+        instance: &Instance<'_, '_>,
+        assignment: &Assignment,
+        moved: &[ItemIx],
+        is_good: impl Fn(Cost) -> bool,
+    ) -> bool {
         let node = |item: ItemIx| assignment.place_of[item].map(|target| instance.node(target));
         let mut excess = self.excess.clone();
         for at in moved.iter().flat_map(|item| self.of_item[*item].iter()) {
@@ -138,11 +155,11 @@ impl<'c> Costs<'c> {
                 *entry = self.measure(*rule, &node);
             }
         }
-        let better = self.weigh(&excess) < self.total();
-        if better {
+        let good = is_good(self.weigh(&excess));
+        if good {
             self.excess = excess;
         }
-        better
+        good
     }
 
     /// Lowers the cost by moves and exchanges until none helps, or the work is spent.

@@ -69,6 +69,11 @@ pub(super) fn short_list(cluster: &Cluster, vm: &VmRecord, leaders: &[Leader], l
     false
 }
 
+/// A short list that contains every node on which labels, allowed nodes and `confine` let a VM run, if there is one.
+pub(crate) fn may_run_on_few(cluster: &Cluster, vm: VmSlot, list: &mut Vec<NodeSlot>) -> bool {
+    cluster.vm_record(vm).is_some_and(|record| short_list(cluster, record, &[], list))
+}
+
 /// Whether labels, allowed nodes, `confine` and `exclude` let a VM run on a node; its state and its room aside.
 pub(crate) fn may_run_on(cluster: &Cluster, vm: VmSlot, node: NodeSlot) -> bool {
     cluster.vm_record(vm).is_some_and(|record| is_eligible(cluster, record, &[], node))

@@ -20,6 +20,7 @@ mod reasons;
 mod scenario;
 mod scene;
 mod targets;
+mod tidy;
 mod waves;
 
 pub use checker::{PlanFault, check_evictions, check_placements, check_plan};
@@ -32,6 +33,6 @@ pub use plan::{
 };
 pub use planner::{PlanError, Planner};
 
-pub(crate) use eligible::may_run_on;
+pub(crate) use eligible::{may_run_on, may_run_on_few};
 pub(crate) use keep::Kept;
 pub(crate) use scenario::{Concern, Found};

@@ -6,7 +6,8 @@
 //! **The data's path.** `scene` finds who is displaced; `compile` turns rules and start edges into constraints among
 //! them; `quick` places everything through the cluster's index, which settles it in the usual case. Otherwise
 //! `targets` lays out the nodes and the solver of `placement` finds the most that can be placed, class by class, with
-//! a bound for each. `waves` orders the starts; `reasons` tells why the rest is left. In the usual case all
+//! a bound for each; `costs`, `least` and `tidy` then look after the rules that do not bind, spare nodes and the strategy.
+//! `waves` orders the starts; `reasons` tells why the rest is left. In the usual case all
 //! memory but that of the plan itself belongs to the planner and is used again; the solver allocates for itself.
 
 use super::compile::Parts;
@@ -16,14 +17,15 @@ use super::overlay::Overlay;
 use super::plan::{ClassCount, Note, Reason, RestartPlan, Unplaced};
 use super::quick::{Quick, Task};
 use super::scene::Scene;
-use super::{preempt, reasons, targets, waves};
+use super::{preempt, reasons, targets, tidy, waves};
 use crate::cluster::{Cluster, EditError, Strength, VmTraits};
 use crate::dense::IdVec;
 use crate::failure::Failure;
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
+use crate::placement::assignment::Assignment;
 use crate::placement::budget::{Budget, Cancelled, Control, Stop};
 use crate::placement::instance::{Instance, TargetIx};
-use crate::placement::problem::ItemIx;
+use crate::placement::problem::{ItemIx, Problem};
 use crate::placement::rules::RuleStates;
 use crate::placement::solve::{Scratch, solve};
 use crate::policy::{Policy, Preemption};
@@ -93,6 +95,45 @@ impl From<Cancelled> for PlanError {
 /// The most that lowering the costs of a plan may take, in node evaluations; and proving that they are the least.
 const PREFER_WORK: u64 = 200_000;
 const PROVE_WORK: u64 = 200_000;
+
+/// The most that going on to spare nodes and by the strategy may take after the solver, in node evaluations.
+const TIDY_WORK: u64 = 100_000;
+
+/// Makes an assignment what `places` says.
+fn load(
+    cluster: &Cluster,
+    instance: &Instance<'_, '_>,
+    places: &IdVec<ItemIx, Option<NodeSlot>>,
+    assignment: &mut Assignment,
+) {
+    let mut target_of: IdVec<NodeSlot, Option<TargetIx>> = IdVec::filled(None, cluster.node_slots());
+    for target in instance.targets() {
+        target_of[instance.node(target)] = Some(target);
+    }
+    assignment.reset(instance);
+    for (item, node) in places.enumerate() {
+        if let Some(target) = node.and_then(|node| target_of[node]) {
+            assignment.place(instance, item, target);
+        }
+    }
+}
+
+/// Takes the room of what is placed, on an overlay where nothing is, and notes it for the rules.
+fn take_places(
+    cluster: &Cluster,
+    problem: &Problem<'_>,
+    places: &IdVec<ItemIx, Option<NodeSlot>>,
+    overlay: &mut Overlay,
+    states: &mut RuleStates,
+) {
+    states.reset(problem);
+    for (item, node) in places.enumerate() {
+        if let Some(node) = node {
+            overlay.take::<0>(cluster, *node, &problem.need[item]);
+            states.place(problem, item, *node);
+        }
+    }
+}
 
 /// Whether a rule does not bind restarts.
 fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
@@ -239,6 +280,9 @@ impl Planner {
             }
             self.prefer(cluster, policy, failure, control, &mut plan, brief)?;
         }
+        if !complete && !brief {
+            self.tidy(cluster, policy, failure, control, &mut plan)?;
+        }
         if !complete {
             self.leave_reasons(cluster, &mut plan, brief);
         }
@@ -294,17 +338,8 @@ impl Planner {
             let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
             targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
             let instance = Instance::new(&problem);
-            let mut target_of: IdVec<NodeSlot, Option<TargetIx>> = IdVec::filled(None, cluster.node_slots());
-            for target in instance.targets() {
-                target_of[instance.node(target)] = Some(target);
-            }
             let assignment = &mut self.scratch.assignment;
-            assignment.reset(&instance);
-            for (item, node) in self.places.enumerate() {
-                if let Some(target) = node.and_then(|node| target_of[node]) {
-                    assignment.place(&instance, item, target);
-                }
-            }
+            load(cluster, &instance, &self.places, assignment);
             let left = policy.budget.plan.saturating_sub(plan.work);
             let mut budget = Budget::new(left.min(PREFER_WORK), control);
             let mut outcome = costs.improve(&instance, assignment, &mut budget);
@@ -320,13 +355,7 @@ impl Planner {
             }
             self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
             plan.work = plan.work.saturating_add(budget.spent());
-            self.states.reset(&problem);
-            for (item, node) in self.places.enumerate() {
-                if let Some(node) = node {
-                    self.overlay.take::<0>(cluster, *node, &problem.need[item]);
-                    self.states.place(&problem, item, *node);
-                }
-            }
+            take_places(cluster, &problem, &self.places, &mut self.overlay, &mut self.states);
             self.parts.take_back(problem);
             if outcome == Err(Stop::Cancelled) {
                 return Err(PlanError::Cancelled);
@@ -334,6 +363,42 @@ impl Planner {
         }
         plan.broken_rules = costs.broken(&|item| self.places[item]);
         Ok(())
+    }
+
+    /// Moves what the solver placed to spare nodes and to where the strategy has it, as far as nothing else is worse.
+    fn tidy(
+        &mut self,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
+        plan: &mut RestartPlan,
+    ) -> Result<(), PlanError> {
+        let mut costs = Costs::new(cluster, &self.scene, &self.parts.seen);
+        if let Some(costs) = &mut costs {
+            costs.set(&|item| self.places[item]);
+        }
+        let nodes = targets::targets(cluster, &self.scene);
+        self.overlay.set(cluster, &self.scene, failure.nodes());
+        let room = targets::room(cluster, &self.overlay);
+        let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
+        let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
+        targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
+        let instance = Instance::new(&problem);
+        let assignment = &mut self.scratch.assignment;
+        load(cluster, &instance, &self.places, assignment);
+        let left = policy.budget.plan.saturating_sub(plan.work);
+        let mut budget = Budget::new(left.min(TIDY_WORK), control);
+        let outcome = tidy::tidy(cluster, &instance, assignment, costs.as_mut(), policy.strategy, &mut budget);
+        self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
+        plan.work = plan.work.saturating_add(budget.spent());
+        if let Some(costs) = &mut costs {
+            costs.set(&|item| self.places[item]);
+            plan.broken_rules = costs.broken(&|item| self.places[item]);
+        }
+        take_places(cluster, &problem, &self.places, &mut self.overlay, &mut self.states);
+        self.parts.take_back(problem);
+        if outcome.is_err() { Err(PlanError::Cancelled) } else { Ok(()) }
     }
 
     /// Asks the solver for the most that can be placed.
@@ -359,13 +424,7 @@ impl Planner {
                 return Err(cancelled.into());
             }
         };
-        self.states.reset(&problem);
-        for (item, node) in solution.node.enumerate() {
-            if let Some(node) = node {
-                self.overlay.take::<0>(cluster, *node, &problem.need[item]);
-                self.states.place(&problem, item, *node);
-            }
-        }
+        take_places(cluster, &problem, &solution.node, &mut self.overlay, &mut self.states);
         self.places = solution.node;
         self.parts.take_back(problem);
         for ((count, placed), bound) in plan.classes.iter_mut().zip(&solution.placed).zip(&solution.bound) {

@@ -30,7 +30,12 @@ impl Concern {
     /// Whether a VM is one of them; whether it runs is not asked.
     #[inline]
     pub(crate) fn includes(&self, cluster: &Cluster, vm: VmSlot) -> bool {
-        let (class, priority) = cluster.effective(vm);
+        self.includes_one_of(cluster.effective(vm), vm)
+    }
+
+    /// The same of a VM of this effective class and priority.
+    #[inline]
+    pub(crate) fn includes_one_of(&self, (class, priority): (RestartClass, Priority), vm: VmSlot) -> bool {
         class == RestartClass::Protected
             && self.min_priority.is_none_or(|least| priority >= least)
             && (self.left_out.is_empty() || self.left_out.binary_search(&vm).is_err())

@@ -186,7 +186,7 @@ impl Scene {
         concern: Option<&Concern>,
     ) {
         for vm in vms {
-            let VmFacts { restart, priority, traits, key } = cluster.facts(*vm);
+            let VmFacts { restart, priority, traits, key, .. } = cluster.facts(*vm);
             if running && traits.any(VmTraits::MIGRATES) {
                 let target = cluster.vm_record(*vm).and_then(|vm| vm.migrating_to);
                 self.released.extend(target.map(|target| (target, *vm)));

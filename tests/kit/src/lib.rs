@@ -8,11 +8,12 @@
 //! `verdict_known` lists what is known of public data.
 //! `scenario` reads the files of `tests/scenarios`.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
-//! plan and sequence of edits. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
+//! plan and sequence of edits; `calls` are random calls of the C ABI. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
 //! Being test code it may panic: a panic is a failed test.
 
 pub mod adversary;
+pub mod calls;
 pub mod choices;
 pub mod data;
 pub mod edits;

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Builds and runs the clients of the C ABI against an installed prefix, as their readers would: C under valgrind and under
+# the sanitizers, C++, Python and Go. A language without its tool is skipped, and said to be.
+#
+#   examples/c/clients.sh PREFIX
+set -euo pipefail
+[ $# -eq 1 ] || { echo "usage: $0 PREFIX" >&2; exit 2; }
+prefix=$(cd "$1" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib LIFEBOAT_LIBRARY=$prefix/lib/liblifeboat.so
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+has() { command -v "$1" >/dev/null || { printf '    !!! skipped: there is no %s\n' "$1"; return 1; }; }
+strict='-Wall -Wextra -Werror -pedantic'
+documents=('small.json kvm-1' 'tight.json blade-a1' 'north-south.json hv-n11')
+# run NAME COMMAND...: a client on every document; all clients must say the same of plan and verdict.
+run() {
+    local name=$1 document
+    shift
+    for document in "${documents[@]}"; do
+        "$@" "examples/data/${document% *}" "${document#* }" >"$work/$name.txt"
+        # The plan and the verdict: lines that every client prints in the same words.
+        sed -n '1,/^N+2/p' "$work/$name.txt" | grep -E ' -> .*, wave | stays down|^N\+2' >"$work/$name.${document%.*}"
+        diff "$work/c.${document%.*}" "$work/$name.${document%.*}"
+    done
+    printf '    %s\n' "$name"
+}
+
+if has pkg-config; then
+    flags=$(pkg-config --cflags --libs lifeboat) static=$(pkg-config --cflags --libs --static lifeboat)
+else
+    flags="-I$prefix/include -L$prefix/lib -llifeboat" static="$flags -lpthread -ldl -lm"
+fi
+static=${static/-llifeboat/-l:liblifeboat.a}
+
+# shellcheck disable=SC2086
+{
+    cc -std=c99 $strict examples/c/client.c $flags -o "$work/client"
+    run c "$work/client"
+    if has valgrind; then
+        cc -std=c99 -g $strict examples/c/client.c $static -o "$work/client-static"
+        run c-valgrind valgrind --quiet --leak-check=full --error-exitcode=9 "$work/client-static"
+    fi
+    if cc -fsanitize=address,undefined -x c - -o "$work/sanitized" <<<'int main(void) { return 0; }' 2>/dev/null; then
+        cc -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all $strict examples/c/client.c $static \
+            -o "$work/client-sanitized"
+        run c-sanitizers "$work/client-sanitized"
+    else
+        printf '    !!! skipped: the C compiler has no sanitizers\n'
+    fi
+    if has c++; then
+        c++ -std=c++17 $strict examples/cpp/client.cpp $flags -o "$work/client-cpp"
+        run cpp "$work/client-cpp"
+    fi
+}
+if has python3; then
+    run python python3 examples/python/lifeboat.py
+fi
+if has go; then
+    # The static library: a program of one file.
+    (cd examples/go && GOFLAGS=-mod=mod CGO_ENABLED=1 CGO_CFLAGS="-I$prefix/include" CGO_LDFLAGS="$prefix/lib/liblifeboat.a -lpthread -ldl -lm" \
+        go build -o "$work/client-go" .)
+    run go "$work/client-go"
+fi

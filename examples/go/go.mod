@@ -1,0 +1,3 @@
+module lifeboat.example/client
+
+go 1.19

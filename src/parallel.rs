@@ -1,0 +1,117 @@
+//! Work that falls into parts, done by one thread or, with the feature `parallel`, by several.
+//!
+//! Uses nothing of the crate. Used by `guarantee`.
+//!
+//! What the parts are must not depend on how many threads there are, and no part may look at another: then the results,
+//! which come back in the order of the parts, are the same bits either way.
+
+use alloc::vec::Vec;
+
+/// How many threads may work at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Threads(usize);
+
+impl Threads {
+    /// One: this one.
+    pub(crate) const ONE: Self = Self(1);
+
+    /// At most so many; 0: as many as the machine has cores. One without the feature `parallel`.
+    #[cfg(feature = "parallel")]
+    pub(crate) fn up_to(most: u32) -> Self {
+        match crate::dense::to_usize(most) {
+            0 => Self(std::thread::available_parallelism().map_or(1, core::num::NonZero::get)),
+            most => Self(most),
+        }
+    }
+
+    /// At most so many; 0: as many as the machine has cores. One without the feature `parallel`.
+    #[cfg(not(feature = "parallel"))]
+    pub(crate) const fn up_to(_most: u32) -> Self {
+        Self::ONE
+    }
+
+    /// Does `work` on every part, each thread with a scratch of its own, and returns the results in the order of the parts.
+    pub(crate) fn map<P: Send, S, R: Send>(
+        self,
+        parts: Vec<P>,
+        scratch: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, P) -> R + Sync,
+    ) -> Vec<R> {
+        #[cfg(feature = "parallel")]
+        if self.0 > 1 && parts.len() > 1 {
+            return several(self.0.min(parts.len()), parts, &scratch, &work);
+        }
+        let mut scratch = scratch();
+        parts.into_iter().map(|part| work(&mut scratch, part)).collect()
+    }
+}
+
+/// Each thread takes the next part until none is left.
+#[cfg(feature = "parallel")]
+fn several<P: Send, S, R: Send>(
+    threads: usize,
+    parts: Vec<P>,
+    scratch: &(impl Fn() -> S + Sync),
+    work: &(impl Fn(&mut S, P) -> R + Sync),
+) -> Vec<R> {
+    use std::sync::{Mutex, PoisonError};
+
+    let queue = Mutex::new(parts.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let run = || {
+        let mut done: Vec<(usize, R)> = Vec::new();
+        let mut scratch = scratch();
+        while let Some((at, part)) = next() {
+            done.push((at, work(&mut scratch, part)));
+        }
+        done
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
+        for other in others {
+            match other.join() {
+                Ok(part) => done.extend(part),
+                // A panic there is a panic here, as it would be on one thread.
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_parts() {
+        let parts: Vec<u64> = (0..1_000).collect();
+        let square = |seen: &mut u64, part: u64| {
+            *seen = seen.wrapping_add(1);
+            part.wrapping_mul(part)
+        };
+        let expected: Vec<u64> = parts.iter().map(|part| part * part).collect();
+        for threads in [0, 1, 2, 3, 7, 2_000] {
+            assert_eq!(Threads::up_to(threads).map(parts.clone(), || 0, square), expected);
+        }
+    }
+
+    #[test]
+    fn parts_may_write_to_what_they_borrow() {
+        let mut cells = alloc::vec![0_u32; 100];
+        let parts: Vec<&mut [u32]> = cells.chunks_mut(7).collect();
+        let sizes = Threads::up_to(2).map(
+            parts,
+            || (),
+            |(), part| {
+                part.fill(3);
+                part.len()
+            },
+        );
+        assert_eq!(sizes.iter().sum::<usize>(), 100);
+        assert!(cells.iter().all(|cell| *cell == 3));
+    }
+}
