@@ -19,7 +19,7 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lifeboat::policy::FailureClass;
-use lifeboat::{Change, Guard, NodeId, Policy, Vm, VmId};
+use lifeboat::{Change, Control, Guard, Newcomer, NodeId, Policy, Vm, VmId, headroom_guarded};
 use lifeboat_testkit::generate::{Layout, Shape};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -191,5 +191,34 @@ fn facts(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, starts_and_stops, refusals, facts);
+/// How many more VMs like an average one, from the ledger.
+fn headroom(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("headroom, N+2 kept");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
+    for shape in shapes() {
+        let kind = if shape.utilisation_percent > 70 { ", ragged, 75 % full" } else { "" };
+        let title = format!("{}{kind}", name(&shape));
+        let mut made = None;
+        let mut told = false;
+        group.bench_function(&title, |bencher| {
+            let (guard, newcomer) = made.get_or_insert_with(|| {
+                let guard = guard(&shape);
+                let cluster = guard.cluster();
+                let vms = u64::try_from(cluster.vm_count()).expect("a count");
+                let sum = |kind: usize| cluster.vms().map(|vm| vm.demand()[kind]).sum::<u64>();
+                let average = (0..cluster.kinds().len()).map(|kind| sum(kind) / vms).collect();
+                (guard, Newcomer::Shape(average))
+            });
+            if !told {
+                told = true;
+                let found = headroom_guarded(guard, newcomer, &Control::new()).expect("an answer");
+                println!("{title}: {} to {}", found.least, found.most);
+            }
+            bencher.iter(|| headroom_guarded(guard, newcomer, &Control::new()).expect("an answer"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, starts_and_stops, refusals, facts, headroom);
 criterion_main!(benches);

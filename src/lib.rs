@@ -114,7 +114,7 @@ pub use admission::{
 };
 pub use capacity::{
     Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, Tolerable, headroom, headroom_controlled,
-    headroom_without, largest_vm, max_tolerable, max_tolerable_controlled,
+    headroom_guarded, headroom_without, largest_vm, max_tolerable, max_tolerable_controlled,
 };
 pub use cluster::{
     Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,

@@ -367,3 +367,25 @@ fn reserves_follow_every_edit_and_agree_with_the_rules() {
     println!("{held} held, {short} short");
     assert!(held > 1000 && short > 1000);
 }
+
+/// By a guard's ledgers: the interval of a verdict made anew, and placements that keep what was kept.
+#[test]
+fn a_guard_tells_the_headroom_from_its_ledgers() {
+    use lifeboat::policy::FailureClass;
+    use lifeboat::{Guard, headroom_guarded};
+    use lifeboat_testkit::generate::Shape;
+    for (nodes, losses) in [(64, 1), (64, 2), (300, 2)] {
+        let cluster = Shape::new(nodes, nodes * 10).utilisation(60).build();
+        let mut policy = Policy::default();
+        policy.tolerate = vec![FailureClass::nodes(losses)];
+        let shape: Vec<u64> = cluster.vms().next().unwrap().demand().to_vec();
+        let newcomer = Newcomer::Shape(shape.clone().into());
+        let mut guard = Guard::new(cluster.clone(), policy.clone());
+        let found = headroom_guarded(&mut guard, &newcomer, &Control::new()).unwrap();
+        let fresh = headroom(&cluster, &policy, &newcomer).unwrap();
+        println!("{nodes} nodes, {losses} losses: {} to {}, anew {}", found.least, found.most, fresh.least);
+        assert_eq!(found.most, fresh.most);
+        assert!(found.least <= found.most && found.least * 100 >= found.most * 85, "{} {}", found.least, found.most);
+        assert_eq!(keeps(&cluster, &policy, &found, &with(&cluster, &shape, &found.placements)), Answer::Holds);
+    }
+}

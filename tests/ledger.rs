@@ -10,7 +10,7 @@
     reason = "tests"
 )]
 
-use lifeboat::policy::{FailureClass, Mode, Strategy, Uncoverable};
+use lifeboat::policy::{FailureClass, Mode, Percent, Reserve, Strategy, Uncoverable};
 use lifeboat::{
     Answer, Change, Cluster, Decision, Guard, Item, Node, NodeId, NodeState, Place, Policy, ResourceKinds,
     RestartClass, Rule, RuleKind, Strength, Vm, VmId, check_certificate, verify,
@@ -177,12 +177,16 @@ fn settle_open(cluster: &Cluster, changes: &mut [Change], choices: &mut Choices<
     }
 }
 
-fn answers(decision: &Decision) -> Vec<(&'static str, Option<usize>)> {
+/// Per item its state; of a class how far it had to be lowered, of a reserve everything.
+fn answers(decision: &Decision) -> Vec<(&'static str, Option<usize>, Option<&lifeboat::ReserveStatus>)> {
     let of = |item: &Item| match item {
         Item::Tolerate(class) => class.held.as_ref().map(|_| class.lowered),
         _ => None,
     };
-    decision.after().iter().map(|state| (state.state(), of(&state.item))).collect()
+    fn status(item: &Item) -> Option<&lifeboat::ReserveStatus> {
+        if let Item::Reserve { status, .. } = item { Some(status) } else { None }
+    }
+    decision.after().iter().map(|state| (state.state(), of(&state.item), status(&state.item))).collect()
 }
 
 /// What the present state is worth by a verdict made anew, and whether the guard's certificates are good.
@@ -269,7 +273,16 @@ fn policies() -> Vec<Policy> {
     warned.mode = Some(Mode::Warn);
     let mut lenient = policy(vec![FailureClass::nodes(1), warned], Strategy::Spread);
     lenient.uncoverable = Uncoverable::Warn;
+    let mut reserved = policy(vec![FailureClass::nodes(1)], Strategy::Spread);
+    let auto = Percent::Auto { largest: true, failures: 1 };
+    reserved.reserves = vec![
+        Reserve::Percentage { percent: auto, floor: vec![], mode: None },
+        Reserve::Slots { failures: 1, floor: vec![], size: vec![], cap: vec![], mode: Some(Mode::Warn) },
+        Reserve::Free { total: vec![("memory".into(), 200)], one_node: vec![("memory".into(), 20)], mode: None },
+        Reserve::SpareNodes { mode: None },
+    ];
     vec![
+        reserved,
         policy(vec![FailureClass::nodes(1)], Strategy::Spread),
         policy(vec![FailureClass::nodes(2)], Strategy::Pack),
         policy(vec![important, FailureClass::nodes(1)], Strategy::Spread),
@@ -303,4 +316,199 @@ fn decisions_are_the_same_with_ledgers_and_without_on_64_nodes() {
     }
     println!("{counts:?}");
     assert!(counts["by ledger"] > 300, "{counts:?}");
+}
+
+/// A cluster without rules whose classes hold, guarded.
+fn holding(seed: u64) -> (Guard, Choices<'static>) {
+    for again in 0.. {
+        let mut choices = Choices::from_seed(seed * 1_000 + again);
+        let all = policies();
+        let policy = all[choices.index(all.len())].clone();
+        let pool = Pool { nodes: choices.between(5, 12), vms_per_node: choices.between(3, 7), rules: false, policy };
+        let cluster = build(&pool, &mut choices);
+        let mut guard = Guard::new(cluster, pool.policy);
+        if guard.items().unwrap().iter().all(lifeboat::ItemState::is_ok) {
+            return (guard, choices);
+        }
+    }
+    unreachable!("some case holds")
+}
+
+fn off(guard: &Guard) -> Vec<VmId> {
+    guard.cluster().vms().filter(|vm| !vm.is_on()).map(lifeboat::VmRef::id).collect()
+}
+
+fn undecided(decision: &Decision) -> bool {
+    decision.after().iter().any(|state| state.state() == "undecided")
+}
+
+/// More capacity, a node more, or a VM stopped never turns an admitted start into a refused one.
+#[test]
+fn more_room_never_turns_a_start_down() {
+    let (mut admitted, mut open) = (0, 0);
+    for seed in 0..60 {
+        let (mut guard, mut choices) = holding(seed);
+        let Some(vm) = off(&guard).first().copied() else { continue };
+        let nodes: Vec<NodeId> = guard.cluster().nodes().map(lifeboat::NodeRef::id).collect();
+        let node = choices.chance(2, 3).then(|| choices.pick(&nodes));
+        let start = [Change::Start { vm, node }];
+        if !guard.admit(&start).unwrap().is_admitted() {
+            continue;
+        }
+        admitted += 1;
+        let larger = choices.pick(&nodes);
+        let mut described = guard.cluster().node(larger).unwrap().to_node();
+        described.capacity = described.capacity.iter().map(|amount| amount + amount / 4).collect();
+        let grown = Change::UpdateNode { node: larger, to: Box::new(described) };
+        let another = Change::AddNode(Box::new(Node::named("another").capacity([640, 64])));
+        let on: Vec<VmId> = guard.cluster().vms().filter(|vm| vm.is_on()).map(lifeboat::VmRef::id).collect();
+        let stopped = Change::Stop { vm: choices.pick(&on) };
+        for easier in [grown, another, stopped] {
+            let mut guard = guard.clone();
+            guard.observe(std::slice::from_ref(&easier)).unwrap();
+            let decision = guard.admit(&start).unwrap();
+            if undecided(&decision) || decision.before().iter().any(|state| !state.is_ok()) {
+                open += 1;
+                continue;
+            }
+            assert!(decision.is_admitted(), "seed {seed}: {easier:?}: {:?}", decision.violations());
+        }
+    }
+    println!("{admitted} admitted, {open} open");
+    assert!(admitted > 25 && open * 10 < admitted * 3, "{admitted} {open}");
+}
+
+/// What order nodes and VMs were listed in changes no decision.
+#[test]
+fn the_order_of_listing_changes_no_decision() {
+    let mut admitted = 0;
+    for seed in 0..25 {
+        let (mut guard, mut choices) = holding(100 + seed);
+        let rebuilt = lifeboat_testkit::rebuild::Rebuild::of(guard.cluster()).shuffled(seed).build();
+        let mut other = Guard::new(rebuilt.cluster, guard.policy().clone());
+        for step in 0..30 {
+            let vms: Vec<VmId> = guard.cluster().vms().map(lifeboat::VmRef::id).collect();
+            let vm = choices.pick(&vms);
+            let name = guard.cluster().vm(vm).unwrap().name().to_string();
+            let there = other.cluster().vm_id(&name).unwrap();
+            let stop = guard.cluster().vm(vm).unwrap().is_on();
+            let change = |vm: VmId| if stop { Change::Stop { vm } } else { Change::start(vm) };
+            let (left, right) = (guard.admit(&[change(vm)]).unwrap(), other.admit(&[change(there)]).unwrap());
+            let nodes =
+                |decision: &Decision| decision.placed().iter().map(|one| one.node_name.clone()).collect::<Vec<_>>();
+            assert_eq!(left.outcome(), right.outcome(), "seed {seed}, step {step}");
+            assert_eq!(nodes(&left), nodes(&right), "seed {seed}, step {step}");
+            if left.is_admitted() {
+                admitted += 1;
+                guard.apply(left).unwrap();
+                other.apply(right).unwrap();
+            }
+        }
+        assert_eq!(guard.cluster().fingerprint(), other.cluster().fingerprint());
+    }
+    assert!(admitted > 200, "{admitted}");
+}
+
+/// Two starts on nodes of their own that are admitted one after the other are admitted the other way round, and leave one
+/// state that holds.
+#[test]
+fn two_starts_may_come_in_either_order() {
+    let mut both = 0;
+    for seed in 0..80 {
+        let (guard, mut choices) = holding(200 + seed);
+        let [first, second, ..] = off(&guard)[..] else { continue };
+        let nodes: Vec<NodeId> = guard.cluster().nodes().map(lifeboat::NodeRef::id).collect();
+        let (one, other) = (choices.pick(&nodes), choices.pick(&nodes));
+        let run = |order: [(VmId, NodeId); 2]| {
+            let mut guard = guard.clone();
+            for (vm, node) in order {
+                let decision = guard.admit(&[Change::start_on(vm, node)]).unwrap();
+                if !decision.is_admitted() {
+                    return Err(undecided(&decision));
+                }
+                guard.apply(decision).unwrap();
+            }
+            check_state(&mut guard);
+            Ok(guard.cluster().fingerprint())
+        };
+        let (left, right) = (run([(first, one), (second, other)]), run([(second, other), (first, one)]));
+        if left == Err(true) || right == Err(true) {
+            continue;
+        }
+        assert_eq!(left, right, "seed {seed}");
+        both += u32::from(left.is_ok());
+    }
+    assert!(both > 25, "{both}");
+}
+
+/// What long churn came to.
+#[derive(Debug, Default)]
+struct Long {
+    admitted: u64,
+    refused: u64,
+    observed: u64,
+    refused_again: u64,
+    states: u64,
+    certificates: u64,
+}
+
+/// Requests and facts about one VM at a time; every thousandth state is compared with one made anew.
+fn long(nodes: u64, vms_per_node: u64, steps: u64, certificates: u64, seed: u64) -> (Long, (u64, u64)) {
+    let mut choices = Choices::from_seed(seed);
+    let pool =
+        Pool { nodes, vms_per_node, rules: true, policy: policy(vec![FailureClass::nodes(2)], Strategy::Spread) };
+    let mut guard = Guard::new(build(&pool, &mut choices), pool.policy.clone());
+    let mut found = Long::default();
+    for step in 0..steps {
+        let mut changes = change(&mut choices, guard.cluster(), step, false);
+        changes.truncate(1);
+        if choices.chance(1, 10) {
+            settle_open(guard.cluster(), &mut changes, &mut choices);
+            found.observed += u64::from(guard.observe(&changes).is_ok());
+        } else {
+            let decision = guard.admit(&changes).unwrap();
+            if decision.is_admitted() {
+                found.admitted += 1;
+                guard.apply(decision).unwrap();
+            } else {
+                found.refused += 1;
+                if found.refused % 50 == 0 {
+                    // A guard that has just begun refuses, too.
+                    let mut fresh = Guard::new(guard.cluster().clone(), guard.policy().clone());
+                    assert!(!fresh.admit(&changes).unwrap().is_admitted(), "step {step}: {changes:?}");
+                    found.refused_again += 1;
+                }
+            }
+        }
+        if step % 1_000 == 999 {
+            guard.check_ledgers().unwrap_or_else(|fault| panic!("{fault}, step {step}"));
+            found.states += 1;
+            if found.states % certificates == 0 {
+                check_state(&mut guard);
+                found.certificates += 1;
+            } else {
+                let fresh = verify(guard.cluster(), guard.policy()).unwrap();
+                let Item::Tolerate(state) = &guard.items().unwrap()[0].item else { panic!("a class") };
+                assert_eq!(state.answer, fresh.classes()[0].rest(), "step {step}");
+            }
+        }
+    }
+    (found, guard.judged())
+}
+
+#[test]
+fn long_churn_on_64_nodes() {
+    let (found, judged) = long(64, 8, 4_000, 1, 7);
+    println!("{found:?} {judged:?}");
+    assert!(found.admitted > 1_000 && found.certificates == 4, "{found:?}");
+}
+
+/// A million requests and facts: `cargo test --release --test ledger -- --ignored --no-capture`.
+#[test]
+#[ignore = "half an hour in release"]
+fn a_million_requests_and_facts() {
+    for (nodes, steps, certificates) in [(64, 650_000, 1), (1_000, 300_000, 20), (10_000, 50_000, 50)] {
+        let (found, judged) = long(nodes, 9, steps, certificates, nodes);
+        println!("{nodes} nodes, {steps} steps: {found:?}, (by ledgers, slowly): {judged:?}");
+    }
 }

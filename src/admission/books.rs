@@ -1,14 +1,16 @@
-//! What a guard keeps up beside the cluster: a ledger per class that holds, and which nodes take a VM.
+//! What a guard keeps up beside the cluster: a ledger per class that holds, what the reserves count, and which nodes take a
+//! VM.
 //!
-//! Uses `cluster`, `admission::{change, ledger, seats}`. Used by `admission::{guard, quick}`.
+//! Uses `cluster`, `admission::{change, ledger, reserves, seats}`. Used by `admission::{guard, quick}`.
 //!
 //! Every edit of the guarded cluster goes through [`Books::carry_out`]: VMs leave the ledgers before it and enter them
 //! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM that is not plain.
 
 use super::change::Change;
 use super::ledger::{ClassLedger, is_plain};
+use super::reserves::{ReserveError, ReserveStatus, Reserves};
 use super::seats::Seats;
-use crate::cluster::{Cluster, EditError};
+use crate::cluster::{Cluster, EditError, VmBefore};
 use crate::guarantee::Certificate;
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::policy::Policy;
@@ -20,7 +22,8 @@ pub(super) struct Books {
     /// In the order of the policy; `None`: the class does not hold, or is not looked at, or holds in another way.
     pub(super) classes: Vec<Option<ClassLedger>>,
     seats: Option<Seats>,
-    /// Whether ledgers are kept at all.
+    reserves: Option<Reserves>,
+    /// Whether anything is kept at all.
     kept: bool,
 }
 
@@ -29,10 +32,10 @@ type Touched = SmallVec<[NodeSlot; 4]>;
 
 impl Books {
     pub(super) const fn new(kept: bool) -> Self {
-        Self { classes: Vec::new(), seats: None, kept }
+        Self { classes: Vec::new(), seats: None, reserves: None, kept }
     }
 
-    /// Whether ledgers are kept at all.
+    /// Whether anything is kept at all.
     pub(super) const fn are_kept(&self) -> bool {
         self.kept
     }
@@ -56,10 +59,28 @@ impl Books {
         self.seats.get_or_insert_with(|| Seats::new(cluster))
     }
 
-    /// Ends all ledgers.
+    /// What has become of the reserves.
+    ///
+    /// # Errors
+    /// A reserve that names a resource kind which the cluster does not have.
+    pub(super) fn reserves(&mut self, cluster: &Cluster, policy: &Policy) -> Result<Vec<ReserveStatus>, ReserveError> {
+        if policy.reserves.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reserves = match self.reserves.take().filter(|_| self.kept) {
+            Some(reserves) => reserves,
+            None => Reserves::new(cluster, policy)?,
+        };
+        let found = reserves.status(cluster);
+        self.reserves = Some(reserves);
+        Ok(found)
+    }
+
+    /// Ends everything.
     pub(super) fn clear(&mut self) {
         self.classes.iter_mut().for_each(|ledger| *ledger = None);
         self.seats = None;
+        self.reserves = None;
     }
 
     fn ledgers(&mut self) -> impl Iterator<Item = &mut ClassLedger> {
@@ -84,33 +105,49 @@ impl Books {
         }
         let known = about.and_then(|vm| cluster.vm_slot(vm).ok());
         let mut touched = Touched::new();
-        let mut follows = true;
         if let Some(vm) = known {
-            places(cluster, vm, &mut touched);
-            follows = is_plain(cluster, vm);
-            self.ledgers().for_each(|ledger| ledger.leave(cluster, vm));
+            self.before(cluster, vm, &mut touched);
         }
+        let follows = known.is_none_or(|vm| is_plain(cluster, vm));
         let done = change.apply(cluster, policy);
         let vm = known.or_else(|| done.as_ref().ok().copied().flatten().map(|vm| vm.slot));
         if let Some(vm) = vm {
-            places(cluster, vm, &mut touched);
-            follows = follows && is_plain(cluster, vm);
-            for ledger in self.classes.iter_mut().filter(|ledger| ledger.is_some()) {
-                if (done.is_ok() && !follows) || ledger.as_ref().is_some_and(|ledger| ledger.leaves_out(vm)) {
-                    *ledger = None;
-                }
+            let follows = done.is_err() || (follows && is_plain(cluster, vm));
+            self.after(cluster, vm, follows, &mut touched);
+        }
+        done
+    }
+
+    /// Takes back what was done to a plain VM since.
+    pub(super) fn take_back(&mut self, cluster: &mut Cluster, vm: VmSlot, before: &VmBefore) {
+        let mut touched = Touched::new();
+        self.before(cluster, vm, &mut touched);
+        cluster.restore_vm(before);
+        self.after(cluster, vm, true, &mut touched);
+    }
+
+    fn before(&mut self, cluster: &Cluster, vm: VmSlot, touched: &mut Touched) {
+        places(cluster, vm, touched);
+        self.ledgers().for_each(|ledger| ledger.leave(cluster, vm));
+    }
+
+    fn after(&mut self, cluster: &Cluster, vm: VmSlot, follows: bool, touched: &mut Touched) {
+        places(cluster, vm, touched);
+        for ledger in &mut self.classes {
+            if ledger.as_ref().is_some_and(|books| !follows || books.leaves_out(vm)) {
+                *ledger = None;
             }
         }
-        for node in &touched {
+        for node in touched.iter() {
             self.ledgers().for_each(|ledger| ledger.refresh(cluster, *node));
             if let Some(seats) = &mut self.seats {
                 seats.refresh(cluster, *node);
             }
         }
-        if let Some(vm) = vm {
-            self.ledgers().for_each(|ledger| ledger.enter(cluster, vm));
+        if let Some(reserves) = &mut self.reserves {
+            reserves.refresh(cluster, vm, touched);
         }
-        done
+        self.ledgers().for_each(|ledger| ledger.enter(cluster, vm));
     }
 
     /// At the end of a transaction: ends the ledgers that do not balance.

@@ -15,7 +15,8 @@
 use super::books::Books;
 use super::change::Change;
 use super::choose::Search;
-use super::item::{Item, ItemError, ItemState, States, states, states_but};
+use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but};
+use super::ledger::ClassLedger;
 use super::quick::{Desk, Quick};
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, VmBefore};
@@ -222,11 +223,18 @@ impl Guard {
         Ok(verdict.map_err(ItemError::from)?.certificate().cloned())
     }
 
+    /// The ledger of every class of the policy, where there is one.
+    pub(crate) fn ledgers(&mut self) -> Result<&[Option<ClassLedger>], GuardError> {
+        self.look()?;
+        Ok(&self.books.classes)
+    }
+
     fn look(&mut self) -> Result<Arc<[ItemState]>, GuardError> {
         if let Some(now) = &self.now {
             return Ok(Arc::clone(now));
         }
-        let States { items, certificates } = states(&self.cluster, &self.policy)?;
+        let reserves = self.books.reserves(&self.cluster, &self.policy).map_err(ItemError::from)?;
+        let States { items, certificates } = states_but(&self.cluster, &self.policy, |_| None, reserves)?;
         self.books.begin(&self.cluster, &self.policy, &certificates);
         Ok(Arc::clone(self.now.insert(items.into())))
     }
@@ -238,24 +246,25 @@ impl Guard {
     /// [`MAX_TRIES`](super::MAX_TRIES) choices.
     ///
     /// A request about one VM that no rule but `confine` and `exclude` binds and no other VM needs costs a few queries of an
-    /// index per class, as long as all classes hold for losses in any order, no VM waits for a place and the policy has no
-    /// reserves. Any other costs a copy of the cluster and a verdict per class and choice of nodes.
+    /// index per class, as long as all classes hold for losses in any order and no VM waits for a place; with reserves in the
+    /// policy besides what it costs to tell their figures, and a move goes the other way. Any other request costs a copy of
+    /// the cluster and a verdict per class and choice of nodes.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn admit(&mut self, changes: &[Change]) -> Result<Decision, GuardError> {
         let now = self.look()?;
-        if let Some(Quick { change, placed }) = self.quickly(&now, changes) {
+        if let Some((Quick { change, placed }, after)) = self.quickly(&now, changes)? {
             self.judged.0 = self.judged.0.saturating_add(1);
-            let ok = now.iter().all(ItemState::is_ok);
+            let violations = if after.iter().all(ItemState::is_ok) { Vec::new() } else { compare(&now, &after) };
             return Ok(Decision {
                 outcome: Outcome::Admitted,
                 changes: smallvec![change],
                 revision: self.revision,
                 placed: placed.into_iter().collect(),
-                violations: if ok { Vec::new() } else { compare(&now, &now) },
-                before: Arc::clone(&now),
-                after: now,
+                violations,
+                before: now,
+                after,
                 certificates: None,
             });
         }
@@ -277,18 +286,55 @@ impl Guard {
         })
     }
 
-    /// The quick way: a yes, or no answer.
-    fn quickly(&mut self, now: &[ItemState], changes: &[Change]) -> Option<Quick> {
-        let [change] = changes else { return None };
+    /// The quick way: a yes with the items as they will be, or no answer.
+    #[expect(clippy::type_complexity, reason = "an answer, if there is one, with the states")]
+    fn quickly(
+        &mut self,
+        now: &Arc<[ItemState]>,
+        changes: &[Change],
+    ) -> Result<Option<(Quick, Arc<[ItemState]>)>, GuardError> {
+        let [change] = changes else { return Ok(None) };
         let known = |(at, state): (usize, &ItemState)| match &state.item {
-            Item::Off { .. } => true,
+            Item::Off { .. } | Item::Reserve { .. } => true,
             Item::Tolerate(_) => self.books.classes.get(at).is_some_and(Option::is_some),
-            Item::Reserve { .. } => false,
         };
         if !self.books.are_kept() || !now.iter().enumerate().all(known) {
-            return None;
+            return Ok(None);
         }
-        Desk { cluster: &self.cluster, policy: &self.policy, books: &mut self.books }.decide(change)
+        let mut desk = Desk { cluster: &self.cluster, policy: &self.policy, books: &mut self.books };
+        let Some(quick) = desk.decide(change) else { return Ok(None) };
+        let after = if self.policy.reserves.is_empty() {
+            Some(Arc::clone(now))
+        } else {
+            self.with_reserves(now, &quick.change)?
+        };
+        Ok(after.map(|after| (quick, after)))
+    }
+
+    /// What would become of the items with what the reserves count after a change that every class bears: it is made, looked
+    /// at, and taken back. `None`: that cannot be done, or it would be refused.
+    fn with_reserves(
+        &mut self,
+        now: &Arc<[ItemState]>,
+        change: &Change,
+    ) -> Result<Option<Arc<[ItemState]>>, GuardError> {
+        // Of a move two states would have to be looked at.
+        let simple = change.can_be_taken_back() && !matches!(change, Change::Migrate { .. });
+        let slot = change.vm().filter(|_| simple).and_then(|vm| self.cluster.vm_slot(vm).ok());
+        let Some((slot, before)) = slot.and_then(|slot| Some((slot, self.cluster.vm_before(slot)?))) else {
+            return Ok(None);
+        };
+        if self.books.carry_out(&mut self.cluster, &mut self.policy, change).is_err() {
+            return Ok(None);
+        }
+        let found = self.books.reserves(&self.cluster, &self.policy);
+        self.books.take_back(&mut self.cluster, slot, &before);
+        self.books.settle(&self.cluster);
+        let classes = now.iter().take(self.policy.tolerate.len()).cloned();
+        let after: Vec<ItemState> =
+            classes.chain(reserve_items(&self.policy, found.map_err(ItemError::from)?)).collect();
+        let refused = compare(now, &after).iter().any(|violation| violation.enforced);
+        Ok((!refused).then(|| after.into()))
     }
 
     /// Carries out an admitted decision.
@@ -357,11 +403,13 @@ impl Guard {
             });
             known.cloned()
         };
-        let all = self.policy.reserves.is_empty() && (0..self.policy.tolerate.len()).all(|at| followed(at).is_some());
-        let after = if all {
+        let followed: Vec<Option<ItemState>> = (0..self.policy.tolerate.len()).map(followed).collect();
+        let after = if self.policy.reserves.is_empty() && followed.iter().all(Option::is_some) {
             Arc::clone(before)
         } else {
-            let States { items, certificates } = states_but(&self.cluster, &self.policy, followed)?;
+            let known = |at: usize| followed.get(at).cloned().flatten();
+            let reserves = self.books.reserves(&self.cluster, &self.policy).map_err(ItemError::from)?;
+            let States { items, certificates } = states_but(&self.cluster, &self.policy, known, reserves)?;
             self.books.begin(&self.cluster, &self.policy, &certificates);
             items.into()
         };

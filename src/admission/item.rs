@@ -182,14 +182,17 @@ pub(super) struct States {
 /// # Errors
 /// A class that names a level, or a reserve that names a kind, which the cluster does not have.
 pub(super) fn states(cluster: &Cluster, policy: &Policy) -> Result<States, ItemError> {
-    states_but(cluster, policy, |_| None)
+    let found = if policy.reserves.is_empty() { Vec::new() } else { Reserves::new(cluster, policy)?.status(cluster) };
+    states_but(cluster, policy, |_| None, found)
 }
 
-/// The same, with the states of those classes taken as they are that `known` knows, by their positions.
+/// The same, with the states of those classes taken as they are that `known` knows, by their positions, and what was found
+/// of the reserves.
 pub(super) fn states_but(
     cluster: &Cluster,
     policy: &Policy,
     known: impl Fn(usize) -> Option<ItemState>,
+    reserves: Vec<ReserveStatus>,
 ) -> Result<States, ItemError> {
     let mut states = States::default();
     for (at, class) in policy.tolerate.iter().enumerate() {
@@ -203,15 +206,12 @@ pub(super) fn states_but(
         states.items.push(item);
         states.certificates.push(certificate);
     }
-    if !policy.reserves.is_empty() {
-        let found = Reserves::new(cluster, policy)?.status(cluster);
-        states.items.extend(reserve_items(policy, found));
-    }
+    states.items.extend(reserve_items(policy, reserves));
     Ok(states)
 }
 
 /// The items of a policy's reserves.
-fn reserve_items(policy: &Policy, found: Vec<ReserveStatus>) -> impl Iterator<Item = ItemState> + '_ {
+pub(super) fn reserve_items(policy: &Policy, found: Vec<ReserveStatus>) -> impl Iterator<Item = ItemState> + '_ {
     policy.reserves.iter().zip(found).map(|(reserve, status)| {
         if status.mode == Mode::Off {
             return off(status.figures.name().to_string());

@@ -182,7 +182,7 @@ impl<'d> Desk<'d> {
     {
         let cluster = self.cluster;
         let (restart, priority) = cluster.effective(vm);
-        After { vm: Some(vm), home, restart, priority, need: &cluster.restart_rows()[vm], moved }
+        After { vm: Some(vm), like: None, home, restart, priority, need: &cluster.restart_rows()[vm], moved }
     }
 
     /// Whether every class is kept, if need be once claims are moved.
@@ -253,7 +253,7 @@ impl<'d> Desk<'d> {
     fn holds_at(&mut self, seeker: &Seeker<'_>, node: NodeSlot) -> bool {
         let Seeker { vm, live, restart, priority, demand, again } = *seeker;
         let moved = [Moved::new(self.cluster, node, demand, &[])];
-        let after = After { vm, home: Some(node), restart, priority, need: again, moved: &moved };
+        let after = After { vm, like: None, home: Some(node), restart, priority, need: again, moved: &moved };
         let source = vm.and_then(|vm| self.cluster.vm_record(vm)).and_then(|record| record.node).filter(|_| live);
         let lasts = After { home: source, ..after };
         self.ensure(&after) && (source.is_none() || self.ensure(&lasts))

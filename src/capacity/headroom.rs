@@ -1,25 +1,34 @@
 //! Headroom: how many more VMs of one kind can be started with everything kept that is promised.
 //!
-//! Uses `guarantee`, `admission::reserves`, `capacity::newcomer`. Called by embedders and the example program.
+//! Uses `guarantee`, `admission` (reserves, ledgers), `capacity::newcomer`. Called by embedders and the example program.
 //!
 //! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
 //! now (the class itself, where the guarantee holds), and of every reserve no larger shortfall than now; items of mode
 //! `off` are not looked at. *At most*: what the nodes have room for, what prices leave of each class
-//! (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*: copies are started on nodes in a few
-//! orders; for the longest beginning of one that still verifies, found by halving, all is proved. Of rule-free VMs a
+//! (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept has a ledger
+//! (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, one after another in a few
+//! orders, each with a place in every plan that it belongs to, until no node takes one. Otherwise, and in small clusters
+//! besides: for the longest beginning of an order that still verifies, found by halving, all is proved. Of rule-free VMs a
 //! shorter beginning holds wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
 //!
-//! Costs a verdict for every class per step of the halving: the number of such steps is logarithmic in the answer.
+//! By ledgers this costs a few index queries per copy; halving costs a verdict for every class per step, and the number of
+//! steps is logarithmic in the answer.
 
 use super::newcomer::{Order, Template};
+use crate::admission::ledger::ClassLedger;
 use crate::admission::reserves::{ReserveError, Reserves};
+use crate::admission::{Guard, GuardError};
 use crate::cluster::{Cluster, EditError, NodeState};
-use crate::guarantee::{Answer, VerifyError, most_more, verify_controlled};
+use crate::guarantee::{Answer, Certificate, VerifyError, most_more, verify_controlled};
 use crate::ids::{NodeId, NodeSlot, VmId};
 use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy};
 use crate::resources::Amounts;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// In clusters of up to so many nodes halving is tried besides the ledgers, to find a few more.
+const SMALL: usize = 256;
 
 /// No more than so many copies are tried: `least` is never larger.
 pub const MAX_TRIED: usize = 100_000;
@@ -83,6 +92,9 @@ pub enum HeadroomError {
     /// A reserve names an unknown kind.
     #[error(transparent)]
     Reserve(#[from] ReserveError),
+    /// A guard cannot tell what it guards.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The VM cannot be added: a stale id, too many amounts, or a sum beyond `u64`.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -96,6 +108,7 @@ impl HeadroomError {
             Self::NothingWanted => "nothing_wanted",
             Self::Verify(error) => error.code(),
             Self::Reserve(error) => error.code(),
+            Self::Guard(error) => error.code(),
             Self::Edit(error) => error.code(),
         }
     }
@@ -106,7 +119,9 @@ impl HeadroomError {
 /// Where the guarantee does not hold at present, what is kept is what admission would keep: the first class with lowered
 /// counts that holds, and every shortfall as it is.
 ///
-/// Costs about three times as many verdicts as the answer has binary digits; see [`MAX_TRIED`].
+/// Costs a verdict for every class, and then, where all classes hold for losses in any order, a few index queries per copy;
+/// otherwise about three times as many verdicts as the answer has binary digits. See [`MAX_TRIED`]. A [`Guard`] needs no
+/// verdict first: [`headroom_guarded`].
 ///
 /// # Errors
 /// See [`HeadroomError`].
@@ -126,6 +141,38 @@ impl HeadroomError {
 /// ```
 pub fn headroom(cluster: &Cluster, policy: &Policy, newcomer: &Newcomer) -> Result<Headroom, HeadroomError> {
     headroom_controlled(cluster, policy, newcomer, &Control::new())
+}
+
+/// The headroom of a guarded cluster: the guard's ledgers stand for the verdicts.
+///
+/// # Errors
+/// As [`headroom_controlled`], or a guard's policy that speaks of what is not there.
+///
+/// ```
+/// use lifeboat::{Cluster, Control, Guard, Newcomer, Node, Policy, ResourceKinds, headroom_guarded};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")])?, [""; 0])?;
+/// for name in ["one", "two", "three"] {
+///     cluster.add_node(Node::named(name).capacity([4096]))?;
+/// }
+/// let mut guard = Guard::new(cluster, Policy::default());
+/// let found = headroom_guarded(&mut guard, &Newcomer::Shape([1024].into()), &Control::new())?;
+/// assert_eq!((found.least, found.most), (8, 8));
+/// # Ok(())
+/// # }
+/// ```
+pub fn headroom_guarded(guard: &mut Guard, newcomer: &Newcomer, control: &Control) -> Result<Headroom, HeadroomError> {
+    let ledgers = guard.ledgers()?;
+    let ledgers: Vec<Option<Arc<ClassLedger>>> =
+        ledgers.iter().map(|ledger| ledger.as_ref().map(|ledger| Arc::new(ledger.clone()))).collect();
+    let (cluster, policy) = (guard.cluster(), guard.policy());
+    let classes = policy.tolerate.iter().enumerate();
+    let kept = classes.map(|(at, class)| match ledgers.get(at).and_then(Option::as_ref) {
+        Some(ledger) => Ok(Some(Kept::Class(class.clone(), Proof::Ledger(Arc::clone(ledger))))),
+        None => kept_of(cluster, policy, class, control),
+    });
+    let kept = kept.collect::<Result<Vec<_>, _>>()?;
+    Ask::new(cluster, policy, newcomer, kept, control)?.headroom()
 }
 
 /// The same, watched and stopped through `control`.
@@ -238,7 +285,14 @@ enum Kept {
     /// It is not looked at.
     Off,
     /// This much of it.
-    Class(FailureClass),
+    Class(FailureClass, Proof),
+}
+
+/// Why what is kept holds now.
+#[derive(Clone, Debug)]
+enum Proof {
+    Certificate(Arc<Certificate>),
+    Ledger(Arc<ClassLedger>),
 }
 
 /// The first of the chain of lowered counts that holds: narrowest level first, down to the empty failure.
@@ -253,8 +307,8 @@ fn kept_of(
     }
     let mut asked = class.clone();
     loop {
-        if holds(cluster, policy, &asked, control)? {
-            return Ok(Some(Kept::Class(asked)));
+        if let Some(certificate) = holds(cluster, policy, &asked, control)? {
+            return Ok(Some(Kept::Class(asked, Proof::Certificate(Arc::new(certificate)))));
         }
         let narrowest = |(level, _): &(&mut u32, usize)| **level > 0;
         let position = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
@@ -266,10 +320,18 @@ fn kept_of(
     }
 }
 
-fn holds(cluster: &Cluster, policy: &Policy, class: &FailureClass, control: &Control) -> Result<bool, HeadroomError> {
+/// A certificate of the class, if it holds, uncoverable VMs included.
+fn holds(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    control: &Control,
+) -> Result<Option<Certificate>, HeadroomError> {
     let mut asked = policy.clone();
     asked.tolerate = alloc::vec![class.clone()];
-    Ok(verify_controlled(cluster, &asked, control)?.answer() == Answer::Holds)
+    let verdict = verify_controlled(cluster, &asked, control)?;
+    let held = verdict.answer() == Answer::Holds;
+    Ok(verdict.certificates().next().filter(|_| held).cloned())
 }
 
 /// A question about one newcomer.
@@ -305,11 +367,16 @@ impl<'a> Ask<'a> {
     fn headroom(&self) -> Result<Headroom, HeadroomError> {
         let (most, limit) = self.at_most()?;
         let tried = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_TRIED);
-        let mut best: Vec<NodeSlot> = Vec::new();
+        let mut best: Vec<NodeSlot> = if tried > 0 { self.by_ledgers(tried)? } else { Vec::new() };
+        let small = self.cluster.node_count() <= SMALL;
+        if small && !best.is_empty() && !self.keeps(&best)? {
+            // The plans are there, and a verdict made anew does not find them: what is said here can be verified.
+            best.clear();
+        }
         // Also without a newcomer it must hold: a node may be missing.
-        if tried > 0 && self.keeps(&[])? {
+        if best.len() < tried && (small || best.is_empty()) && self.keeps(&[])? {
             for order in Order::ALL {
-                let sequence = self.template.sequence(self.cluster, order, tried)?;
+                let sequence = self.template.sequence(self.cluster, order, tried, |_| true)?;
                 let beginning =
                     |count: u64| sequence.get(..usize::try_from(count).unwrap_or(usize::MAX)).unwrap_or(&sequence);
                 let all = u64::try_from(sequence.len()).unwrap_or(u64::MAX);
@@ -327,7 +394,7 @@ impl<'a> Ask<'a> {
             }
         }
         let kept = self.kept.iter().map(|kept| match kept {
-            Some(Kept::Class(class)) => Some(class.clone()),
+            Some(Kept::Class(class, _)) => Some(class.clone()),
             Some(Kept::Off) | None => None,
         });
         Ok(Headroom {
@@ -339,10 +406,53 @@ impl<'a> Ask<'a> {
         })
     }
 
+    /// Nodes for as many copies as the ledgers find a place for; none where they cannot tell.
+    fn by_ledgers(&self, tried: usize) -> Result<Vec<NodeSlot>, HeadroomError> {
+        let mut best: Vec<NodeSlot> = Vec::new();
+        // What reserves say of many copies is not kept in ledgers.
+        let Some(ghost) = self.template.ghost(self.cluster).filter(|_| self.short.iter().all(Option::is_none)) else {
+            return Ok(best);
+        };
+        let mut fresh: Vec<Arc<ClassLedger>> = Vec::new();
+        for kept in &self.kept {
+            let ledger = match kept {
+                Some(Kept::Off) => continue,
+                Some(Kept::Class(_, Proof::Ledger(ledger))) => Some(Arc::clone(ledger)),
+                Some(Kept::Class(_, Proof::Certificate(certificate))) => Some(certificate)
+                    .filter(|certificate| certificate.is_for(self.cluster))
+                    .and_then(|certificate| ClassLedger::new(self.cluster, self.policy, certificate))
+                    .map(Arc::new),
+                None => None,
+            };
+            match ledger.filter(|ledger| ghost.like.is_none_or(|like| !ledger.leaves_out(like))) {
+                Some(ledger) => fresh.push(ledger),
+                None => return Ok(best),
+            }
+        }
+        for order in Order::ALL {
+            let mut ledgers: Vec<ClassLedger> = fresh.iter().map(|ledger| (**ledger).clone()).collect();
+            let sequence = self.template.sequence(self.cluster, order, tried, |node| {
+                let takes = ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &ghost, node));
+                if takes {
+                    ledgers.iter_mut().for_each(|ledger| ledger.start(self.cluster, &ghost, node));
+                }
+                takes
+            })?;
+            if sequence.len() > best.len() {
+                best = sequence;
+            }
+            // Within an eighth of what is possible another order is not worth its time.
+            if best.len() >= tried.saturating_sub(tried / 8) {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
     /// A node on which one can be started with everything kept.
     fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
         const NODES: usize = 8;
-        for node in self.template.sequence(self.cluster, Order::Round, NODES)? {
+        for node in self.template.sequence(self.cluster, Order::Round, NODES, |_| true)? {
             if self.keeps(&[node])? {
                 return Ok(Some(node));
             }
@@ -367,7 +477,7 @@ impl<'a> Ask<'a> {
                     continue;
                 }
                 Some(Kept::Off) => continue,
-                Some(Kept::Class(class)) => class,
+                Some(Kept::Class(class, _)) => class,
             };
             if !self.template.concerns(class.min_priority) {
                 continue;
@@ -403,8 +513,8 @@ impl<'a> Ask<'a> {
         for kept in &self.kept {
             match kept {
                 Some(Kept::Off) => {}
-                Some(Kept::Class(class)) if holds(&more, self.policy, class, self.control)? => {}
-                Some(Kept::Class(_)) | None => return Ok(false),
+                Some(Kept::Class(class, _)) if holds(&more, self.policy, class, self.control)?.is_some() => {}
+                Some(Kept::Class(..)) | None => return Ok(false),
             }
         }
         Ok(true)

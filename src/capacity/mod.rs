@@ -11,6 +11,6 @@ mod newcomer;
 
 pub use headroom::{
     Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, headroom, headroom_controlled,
-    headroom_without, largest_vm,
+    headroom_guarded, headroom_without, largest_vm,
 };
 pub use max_tolerable::{Tolerable, max_tolerable, max_tolerable_controlled};

@@ -1,8 +1,9 @@
 //! The VM that is added again and again, and where copies of it could be started.
 //!
-//! Uses `cluster`, `restart` (eligibility). Used by `capacity::headroom`.
+//! Uses `cluster`, `restart` (eligibility), `admission::ledger`. Used by `capacity::headroom`.
 
 use super::headroom::{HeadroomError, Newcomer};
+use crate::admission::ledger::{Ghost, is_plain};
 use crate::cluster::{Cluster, EditError, Priority, RestartClass, Role, RuleKind, Strength, Vm};
 use crate::dense::DenseId;
 use crate::ids::{NodeId, NodeSlot, RuleId, VmId};
@@ -140,13 +141,22 @@ impl Template {
         seats
     }
 
+    /// Whether nothing about a copy concerns others but the room that it takes: then ledgers can speak of it.
+    pub(super) fn ghost(&self, cluster: &Cluster) -> Option<Ghost<'_>> {
+        let like = self.like.map(|like| like.slot);
+        let plain = !self.ruled && like.is_none_or(|like| is_plain(cluster, like));
+        let Self { demand, restart: need, class, priority, .. } = self;
+        plain.then_some(Ghost { demand, need, restart: *class, priority: *priority, like })
+    }
+
     /// The first `most` nodes to start copies on, one after another, in an order: each start keeps required and relaxed
-    /// rules as far as they were kept.
+    /// rules as far as they were kept, and `accept` takes it. A node that is not taken once is not asked about again.
     pub(super) fn sequence(
         &self,
         cluster: &Cluster,
         order: Order,
         most: usize,
+        mut accept: impl FnMut(NodeSlot) -> bool,
     ) -> Result<Vec<NodeSlot>, HeadroomError> {
         let mut sequence = Vec::new();
         let mut trial = if self.ruled { Some(cluster.clone()) } else { None };
@@ -170,6 +180,9 @@ impl Template {
                 if !self.start_keeps_rules(trial, slot, sequence.len())? {
                     continue;
                 }
+            }
+            if !accept(slot) {
+                continue;
             }
             sequence.push(slot);
             let left = left.saturating_sub(1);

@@ -13,6 +13,7 @@ use crate::resources::Amounts;
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, as the record has them")]
 pub(crate) struct VmBefore {
     slot: VmSlot,
+    revision: u64,
     on: bool,
     node: Option<NodeSlot>,
     last_node: Option<NodeId>,
@@ -97,6 +98,7 @@ impl Cluster {
         let record = self.vms.get(slot)?;
         Some(VmBefore {
             slot,
+            revision: self.revision,
             on: record.on,
             node: record.node,
             last_node: record.last_node,
@@ -110,7 +112,8 @@ impl Cluster {
         })
     }
 
-    /// Takes edits of a VM's place, power and amounts back. It must still be there.
+    /// Takes edits of a VM's place, power and amounts back, with all edits since: the revision is what it was. It must
+    /// still be there.
     pub(crate) fn restore_vm(&mut self, before: &VmBefore) {
         let slot = before.slot;
         self.withdraw(slot);
@@ -136,6 +139,6 @@ impl Cluster {
         self.enter(slot);
         self.stamp_vm(slot);
         self.recompute_effective(&[slot]);
-        self.changed();
+        self.revision = before.revision;
     }
 }

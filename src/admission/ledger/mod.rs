@@ -3,8 +3,8 @@
 //! Uses `cluster`, `guarantee` (certificates, units), `restart` (where a VM may go). Used by `admission::guard`, and by
 //! `capacity` for headroom.
 //!
-//! **The data's path.** A class that holds by banks, for losses in any order, without exceptions and evictions, leaves a certificate:
-//! a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit claims where
+//! **The data's path.** A class that holds by banks, for losses in any order, without exceptions and evictions, leaves a
+//! certificate: a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit claims where
 //! (`claims`), per node the most that any one unit claims there. Before an edit of a VM the owner calls
 //! [`leave`](ClassLedger::leave), after it [`refresh`](ClassLedger::refresh) for every node that it touched and
 //! [`enter`](ClassLedger::enter), at the end of a transaction [`settle`](ClassLedger::settle), which packs anew what no
@@ -25,10 +25,12 @@
 mod build;
 mod claims;
 mod class;
+mod ghosts;
 mod keeps;
 mod plain;
 mod repair;
 
 pub(crate) use class::ClassLedger;
+pub(crate) use ghosts::Ghost;
 pub(crate) use keeps::{After, Moved};
 pub(crate) use plain::{is_plain, is_plain_described};

@@ -181,6 +181,14 @@ impl Reserves {
         }
     }
 
+    /// The same by slots, of a VM and the nodes on which it held or holds something.
+    pub(super) fn refresh(&mut self, cluster: &Cluster, vm: VmSlot, nodes: &[NodeSlot]) {
+        if !self.items.is_empty() {
+            nodes.iter().for_each(|node| self.count_node(cluster, *node));
+            self.count_vm(cluster, vm);
+        }
+    }
+
     fn count_node(&mut self, cluster: &Cluster, slot: NodeSlot) {
         self.nodes.grow_to(slot, &None);
         self.allocatable.grow_to(slot);
