@@ -28,7 +28,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// In clusters of up to so many nodes halving is tried besides the ledgers, to find a few more.
-const SMALL: usize = 256;
+const SMALL: usize = 16;
 
 /// No more than so many copies are tried: `least` is never larger.
 pub const MAX_TRIED: usize = 100_000;
