@@ -89,6 +89,7 @@ impl<I: DenseId, T> IdVec<I, T> {
     }
 
     /// Makes room for so many items more.
+    #[cfg(feature = "serde")]
     pub(crate) fn reserve(&mut self, more: usize) {
         self.items.reserve(more);
     }
@@ -238,6 +239,7 @@ impl<I: DenseId> Rows<I> {
     }
 
     /// Makes room for so many rows more.
+    #[cfg(feature = "serde")]
     pub(crate) fn reserve(&mut self, more: usize) {
         self.cells.reserve(more.saturating_mul(self.width));
     }

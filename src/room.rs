@@ -20,6 +20,7 @@ pub(crate) type RoomKey = u128;
 const BLOCK: usize = 32;
 const RUN: usize = 32;
 /// How many nodes a block gets where many are added at once.
+#[cfg(any(test, feature = "serde"))]
 const FILL: usize = 28;
 
 dense_id! {
@@ -117,6 +118,7 @@ impl RoomIndex {
     }
 
     /// Adds many nodes, sorted by key, to an index that has none: in the time that it takes to write them down.
+    #[cfg(any(test, feature = "serde"))]
     pub(crate) fn fill(&mut self, nodes: &[(RoomKey, NodeSlot)], free: &Rows<NodeSlot>) {
         if self.len > 0 {
             for (key, node) in nodes {

@@ -14,6 +14,7 @@
 //! looks at before an edit and takes back after it; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
 //! `invariants` proves what is derived.
 
+#[cfg(feature = "serde")]
 mod bulk;
 mod check;
 mod effective;

@@ -46,6 +46,7 @@ impl<S: DenseId, T> Slab<S, T> {
     }
 
     /// Makes room for so many objects more.
+    #[cfg(feature = "serde")]
     pub(crate) fn reserve(&mut self, more: usize) {
         self.generations.reserve(more);
         self.values.reserve(more);
