@@ -66,7 +66,7 @@
 //!
 //! # What is not there yet
 //!
-//! Moves, and most of the C interface.
+//! Moves.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

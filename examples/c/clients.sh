@@ -37,6 +37,11 @@ static=${static/-llifeboat/-l:liblifeboat.a}
 {
     cc -std=c99 $strict examples/c/client.c $flags -o "$work/client"
     run c "$work/client"
+    # From a shell: one question, JSON in and JSON out.
+    cc -std=c99 $strict examples/c/ask.c $flags -o "$work/ask"
+    printf '{"format": "lifeboat-request/1", "question": "plan", "fail": ["kvm-1"], "cluster": %s}' \
+        "$(cat examples/data/small.json)" | "$work/ask" | grep -q '"status": "complete"'
+    printf '    shell\n'
     if has valgrind; then
         cc -std=c99 -g $strict examples/c/client.c $static -o "$work/client-static"
         run c-valgrind valgrind --quiet --leak-check=full --error-exitcode=9 "$work/client-static"

@@ -32,9 +32,8 @@ case $(uname -s) in
         real=liblifeboat.so.$version soname=liblifeboat.so.$major plain=liblifeboat.so
         flags="-Clink-arg=-Wl,-soname,$soname" ;;
 esac
-# The static library apart: what is said to the linker of the shared one is not for it.
-cargo rustc --profile "$profile" --lib --features capi --crate-type staticlib
-cargo rustc --profile "$profile" --lib --features capi --crate-type cdylib -- "$flags"
+# The static library is not linked: what is said to the linker is for the shared one alone.
+cargo rustc --profile "$profile" --lib --features capi --crate-type cdylib,staticlib -- "$flags"
 
 root=$destination$prefix
 mkdir -p "$root/include" "$root/lib/pkgconfig"
