@@ -11,11 +11,12 @@ use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
 use super::evict::Evicting;
 use super::units::{UnitIx, Units};
 use crate::cluster::Cluster;
-use crate::dense::{DenseId, IdVec};
+use crate::dense::{DenseId, IdVec, to_u32, to_usize};
 use crate::failure::Failure;
-use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The losses so far under a certificate, and where its VMs are because of them.
@@ -25,11 +26,9 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub struct Cover<'c> {
     certificate: &'c Certificate,
-    units: Units,
-    /// Where each VM of the certificate was, or was put to wait no more, when it began.
-    home: Vec<NodeSlot>,
-    /// Where each VM is now.
-    place: Vec<NodeSlot>,
+    base: Arc<Base>,
+    /// Where the VMs are that are no longer at home, by their position in the certificate.
+    moved: BTreeMap<usize, NodeSlot>,
     /// The unit that each column was taken by.
     taken: Vec<Option<UnitIx>>,
     failed: Vec<NodeSlot>,
@@ -38,8 +37,48 @@ pub struct Cover<'c> {
     begun: bool,
     /// Only if the certificate evicts: boxed, as it is a whole cluster.
     evicting: Option<Box<Evicting>>,
+}
+
+/// What no loss changes.
+#[derive(Debug)]
+struct Base {
+    units: Units,
+    /// Where each VM of the certificate was, or was put to wait no more, when it began.
+    home: Vec<NodeSlot>,
+    /// The positions of the VMs, home by home, and where those of each node slot begin.
+    order: Vec<u32>,
+    starts: IdVec<NodeSlot, u32>,
     vm_ids: Vec<VmId>,
     node_ids: IdVec<NodeSlot, NodeId>,
+}
+
+impl Base {
+    /// The positions of the VMs at home on a node.
+    fn at(&self, node: NodeSlot) -> impl Iterator<Item = usize> + '_ {
+        let start = |node: NodeSlot| self.starts.lookup(node).copied().map_or(self.order.len(), to_usize);
+        let range = start(node)..start(NodeSlot(node.0.saturating_add(1)));
+        self.order.get(range).unwrap_or_default().iter().map(|entry| to_usize(*entry))
+    }
+
+    fn home(&self, entry: usize) -> NodeSlot {
+        self.home.get(entry).copied().unwrap_or(NOWHERE)
+    }
+}
+
+/// Positions sorted by home, and where those of each of so many node slots begin.
+fn by_home(home: &[NodeSlot], nodes: usize) -> (Vec<u32>, IdVec<NodeSlot, u32>) {
+    let mut order: Vec<u32> = (0..to_u32(home.len())).collect();
+    order.sort_by_key(|entry| home.get(to_usize(*entry)).copied().unwrap_or(NOWHERE));
+    let mut starts = IdVec::new();
+    let mut next = 0_usize;
+    for node in (0..=nodes).map(NodeSlot::from_index) {
+        let before = order.get(next..).unwrap_or_default();
+        let count =
+            before.iter().take_while(|entry| home.get(to_usize(**entry)).is_some_and(|home| *home < node)).count();
+        next = next.saturating_add(count);
+        starts.push(to_u32(next));
+    }
+    (order, starts)
 }
 
 /// What a certificate says to do about a loss.
@@ -85,18 +124,24 @@ impl Certificate {
                 None => cluster.vm_record(*vm).and_then(|record| record.node).unwrap_or(NOWHERE),
             })
             .collect();
+        let (order, starts) = by_home(&home, cluster.node_slots());
+        let base = Base {
+            units,
+            home,
+            order,
+            starts,
+            vm_ids: self.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect(),
+            node_ids: (0..cluster.node_slots()).map(|slot| cluster.node_id_of(NodeSlot::from_index(slot))).collect(),
+        };
         Some(Cover {
             certificate: self,
-            units,
-            place: home.clone(),
-            home,
+            base: Arc::new(base),
+            moved: BTreeMap::new(),
             taken: self.columns.iter().map(|_| None).collect(),
             failed: Vec::new(),
             lost: Vec::new(),
             begun: false,
             evicting,
-            vm_ids: self.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect(),
-            node_ids: (0..cluster.node_slots()).map(|slot| cluster.node_id_of(NodeSlot::from_index(slot))).collect(),
         })
     }
 }
@@ -106,11 +151,11 @@ impl Cover<'_> {
     #[must_use]
     pub fn remaining(&self) -> u32 {
         // Losses that came one by one may be fewer, wider units in hindsight.
-        let fewest = self.units.explain(&[], &self.failed).map_or(self.lost.len(), |units| units.len());
+        let fewest = self.base.units.explain(&[], &self.failed).map_or(self.lost.len(), |units| units.len());
         let used = u32::try_from(fewest.min(self.lost.len())).unwrap_or(u32::MAX);
         match self.certificate.covers {
             Covers::AtOnce if used > 0 => 0,
-            _ => self.units.losses().saturating_sub(used),
+            _ => self.base.units.losses().saturating_sub(used),
         }
     }
 
@@ -119,19 +164,23 @@ impl Cover<'_> {
         self.certificate
     }
 
-    /// The columns that are not taken: per VM of the certificate its unit, by number (the home's slot where it has none),
-    /// and its target.
-    pub(super) fn open_columns(
-        &self,
-    ) -> impl Iterator<Item = impl Iterator<Item = (crate::ids::VmSlot, u32, NodeSlot)> + '_> + '_ {
+    /// Calls `visit` with the plan of every unit in every column that is not taken: VMs and their targets.
+    pub(super) fn each_open_plan(&self, mut visit: impl FnMut(&[(VmSlot, NodeSlot)])) {
         let columns = self.certificate.columns.iter().zip(self.certificate.targets.iter()).zip(&self.taken);
-        columns.filter(|(_, taken)| taken.is_none()).map(|((column, targets), _)| {
-            let tier = self.units.tiers.get(column.tier);
-            self.certificate.vms.iter().zip(targets).zip(&self.home).map(move |((vm, target), home)| {
-                let unit = tier.and_then(|tier| tier.unit_of.lookup(*home)).map_or(home.0, |unit| unit.0);
-                (*vm, unit, *target)
-            })
-        })
+        let mut plan: Vec<(VmSlot, NodeSlot)> = Vec::new();
+        for ((column, targets), _) in columns.filter(|(_, taken)| taken.is_none()) {
+            let Some(tier) = self.base.units.tiers.get(column.tier) else { continue };
+            for unit in tier.units() {
+                plan.clear();
+                let entries = self.base.units.nodes(unit).iter().flat_map(|node| self.base.at(*node));
+                let planned = entries.filter_map(|entry| {
+                    let target = targets.get(entry).copied().filter(|target| *target != NOWHERE)?;
+                    Some((*self.certificate.vms.get(entry)?, target))
+                });
+                plan.extend(planned);
+                visit(&plan);
+            }
+        }
     }
 
     /// Takes in a loss and says which VMs start where because of it. The first time, also where VMs go that waited for a
@@ -146,10 +195,10 @@ impl Cover<'_> {
         let mut batch: Vec<NodeSlot> = failure
             .nodes()
             .iter()
-            .filter(|node| self.node_ids.lookup(node.slot) == Some(node))
+            .filter(|node| self.base.node_ids.lookup(node.slot) == Some(node))
             .map(|node| node.slot)
             .filter(|node| self.failed.binary_search(node).is_err())
-            .filter(|node| self.units.tiers.iter().any(|tier| tier.unit_of[*node] != super::units::NO_UNIT))
+            .filter(|node| self.base.units.tiers.iter().any(|tier| tier.unit_of[*node] != super::units::NO_UNIT))
             .collect();
         batch.sort_unstable();
         batch.dedup();
@@ -172,9 +221,10 @@ impl Cover<'_> {
         next.failed.extend_from_slice(batch);
         next.failed.sort_unstable();
         next.lost = self
+            .base
             .units
             .explain(&self.lost, batch)
-            .or_else(|| self.units.explain(&[], &next.failed))
+            .or_else(|| self.base.units.explain(&[], &next.failed))
             .ok_or(CertificateError::BeyondTolerance)?;
         let mut placed = next.answer(batch)?;
         if !core::mem::replace(&mut next.begun, true) {
@@ -188,11 +238,10 @@ impl Cover<'_> {
             }
         }
         placed.sort_unstable();
-        let id = |node: NodeSlot| self.node_ids.lookup(node).copied();
-        let placements: Vec<(VmId, NodeId)> = placed
-            .into_iter()
-            .filter_map(|entry| Some((*self.vm_ids.get(entry)?, id(*next.place.get(entry)?)?)))
-            .collect();
+        let id = |node: NodeSlot| self.base.node_ids.lookup(node).copied();
+        let place = |entry: usize| next.moved.get(&entry).copied().unwrap_or_else(|| self.base.home(entry));
+        let placements: Vec<(VmId, NodeId)> =
+            placed.into_iter().filter_map(|entry| Some((*self.base.vm_ids.get(entry)?, id(place(entry))?))).collect();
         let evictions = match evicting {
             Some(evicting) => evicting.lose(batch, &placements).ok_or(CertificateError::OtherState)?,
             None => Vec::new(),
@@ -201,9 +250,18 @@ impl Cover<'_> {
         Ok(Promise { placements, evictions })
     }
 
+    /// The positions of the VMs that are on some nodes now, in order.
+    fn placed_on(&self, nodes: &[NodeSlot]) -> Vec<usize> {
+        let stayed = nodes.iter().flat_map(|node| self.base.at(*node)).filter(|entry| !self.moved.contains_key(entry));
+        let came = self.moved.iter().filter(|(_, node)| nodes.binary_search(node).is_ok()).map(|(entry, _)| *entry);
+        let mut entries: Vec<usize> = stayed.chain(came).collect();
+        entries.sort_unstable();
+        entries
+    }
+
     /// Whether a node can fail, but no unit of the class has it: the class tolerates nothing.
     fn beyond(&self, node: NodeSlot) -> bool {
-        self.units.tiers.is_empty() && self.home.contains(&node)
+        self.base.units.tiers.is_empty() && self.base.at(node).next().is_some()
     }
 
     /// Finds places for everything that a batch hit, and returns the entries placed.
@@ -212,12 +270,9 @@ impl Cover<'_> {
             return self.answer_at_once();
         }
         let mut hit: BTreeMap<UnitIx, Vec<usize>> = BTreeMap::new();
-        for (entry, place) in self.place.iter().enumerate() {
-            if batch.binary_search(place).is_ok() {
-                let home = self.home.get(entry).copied().unwrap_or(NOWHERE);
-                let unit = self.unit_of(home).ok_or(CertificateError::NoPlan)?;
-                hit.entry(unit).or_default().push(entry);
-            }
+        for entry in self.placed_on(batch) {
+            let unit = self.unit_of(self.base.home(entry)).ok_or(CertificateError::NoPlan)?;
+            hit.entry(unit).or_default().push(entry);
         }
         let mut placed = Vec::new();
         // Units of this batch alone: none of their VMs has been moved before.
@@ -233,7 +288,7 @@ impl Cover<'_> {
             }
         }
         for (unit, entries) in hit {
-            let tier = self.units.tiers.iter().position(|tier| tier.holds(unit));
+            let tier = self.base.units.tiers.iter().position(|tier| tier.holds(unit));
             let held = |column: &usize| self.taken.get(*column) == Some(&Some(unit));
             let free = |column: &usize| self.taken.get(*column) == Some(&None);
             let serves =
@@ -251,41 +306,37 @@ impl Cover<'_> {
 
     /// Whether this first loss has a plan of its own.
     fn is_exception(&self) -> bool {
-        self.taken.iter().all(Option::is_none) && self.certificate.exception(&self.units.union(&self.lost)).is_some()
+        self.taken.iter().all(Option::is_none)
+            && self.certificate.exception(&self.base.units.union(&self.lost)).is_some()
     }
 
     /// Without banks: the exception for this loss, or else the base plans of its units.
     fn answer_at_once(&mut self) -> Result<Vec<usize>, CertificateError> {
-        let nodes = self.units.union(&self.lost);
+        let nodes = self.base.units.union(&self.lost);
         let mut placed = Vec::new();
         if let Some(exception) = self.certificate.exception(&nodes) {
             for (vm, node) in &exception.placements {
                 let entry = self.certificate.entry(*vm).ok_or(CertificateError::NoPlan)?;
                 let waited = self.certificate.standing.binary_search_by_key(vm, |(vm, _)| *vm).is_ok();
-                let home = self.home.get(entry).copied().unwrap_or(NOWHERE);
+                let home = self.base.home(entry);
                 if !waited && self.failed.binary_search(&home).is_err() {
                     continue;
                 }
-                if let Some(place) = self.place.get_mut(entry) {
-                    *place = *node;
-                }
+                self.moved.insert(entry, *node);
                 placed.push(entry);
             }
             return Ok(placed);
         }
-        for (entry, home) in self.home.iter().enumerate() {
-            if self.failed.binary_search(home).is_err() {
-                continue;
-            }
-            let unit = self.unit_of(*home).ok_or(CertificateError::NoPlan)?;
-            let tier = self.units.tiers.iter().position(|tier| tier.holds(unit));
+        let mut hit: Vec<usize> = self.failed.iter().flat_map(|node| self.base.at(*node)).collect();
+        hit.sort_unstable();
+        for entry in hit {
+            let unit = self.unit_of(self.base.home(entry)).ok_or(CertificateError::NoPlan)?;
+            let tier = self.base.units.tiers.iter().position(|tier| tier.holds(unit));
             let column = self.certificate.columns.enumerate().find(|(_, column)| Some(column.tier) == tier);
             let target = column.and_then(|(column, _)| self.certificate.targets[column].get(entry)).copied();
             let target = target.filter(|node| *node != NOWHERE && self.failed.binary_search(node).is_err());
             let target = target.ok_or(CertificateError::NoPlan)?;
-            if let Some(place) = self.place.get_mut(entry) {
-                *place = target;
-            }
+            self.moved.insert(entry, target);
             placed.push(entry);
         }
         Ok(placed)
@@ -293,14 +344,14 @@ impl Cover<'_> {
 
     /// The lost unit that a node belongs to, of several the widest.
     fn unit_of(&self, node: NodeSlot) -> Option<UnitIx> {
-        let of_tier = self.units.tiers.iter().map(|tier| tier.unit_of.lookup(node).copied());
+        let of_tier = self.base.units.tiers.iter().map(|tier| tier.unit_of.lookup(node).copied());
         of_tier.flatten().find(|unit| self.lost.contains(unit))
     }
 
     /// The column whose bank holds a unit's nodes, if it serves the unit's tier.
     fn own_column(&self, unit: UnitIx) -> Option<usize> {
-        let tier = self.units.tiers.iter().position(|tier| tier.holds(unit))?;
-        let nodes = self.units.nodes(unit);
+        let tier = self.base.units.tiers.iter().position(|tier| tier.holds(unit))?;
+        let nodes = self.base.units.nodes(unit);
         self.certificate.columns.iter().position(|column| {
             let holds = |bank: &Vec<NodeSlot>| nodes.iter().any(|node| bank.binary_search(node).is_ok());
             column.tier == tier && column.bank.as_ref().is_some_and(holds)
@@ -318,8 +369,8 @@ impl Cover<'_> {
             return false;
         }
         for entry in entries {
-            if let (Some(place), Some(target)) = (self.place.get_mut(*entry), targets.get(*entry)) {
-                *place = *target;
+            if let Some(target) = targets.get(*entry) {
+                self.moved.insert(*entry, *target);
             }
         }
         if let Some(taken) = self.taken.get_mut(column) {

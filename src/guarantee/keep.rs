@@ -9,16 +9,16 @@
 //! this one where it gives every promised VM a place and is better: more placed, class by class, less what is evicted for
 //! good; or as much with fewer victims.
 
-use super::certificate::{Certificate, CertificateError, NOWHERE};
+use super::certificate::{Certificate, CertificateError};
 use super::cover::Cover;
 use super::evict;
-use crate::cluster::{Cluster, NodeState, Priority, RestartClass, Strength, VmRef};
+use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, RuleRecord, Strength, VmRef};
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::policy::{Policy, Preemption};
 use crate::restart::{Kept, PlanError, Planner, RestartPlan, check_placements};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -171,23 +171,19 @@ impl Cover<'_> {
         if let Some(last) = cluster.node_slots().checked_sub(1) {
             most.grow_to(NodeSlot::from_index(last));
         }
-        for targets in self.open_columns() {
-            let mut loads: BTreeMap<(u32, NodeSlot), Vec<u64>> = BTreeMap::new();
-            for (vm, unit, target) in targets {
-                if target == NOWHERE {
-                    continue;
-                }
-                let load = loads.entry((unit, target)).or_insert_with(|| alloc::vec![0; cluster.kinds().len()]);
-                for (load, need) in load.iter_mut().zip(&cluster.restart_rows()[vm]) {
+        let mut load = most.clone();
+        self.each_open_plan(|plan| {
+            for (vm, target) in plan {
+                for (load, need) in load[*target].iter_mut().zip(&cluster.restart_rows()[*vm]) {
                     *load = load.saturating_add(*need);
                 }
             }
-            for ((_, target), load) in loads {
-                for (most, load) in most[target].iter_mut().zip(load) {
-                    *most = (*most).max(load);
+            for (_, target) in plan {
+                for (most, load) in most[*target].iter_mut().zip(&mut load[*target]) {
+                    *most = (*most).max(core::mem::take(load));
                 }
             }
-        }
+        });
         most
     }
 }
@@ -195,17 +191,20 @@ impl Cover<'_> {
 /// VMs outside a certificate that a required rule ties to one inside, with the rule's name.
 fn tied(cluster: &Cluster, certificate: &Certificate) -> Vec<(VmSlot, String)> {
     let inside = |vm: &VmSlot| certificate.entry(*vm).is_some();
+    let leader = |rule: &RuleRecord| match rule.body {
+        RuleBody::Follow { leader } => Some(leader),
+        _ => None,
+    };
+    let rules = cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot));
+    let members = rules.flat_map(|rule| leader(rule).into_iter().chain(rule.members.iter().copied()));
+    let ruled: BTreeSet<VmSlot> = members.filter(|vm| !inside(vm)).collect();
     let mut tied = Vec::new();
-    for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index).filter(|vm| !inside(vm)) {
+    for vm in ruled {
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         let rules = record.rules.iter().chain(&record.leads).filter_map(|rule| cluster.rule_record(*rule));
-        let binding = rules.filter(|rule| rule.strength == Strength::Required && !rule.is_place()).find(|rule| {
-            let leader = match rule.body {
-                crate::cluster::RuleBody::Follow { leader } => Some(leader),
-                _ => None,
-            };
-            leader.iter().chain(&rule.members).any(inside)
-        });
+        let binding = rules
+            .filter(|rule| rule.strength == Strength::Required && !rule.is_place())
+            .find(|rule| leader(rule).iter().chain(&rule.members).any(inside));
         if let Some(rule) = binding {
             tied.push((vm, (*rule.name).into()));
         }
