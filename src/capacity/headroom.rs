@@ -11,6 +11,9 @@
 //! besides: for the longest beginning of an order that still verifies, found by halving, all is proved. Of rule-free VMs a
 //! shorter beginning holds wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
 //!
+//! What ledgers find rests on the plans that they keep. So close to the limit a verdict made anew may not find these plans
+//! and be undecided; in small clusters `least` is what such a verdict confirms.
+//!
 //! By ledgers this costs a few index queries per copy; halving costs a verdict for every class per step, and the number of
 //! steps is logarithmic in the answer.
 
