@@ -8,18 +8,20 @@
 //! so a victim may be placed elsewhere by the same plan, and rules see it as it is then. The *ceiling* is a plan for a
 //! cluster in which all candidates are gone: no set of victims lets more be placed, so where nothing is gained even then,
 //! nobody is evicted. With few candidates every set is tried, those of fewer and less important victims first, until
-//! one reaches the ceiling. With many, victims are chosen node by node for the VMs left out, and those who turn out not
-//! to be needed stay after all. A set whose evictions are not all allowed and needed, as the checker of plans has it, is
+//! one reaches the ceiling. With many, victims are chosen for the VMs left out (`victims`), and those who turn out not to
+//! be needed stay after all, one by one. One copy of the cluster serves all tries: from one set to the next only those
+//! change in whom they differ. A set whose evictions are not all allowed and needed, as the checker of plans has it, is
 //! never taken.
 
+mod victims;
+
 use super::checker::check_evictions;
-use super::eligible::may_run_on;
 use super::plan::{ClassCount, Eviction, Note, Reason, ReasonCount, RestartPlan, Unplaced};
 use super::planner::{PlanError, Planner};
-use crate::cluster::{Cluster, NodeRef, NodeState, OnTimeout, Power, Priority, RestartClass, RuleBody, Strength};
-use crate::dense::{fits, to_u32};
+use crate::cluster::{Cluster, NodeRef, NodeState, OnTimeout, Power, Priority, RestartClass, RuleBody, Strength, Vm};
+use crate::dense::to_u32;
 use crate::failure::Failure;
-use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
+use crate::ids::{NodeId, NodeSlot, VmId};
 use crate::placement::budget::Control;
 use crate::policy::{Policy, Preemption};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -32,7 +34,7 @@ const TRY_ALL: usize = 10;
 /// How many VMs left out are tried one by one once a step for all of them gains nothing.
 const SINGLES: usize = 8;
 /// How many victims are tried to be kept after all.
-const KEEP_TRIES: usize = 48;
+const KEEP_TRIES: usize = 200;
 /// The share of the work left that one try may take.
 const TRY_SHARE: u64 = 8;
 
@@ -69,6 +71,9 @@ struct Search<'s> {
     /// By class, the least important first, then by name.
     candidates: Vec<VmId>,
     work: u64,
+    /// A copy of the cluster in which `lifted` wait for a place; made for the first try.
+    copy: Option<Cluster>,
+    lifted: BTreeSet<VmId>,
 }
 
 impl Planner {
@@ -81,7 +86,16 @@ impl Planner {
         control: Option<&Control>,
         base: RestartPlan,
     ) -> Result<RestartPlan, PlanError> {
-        let mut search = Search { cluster, policy, failure, control, candidates: Vec::new(), work: base.work };
+        let mut search = Search {
+            cluster,
+            policy,
+            failure,
+            control,
+            candidates: Vec::new(),
+            work: base.work,
+            copy: None,
+            lifted: BTreeSet::new(),
+        };
         search.find_candidates(&base);
         if search.candidates.is_empty() {
             return Ok(base);
@@ -214,14 +228,34 @@ impl Search<'_> {
     }
 
     fn attempt(&mut self, planner: &mut Planner, victims: BTreeSet<VmId>, share: u64) -> Result<Attempt, PlanError> {
-        let cluster = lifted(self.cluster, &victims);
+        self.lift(&victims);
         let policy = self.part(share);
-        let plan = planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, true)?;
-        // Copying the cluster is work, too.
-        let copied = u64::from(to_u32(self.cluster.vm_count())).saturating_div(64).saturating_add(1);
-        self.work = self.work.saturating_add(plan.work).saturating_add(copied);
+        let cluster = self.copy.as_ref().unwrap_or(self.cluster);
+        let plan = planner.plan_as_it_is(cluster, &policy, self.failure, self.control, true)?;
+        // The changes are work, too.
+        self.work = self.work.saturating_add(plan.work).saturating_add(1);
         let net = self.net(&plan, &victims);
         Ok(Attempt { victims, plan, net, budget: policy.budget.plan })
+    }
+
+    /// Has just these victims wait in the copy.
+    fn lift(&mut self, victims: &BTreeSet<VmId>) {
+        let cluster = self.cluster;
+        if self.copy.is_none() {
+            let copied = u64::from(to_u32(cluster.vm_count())).saturating_div(64);
+            self.work = self.work.saturating_add(copied);
+        }
+        let copy = self.copy.get_or_insert_with(|| cluster.clone());
+        let mut good = true;
+        for vm in self.lifted.symmetric_difference(victims) {
+            let Ok(view) = cluster.vm(*vm) else { continue };
+            let now = if victims.contains(vm) { waiting(cluster, *vm) } else { Some(view.to_vm()) };
+            good &= now.is_none_or(|now| copy.update_vm(*vm, now).is_ok());
+        }
+        if !good {
+            *copy = lifted(cluster, victims);
+        }
+        self.lifted.clone_from(victims);
     }
 
     fn evictions(&self, victims: &BTreeSet<VmId>) -> Vec<(VmId, NodeId)> {
@@ -329,81 +363,6 @@ impl Search<'_> {
         Ok((best, false))
     }
 
-    /// The victims of an attempt, and for each VM left out those whose going makes room for it on the node where they
-    /// matter least.
-    fn choose(&self, attempt: &Attempt, left_out: &[VmId]) -> BTreeSet<VmId> {
-        let mut victims = attempt.victims.clone();
-        let mut free: BTreeMap<NodeSlot, Vec<u64>> = BTreeMap::new();
-        let mut residents: BTreeMap<NodeSlot, Vec<VmSlot>> = BTreeMap::new();
-        for node in
-            self.cluster.room_index().iter().filter(|node| !self.failure.contains(self.cluster.node_id_of(*node)))
-        {
-            free.insert(node, self.cluster.free_rows()[node].to_vec());
-        }
-        for vm in &self.candidates {
-            let Some(node) = self.cluster.vm_record(vm.slot).and_then(|record| record.node) else { continue };
-            if victims.contains(vm) {
-                give(&mut free, node, &self.cluster.demand_rows()[vm.slot]);
-            } else {
-                residents.entry(node).or_default().push(vm.slot);
-            }
-        }
-        for placed in &attempt.plan.placements {
-            take(&mut free, placed.node.slot, &self.cluster.restart_rows()[placed.vm.slot]);
-        }
-        for vm in left_out.iter().filter(|vm| !attempt.victims.contains(vm)) {
-            let (need, class) = (&self.cluster.restart_rows()[vm.slot], self.class(*vm));
-            let mut best: Option<(usize, Vec<Class>, NodeSlot, Vec<VmSlot>)> = None;
-            for (node, room) in free.iter().filter(|(node, _)| may_run_on(self.cluster, vm.slot, **node)) {
-                let here = residents.get(node).map_or(&[][..], |here| here);
-                let mut going: Vec<VmSlot> = Vec::new();
-                let mut room = room.clone();
-                for other in
-                    here.iter().filter(|other| outranks(self.policy.preemption, class, self.cluster.effective(**other)))
-                {
-                    if fits(need, &room) {
-                        break;
-                    }
-                    add(&mut room, &self.cluster.demand_rows()[*other]);
-                    going.push(*other);
-                }
-                if !fits(need, &room) || going.is_empty() {
-                    continue;
-                }
-                // Those whose going turns out not to matter, the most important first.
-                for at in (0..going.len()).rev() {
-                    let Some(other) = going.get(at).copied() else { continue };
-                    let mut less = room.clone();
-                    subtract(&mut less, &self.cluster.demand_rows()[other]);
-                    if fits(need, &less) {
-                        room = less;
-                        going.remove(at);
-                    }
-                }
-                let mut classes: Vec<Class> = going.iter().map(|vm| self.cluster.effective(*vm)).collect();
-                classes.sort_unstable_by_key(|class| Reverse(*class));
-                let key = (going.len(), classes, *node, going);
-                let name = |node: NodeSlot| self.cluster.node_record(node).map(|record| &*record.name);
-                let less = |best: &(usize, Vec<Class>, NodeSlot, Vec<VmSlot>)| {
-                    (key.0, &key.1, name(key.2)) < (best.0, &best.1, name(best.2))
-                };
-                if best.as_ref().is_none_or(less) {
-                    best = Some(key);
-                }
-            }
-            let Some((_, _, node, going)) = best else { continue };
-            for other in going {
-                give(&mut free, node, &self.cluster.demand_rows()[other]);
-                if let Some(here) = residents.get_mut(&node) {
-                    here.retain(|resident| *resident != other);
-                }
-                victims.insert(self.cluster.vm_id_of(other));
-            }
-            take(&mut free, node, need);
-        }
-        victims
-    }
-
     /// Makes the plan of the best attempt in full, and says of it what it is.
     fn finish(
         &mut self,
@@ -498,18 +457,25 @@ pub(super) fn tell_counts(cluster: &Cluster, victims: &BTreeSet<VmId>, plan: &mu
 pub(super) fn lifted(cluster: &Cluster, victims: &BTreeSet<VmId>) -> Cluster {
     let mut after = cluster.clone();
     for id in victims {
-        let Ok(view) = cluster.vm(*id) else { continue };
-        let Some(home) = view.node() else { continue };
-        let mut vm = view.to_vm();
-        vm.node = None;
-        vm.migrating_to = None;
-        vm.power = Some(Power::On);
-        let nodes = vm.allowed_nodes.take().unwrap_or_else(|| cluster.nodes().map(NodeRef::id).collect());
-        vm.allowed_nodes = Some(nodes.into_iter().filter(|node| *node != home).collect());
-        // What it says is what the cluster said of it: there is nothing to refuse.
-        let _ = after.update_vm(*id, vm);
+        if let Some(vm) = waiting(cluster, *id) {
+            // What it says is what the cluster said of it: there is nothing to refuse.
+            let _ = after.update_vm(*id, vm);
+        }
     }
     after
+}
+
+/// A VM that runs as one that waits for a place elsewhere.
+fn waiting(cluster: &Cluster, id: VmId) -> Option<Vm> {
+    let view = cluster.vm(id).ok()?;
+    let home = view.node()?;
+    let mut vm = view.to_vm();
+    vm.node = None;
+    vm.migrating_to = None;
+    vm.power = Some(Power::On);
+    let nodes = vm.allowed_nodes.take().unwrap_or_else(|| cluster.nodes().map(NodeRef::id).collect());
+    vm.allowed_nodes = Some(nodes.into_iter().filter(|node| *node != home).collect());
+    Some(vm)
 }
 
 fn preempted(vm: VmId) -> Unplaced {
@@ -529,12 +495,6 @@ fn add(room: &mut [u64], amounts: &[u64]) {
 fn subtract(room: &mut [u64], amounts: &[u64]) {
     for (room, amount) in room.iter_mut().zip(amounts) {
         *room = room.saturating_sub(*amount);
-    }
-}
-
-fn give(free: &mut BTreeMap<NodeSlot, Vec<u64>>, node: NodeSlot, amounts: &[u64]) {
-    if let Some(room) = free.get_mut(&node) {
-        add(room, amounts);
     }
 }
 

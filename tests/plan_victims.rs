@@ -1,0 +1,161 @@
+//! Evictions with more candidates than every set of can be tried: how many victims against how many are enough.
+//!
+//! Uses the planner and the checker, on clusters that are made around a solution.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::pedantic,
+    reason = "a test that fails panics, and says on the way what it measured"
+)]
+
+use lifeboat::policy::Preemption;
+use lifeboat::{
+    Cluster, Failure, Node, NodeId, Planner, Policy, Priority, ResourceKinds, RestartClass, Rule, RuleKind, Vm,
+    check_plan,
+};
+
+/// A small generator of numbers: the same everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+fn empty(kinds: usize, nodes: usize, room: u64) -> (Cluster, Vec<NodeId>) {
+    let names = [("cpu", ""), ("memory", "")];
+    let mut cluster = Cluster::new(ResourceKinds::new(names[..kinds].to_vec()).unwrap(), [""; 0]).unwrap();
+    let all = (0..nodes).map(|at| {
+        let node = Node::named(format!("n{at:02}")).capacity(vec![room; kinds]);
+        cluster.add_node(node).unwrap()
+    });
+    let all = all.collect();
+    (cluster, all)
+}
+
+/// How many are evicted; everything displaced is placed, and the plan is legal.
+fn victims(cluster: &Cluster, failed: NodeId, preemption: Preemption) -> usize {
+    let mut policy = Policy::default();
+    policy.preemption = preemption;
+    let failure = Failure::of([failed]);
+    let plan = Planner::new().restart(cluster, &policy, &failure).unwrap();
+    check_plan(cluster, &policy, &failure, &plan).unwrap();
+    for left in plan.unplaced() {
+        assert!(plan.evictions().iter().any(|gone| gone.vm == left.vm), "{}", left.message);
+    }
+    plan.evictions().len()
+}
+
+/// Every displaced VM needs a victim of its own, as no hole takes it and no victim's room takes two: exactly as many
+/// victims are needed, and there are as many that leave just enough, among small ones that are no help.
+#[test]
+fn one_victim_each_where_one_each_is_enough() {
+    for seed in 0..30 {
+        let mut numbers = Numbers(seed);
+        let count = 10 + numbers.below(16) as usize;
+        let (mut cluster, nodes) = empty(1, count + 1, 64);
+        let wanted = 2 + numbers.below(count as u64 - 2) as usize;
+        for (at, node) in nodes[1..].iter().enumerate() {
+            let (large, free) = (12 + numbers.below(8), numbers.below(3));
+            let mut add = |name: String, size| {
+                let vm = Vm::named(name).demand([size]).on(*node).restart(RestartClass::BestEffort);
+                cluster.add_vm(vm).unwrap();
+            };
+            add(format!("large{at:02}"), large);
+            let mut left = 64 - large - free;
+            while left > 0 {
+                let size = left.min(1 + numbers.below(7));
+                left -= size;
+                add(format!("small{at:02}-{left}"), size);
+            }
+            if at < wanted {
+                cluster.add_vm(Vm::named(format!("db{at:02}")).demand([large + free]).on(nodes[0])).unwrap();
+            }
+        }
+        // Displaced VMs beyond the room of their node are where reality is bad: their node fails.
+        let candidates = cluster.vms().filter(|vm| vm.restart() == RestartClass::BestEffort).count();
+        let found = victims(&cluster, nodes[0], Preemption::BestEffort);
+        assert_eq!(found, wanted, "seed {seed}, {candidates} candidates");
+    }
+}
+
+/// Two kinds, full nodes, and VMs that fit where some victims were: never more than half as many again in all, and
+/// never fewer than their amounts allow.
+#[test]
+fn not_many_more_victims_than_are_enough() {
+    let (mut found, mut enough, mut least) = (0, 0, 0);
+    for seed in 100..140 {
+        let mut numbers = Numbers(seed);
+        let count = 6 + numbers.below(14) as usize;
+        let (mut cluster, nodes) = empty(2, count + 1, 100);
+        let (mut sizes, mut needed, mut free) = (Vec::new(), [0, 0], [0, 0]);
+        for (at, node) in nodes[1..].iter().enumerate() {
+            let mut left = [100_u64, 100];
+            let mut gone = [0, 0];
+            for number in 0..12 {
+                let size = [1 + numbers.below(20), 1 + numbers.below(20)];
+                if size[0] > left[0] || size[1] > left[1] {
+                    break;
+                }
+                left = [left[0] - size[0], left[1] - size[1]];
+                sizes.push(size);
+                let priority = Priority(numbers.below(3) as u32 * 1000);
+                let vm = Vm::named(format!("b{at:02}-{number}")).demand(size).on(*node);
+                cluster.add_vm(vm.restart(RestartClass::BestEffort).priority(priority)).unwrap();
+                if numbers.below(5) == 0 {
+                    gone = [gone[0] + size[0], gone[1] + size[1]];
+                    enough += 1;
+                }
+            }
+            if gone[0] > 0 {
+                let size = [gone[0] + left[0], gone[1] + left[1]];
+                needed = [needed[0] + size[0], needed[1] + size[1]];
+                cluster.add_vm(Vm::named(format!("db{at:02}")).demand(size).on(nodes[0])).unwrap();
+            }
+            free = [free[0] + left[0], free[1] + left[1]];
+        }
+        let bound = |kind: usize| {
+            let mut largest: Vec<u64> = sizes.iter().map(|size| size[kind]).collect();
+            largest.sort_unstable_by(|left, right| right.cmp(left));
+            let mut sum = 0;
+            largest
+                .iter()
+                .take_while(|size| {
+                    let more = sum + free[kind] < needed[kind];
+                    sum += **size;
+                    more
+                })
+                .count()
+        };
+        let here = victims(&cluster, nodes[0], Preemption::BestEffort);
+        let bound = bound(0).max(bound(1));
+        assert!(here >= bound, "seed {seed}: {here} victims, and no fewer than {bound} are enough");
+        found += here;
+        least += bound;
+    }
+    println!("{found} victims; {enough} are enough, {least} at least");
+    assert!(found * 2 <= enough * 3);
+}
+
+/// A candidate that a rule keeps apart from a VM makes way for it, though there is room beside it.
+#[test]
+fn who_is_in_the_way_by_a_rule_makes_way() {
+    let (mut cluster, nodes) = empty(1, 14, 64);
+    let db = cluster.add_vm(Vm::named("db").demand([4]).on(nodes[0])).unwrap();
+    let mut apart = vec![db];
+    for (at, node) in nodes[1..].iter().enumerate() {
+        let vm = Vm::named(format!("b{at:02}")).demand([4]).on(*node).restart(RestartClass::BestEffort);
+        apart.push(cluster.add_vm(vm).unwrap());
+    }
+    let kind = RuleKind::Separate { level: "node".into(), max_per_domain: 1 };
+    cluster.add_rule(Rule::new("apart", kind).vms(apart)).unwrap();
+    assert_eq!(victims(&cluster, nodes[0], Preemption::BestEffort), 1);
+    assert_eq!(victims(&cluster, nodes[0], Preemption::LowerPriority), 1);
+}
