@@ -47,6 +47,9 @@ impl Rooms {
     }
 }
 
+/// A node for one VM: who goes in any case, what is free then, and who else may go.
+type Offer = (NodeSlot, Vec<VmSlot>, Vec<u64>, Vec<VmSlot>);
+
 /// What one VM needs on one node: how important its victims are, the most important first, how large they are together,
 /// then the node's name.
 type Key<'n> = (Vec<Class>, u64, &'n str);
@@ -95,8 +98,7 @@ impl Search<'_> {
         let cluster = self.cluster;
         let (need, class) = (&cluster.restart_rows()[vm.slot], self.class(vm));
         let apart = self.kept_apart(vm, class, rooms);
-        // Per node: who goes in any case, what is free then, and who else may go.
-        let mut open: Vec<(NodeSlot, Vec<VmSlot>, Vec<u64>, Vec<VmSlot>)> = Vec::new();
+        let mut open: Vec<Offer> = Vec::new();
         for (node, room) in rooms.free.iter().filter(|(node, _)| may_run_on(cluster, vm.slot, **node)) {
             let must: Vec<VmSlot> = apart.iter().filter(|(_, nodes)| nodes.contains(node)).map(|(vm, _)| *vm).collect();
             let at_home = |vm: &&VmSlot| cluster.vm_record(**vm).is_some_and(|record| record.node == Some(*node));
@@ -110,7 +112,9 @@ impl Search<'_> {
             let here = rooms.residents.get(node).map_or(&[][..], |here| here);
             let here: Vec<VmSlot> = here.iter().copied().filter(may_go).collect();
             let mut all = room.clone();
-            here.iter().for_each(|other| add(&mut all, &cluster.demand_rows()[*other]));
+            for other in &here {
+                add(&mut all, &cluster.demand_rows()[*other]);
+            }
             if fits(need, &all) {
                 open.push((*node, must, room, here));
             }
