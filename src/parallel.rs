@@ -41,6 +41,8 @@ impl Threads {
         if self.0 > 1 && parts.len() > 1 {
             return several(self.0.min(parts.len()), parts, &scratch, &work);
         }
+        #[cfg(not(feature = "parallel"))]
+        debug_assert_eq!(self, Self::ONE);
         let mut scratch = scratch();
         parts.into_iter().map(|part| work(&mut scratch, part)).collect()
     }

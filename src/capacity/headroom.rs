@@ -437,7 +437,9 @@ impl<'a> Ask<'a> {
             let sequence = self.template.sequence(self.cluster, order, tried, |node| {
                 let takes = ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &ghost, node));
                 if takes {
-                    ledgers.iter_mut().for_each(|ledger| ledger.start(self.cluster, &ghost, node));
+                    for ledger in &mut ledgers {
+                        ledger.start(self.cluster, &ghost, node);
+                    }
                 }
                 takes
             })?;

@@ -197,9 +197,9 @@ fn tied(cluster: &Cluster, certificate: &Certificate) -> Vec<(VmSlot, String)> {
     };
     let rules = cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot));
     let members = rules.flat_map(|rule| leader(rule).into_iter().chain(rule.members.iter().copied()));
-    let ruled: BTreeSet<VmSlot> = members.filter(|vm| !inside(vm)).collect();
+    let candidates: BTreeSet<VmSlot> = members.filter(|vm| !inside(vm)).collect();
     let mut tied = Vec::new();
-    for vm in ruled {
+    for vm in candidates {
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         let rules = record.rules.iter().chain(&record.leads).filter_map(|rule| cluster.rule_record(*rule));
         let binding = rules

@@ -184,7 +184,9 @@ impl Reserves {
     /// The same by slots, of a VM and the nodes on which it held or holds something.
     pub(super) fn refresh(&mut self, cluster: &Cluster, vm: VmSlot, nodes: &[NodeSlot]) {
         if !self.items.is_empty() {
-            nodes.iter().for_each(|node| self.count_node(cluster, *node));
+            for node in nodes {
+                self.count_node(cluster, *node);
+            }
             self.count_vm(cluster, vm);
         }
     }
