@@ -1,7 +1,7 @@
 //! The C ABI. Feature `capi`; the contract for C programmers stands in `src/capi/lifeboat.h`, which is made from these
 //! files.
 //!
-//! Uses the public interface of the crate. The only unsafe code of the crate is in this module. [`handle`] has the handles
+//! Uses the public interface of the crate. The only unsafe code of the crate is in this module. `handle` has the handles
 //! and the one guard that every call goes through, `values` what crosses by value, `specs` the structs that describe
 //! objects; the others are the calls, one file per kind of handle. **The data's path** through a call: the guard, handles
 //! lent and arguments read, the crate's own function, results put into new handles or out-parameters, the guard again.
