@@ -3,14 +3,15 @@
 //! Uses `cluster`. Used by `admission::guard`; `admission::choose` finds the same order by looking at every node.
 //!
 //! A node's *share* is how full its fullest kind would be with the VM, in 2^32nds of what is allocatable. `spread` takes the
-//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in the order of their
-//! names, in blocks of 32 and runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best
-//! bound is opened first, so a search that takes the first node looks at a few blocks, however many there are.
+//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand by size, then
+//! by name, in blocks of 32 and runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best
+//! bound is opened first, so a search that takes the first node looks at few blocks, the fewer the more nodes differ.
 
 use crate::cluster::{Cluster, NodeState, Role};
-use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32};
+use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::NodeSlot;
 use crate::policy::Strategy;
+use crate::resources::Amounts;
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -25,12 +26,15 @@ const GROUP: usize = 32;
 /// See the module documentation.
 #[derive(Clone, Debug)]
 pub(super) struct Seats {
-    /// The nodes, by name.
+    /// The nodes, those of one size together, then by name.
     nodes: Vec<NodeSlot>,
     at: IdVec<NodeSlot, u32>,
+    /// The place of each of them in the order of all names, and back.
+    ranks: Vec<u32>,
+    by_rank: Vec<NodeSlot>,
     /// Nodes, blocks, runs.
     heights: [Bounds; 3],
-    /// What lies open during a search: the key, how deep it is (nodes last), the position.
+    /// What lies open during a search: the key, how deep it is (nodes last), the position, or of a node the rank.
     open: BinaryHeap<Reverse<(u64, u8, u32)>>,
 }
 
@@ -54,6 +58,13 @@ impl Bounds {
         };
         Self { least: rows(), most: rows(), free: rows(), largest: rows(), smallest: rows() }
     }
+}
+
+/// The bounds of a position that move with what is used.
+struct Range {
+    least: Amounts,
+    most: Amounts,
+    free: Amounts,
 }
 
 /// A search for nodes.
@@ -91,6 +102,14 @@ impl Seats {
         let mut nodes: Vec<NodeSlot> =
             (0..cluster.node_slots()).map(NodeSlot::from_index).filter(|node| takes(node)).collect();
         nodes.sort_unstable_by_key(|node| cluster.node_record(*node).map(|record| &*record.name));
+        let by_rank = nodes.clone();
+        let mut rank_of = IdVec::filled(0, cluster.node_slots());
+        for (rank, node) in by_rank.iter().enumerate() {
+            rank_of[*node] = to_u32(rank);
+        }
+        // Stable: by name within a size.
+        nodes.sort_by(|left, right| cluster.allocatable_row(*left).cmp(cluster.allocatable_row(*right)));
+        let ranks = nodes.iter().map(|node| rank_of[*node]).collect();
         let width = cluster.kinds().len();
         let blocks = nodes.len().div_ceil(GROUP);
         let lens = [nodes.len(), blocks, blocks.div_ceil(GROUP)];
@@ -98,7 +117,8 @@ impl Seats {
         for (position, node) in nodes.iter().enumerate() {
             at[*node] = to_u32(position);
         }
-        let mut seats = Self { nodes, at, heights: lens.map(|len| Bounds::new(width, len)), open: BinaryHeap::new() };
+        let heights = lens.map(|len| Bounds::new(width, len));
+        let mut seats = Self { nodes, at, ranks, by_rank, heights, open: BinaryHeap::new() };
         for position in 0..seats.nodes.len() {
             seats.measure(cluster, position);
         }
@@ -116,10 +136,46 @@ impl Seats {
         if position == NOT_THERE {
             return;
         }
-        let position = crate::dense::to_usize(position);
-        self.measure(cluster, position);
-        self.gather(1, position / GROUP);
-        self.gather(2, position / GROUP / GROUP);
+        let (node, block, run) = (to_usize(position), to_usize(position) / GROUP, to_usize(position) / GROUP / GROUP);
+        let (old_node, old_block) = (self.range(0, node), self.range(1, block));
+        self.measure(cluster, node);
+        if !self.widen(1, node, block, &old_node) {
+            self.gather(1, block);
+        }
+        if !self.widen(2, block, run, &old_block) {
+            self.gather(2, run);
+        }
+    }
+
+    /// What depends on how much is used below a position.
+    fn range(&self, height: usize, position: usize) -> Range {
+        let here = SeatIx::from_index(position);
+        let row = |pick: fn(&Bounds) -> &Rows<SeatIx>| {
+            self.heights.get(height).map_or_else(Amounts::zero, |bounds| Amounts::from(&pick(bounds)[here]))
+        };
+        Range { least: row(|bounds| &bounds.least), most: row(|bounds| &bounds.most), free: row(|bounds| &bounds.free) }
+    }
+
+    /// Takes in that the bounds of a child are no longer `old`. `false`: the child held a bound that it holds no longer, so
+    /// all children must be looked at.
+    fn widen(&mut self, height: usize, child: usize, position: usize, old: &Range) -> bool {
+        let Some((below, above)) = self.heights.split_at_mut_checked(height) else { return true };
+        let (Some(below), Some(above)) = (below.last(), above.first_mut()) else { return true };
+        let (child, here) = (SeatIx::from_index(child), SeatIx::from_index(position));
+        let mut held = true;
+        for (kind, bound) in above.least[here].iter_mut().enumerate() {
+            let (was, is) = (old.least.of(kind), below.least[child].get(kind).copied().unwrap_or(0));
+            held &= was > *bound || is <= was;
+            *bound = is.min(*bound);
+        }
+        for (rows, now, was) in [(&mut above.most, &below.most, &old.most), (&mut above.free, &below.free, &old.free)] {
+            for (kind, bound) in rows[here].iter_mut().enumerate() {
+                let (was, is) = (was.of(kind), now[child].get(kind).copied().unwrap_or(0));
+                held &= was < *bound || is >= was;
+                *bound = is.max(*bound);
+            }
+        }
+        held
     }
 
     fn measure(&mut self, cluster: &Cluster, position: usize) {
@@ -180,9 +236,9 @@ impl Seats {
     /// The next node of a search.
     pub(super) fn next(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<NodeSlot> {
         while let Some(Reverse((_, depth, position))) = self.open.pop() {
-            let position = crate::dense::to_usize(position);
+            let position = to_usize(position);
             let height = usize::from(2_u8.saturating_sub(depth));
-            let Some(below) = height.checked_sub(1) else { return self.nodes.get(position).copied() };
+            let Some(below) = height.checked_sub(1) else { return self.by_rank.get(position).copied() };
             let first = position.saturating_mul(GROUP);
             let len = self.heights.get(below).map_or(0, |bounds| bounds.least.len());
             for child in first..first.saturating_add(GROUP).min(len) {
@@ -201,9 +257,11 @@ impl Seats {
         if !fits(wish.need, &nodes.free[SeatIx::from_index(position)]) {
             return;
         }
-        let Some(node) = self.nodes.get(position).copied() else { return };
+        let (Some(node), Some(rank)) = (self.nodes.get(position).copied(), self.ranks.get(position).copied()) else {
+            return;
+        };
         let share = dominant(cluster, node, wish.need);
-        self.open.push(Reverse((wish.key(share), 2, to_u32(position))));
+        self.open.push(Reverse((wish.key(share), 2, rank)));
     }
 
     fn offer(&mut self, wish: &Wish<'_>, height: usize, position: u32) {
