@@ -31,8 +31,13 @@ use alloc::vec::Vec;
 
 /// What one scenario may cost at most, in node evaluations.
 const SCENARIO_WORK: u64 = 4_000_000;
+/// What it may cost at first: those that need more wait until all have been looked at, since one that is refuted easily
+/// settles the class.
+const FIRST_WORK: u64 = 10_000;
 /// More hot sets than this are not listed: the class is undecided.
 const MOST_HOT: usize = 4_000_000;
+/// So many sets at most wait for a second look.
+const MOST_PUT_OFF: usize = 100_000;
 /// More VMs than this in exceptions are not kept: the class is undecided.
 const MOST_EXCEPTIONS: usize = 50_000_000;
 
@@ -71,10 +76,21 @@ impl States<'_> {
         planner: &mut Planner,
         budget: &mut Budget<'_>,
     ) -> Result<Searched, Cancelled> {
+        self.search_for(SCENARIO_WORK, nodes, planner, budget)
+    }
+
+    /// The same, either state for at most so much work.
+    fn search_for(
+        &self,
+        work: u64,
+        nodes: &[NodeSlot],
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Searched, Cancelled> {
         let mut found = Found::Open;
         let failure = failure_of(self.settled, nodes);
-        let settled = budget
-            .limited(SCENARIO_WORK, |part| Ok(planner.scenario(self.settled, self.concern, &failure, None, part)))?;
+        let settled =
+            budget.limited(work, |part| Ok(planner.scenario(self.settled, self.concern, &failure, None, part)))?;
         if let Some(outcome) = settled {
             found = outcome?;
         }
@@ -89,7 +105,7 @@ impl States<'_> {
         }
         let failure = failure_of(self.now, nodes);
         let outcome =
-            budget.limited(SCENARIO_WORK, |part| Ok(planner.scenario(self.now, self.concern, &failure, None, part)))?;
+            budget.limited(work, |part| Ok(planner.scenario(self.now, self.concern, &failure, None, part)))?;
         found = outcome.transpose()?.unwrap_or(Found::Open);
         let placements = if found == Found::Placed { planner.found_places().collect() } else { Vec::new() };
         Ok(Searched { found: self.judged(found), placements, settled: false })
@@ -131,6 +147,7 @@ pub(crate) fn prove(
     let mut work = Work {
         states,
         units,
+        field,
         outcome: Outcome {
             base: units.tiers.iter().map(|_| IdVec::filled(NOWHERE, field.vms.len())).collect(),
             exceptions: Vec::new(),
@@ -142,12 +159,15 @@ pub(crate) fn prove(
         },
         member_of: IdVec::filled(None, states.now.vm_slots_len()),
         kept: 0,
+        work: FIRST_WORK,
+        put_off: Vec::new(),
     };
     for member in field.members() {
         work.member_of[field.vms[member]] = Some(member);
     }
     if each {
         work.every_set(&|_| false, 1, prices, planner, budget)?;
+        work.again(prices, planner, budget)?;
         return Ok(work.outcome.sorted());
     }
     let mut bare: Vec<UnitIx> = Vec::new();
@@ -189,6 +209,7 @@ pub(crate) fn prove(
     } else if units.losses() > 2 {
         work.every_set(&|set| !is_bare(set), 2, prices, planner, budget)?;
     }
+    work.again(prices, planner, budget)?;
     Ok(work.outcome.sorted())
 }
 
@@ -203,10 +224,15 @@ impl Outcome {
 struct Work<'w> {
     states: &'w States<'w>,
     units: &'w Units,
+    field: &'w Field,
     outcome: Outcome,
     member_of: IdVec<VmSlot, Option<MemberIx>>,
     /// VMs in exceptions.
     kept: usize,
+    /// What one scenario may cost now.
+    work: u64,
+    /// Sets that may need more.
+    put_off: Vec<Vec<UnitIx>>,
 }
 
 impl Work<'_> {
@@ -261,8 +287,9 @@ impl Work<'_> {
             let failure = failure_of(self.states.settled, &nodes);
             let target = |vm: VmSlot| self.target(set, vm);
             let holds = planner.holds_together(self.states.settled, self.states.concern, &failure, target);
+            let displaced: usize = nodes.iter().map(|node| self.field.at(*node).len()).sum();
             if matches!(
-                budget.spend(u64::try_from(nodes.len()).unwrap_or(1)),
+                budget.spend(u64::try_from(nodes.len() + displaced / 4).unwrap_or(1)),
                 Err(crate::placement::budget::Stop::Cancelled)
             ) {
                 return Err(Cancelled);
@@ -271,7 +298,7 @@ impl Work<'_> {
                 return Ok(());
             }
         }
-        let Searched { found, mut placements, .. } = self.states.search(&nodes, planner, budget)?;
+        let Searched { found, mut placements, .. } = self.states.search_for(self.work, &nodes, planner, budget)?;
         placements.sort_unstable();
         match found {
             Found::Placed => {
@@ -286,10 +313,31 @@ impl Work<'_> {
                 let proof = prices.prove(set).unwrap_or(Proof::Search { checked: false });
                 self.refute(set, proof);
             }
+            // Of what was put off, prices have shown nothing.
+            Found::Open if self.work == SCENARIO_WORK => self.leave_open(set),
             Found::Open => match prices.prove(set) {
                 Some(proof) => self.refute(set, proof),
+                None if self.put_off.len() < MOST_PUT_OFF => self.put_off.push(set.to_vec()),
                 None => self.leave_open(set),
             },
+        }
+        Ok(())
+    }
+
+    /// Looks again at the sets that were put off, with all the work that one may cost. Of one loss all failing units are
+    /// wanted, of several a single refuted set is enough.
+    fn again(
+        &mut self,
+        prices: &mut Prices<'_>,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<(), Cancelled> {
+        self.work = SCENARIO_WORK;
+        for set in core::mem::take(&mut self.put_off) {
+            if self.outcome.refuted.is_some() && self.units.losses() > 1 {
+                break;
+            }
+            self.hot(&set, false, prices, planner, budget)?;
         }
         Ok(())
     }
