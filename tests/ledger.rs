@@ -177,16 +177,17 @@ fn settle_open(cluster: &Cluster, changes: &mut [Change], choices: &mut Choices<
     }
 }
 
+fn reserve(item: &Item) -> Option<&lifeboat::ReserveStatus> {
+    if let Item::Reserve { status, .. } = item { Some(status) } else { None }
+}
+
 /// Per item its state; of a class how far it had to be lowered, of a reserve everything.
 fn answers(decision: &Decision) -> Vec<(&'static str, Option<usize>, Option<&lifeboat::ReserveStatus>)> {
     let of = |item: &Item| match item {
         Item::Tolerate(class) => class.held.as_ref().map(|_| class.lowered),
         _ => None,
     };
-    fn status(item: &Item) -> Option<&lifeboat::ReserveStatus> {
-        if let Item::Reserve { status, .. } = item { Some(status) } else { None }
-    }
-    decision.after().iter().map(|state| (state.state(), of(&state.item), status(&state.item))).collect()
+    decision.after().iter().map(|state| (state.state(), of(&state.item), reserve(&state.item))).collect()
 }
 
 /// What the present state is worth by a verdict made anew, and whether the guard's certificates are good.

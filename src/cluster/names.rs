@@ -193,8 +193,8 @@ mod tests {
             };
             let mut names: Names<VmSlot> = Names::new();
             let mut naive: BTreeMap<VmSlot, u64> = BTreeMap::new();
-            for step in 0..6_000_u64 {
-                let slot = VmSlot((random() % 1_500) as u32);
+            for step in 0..6_000_usize {
+                let slot = VmSlot(u32::try_from(random() % 1_500).unwrap());
                 let hash = random().checked_shr(crowd).unwrap_or(5);
                 match naive.remove(&slot) {
                     Some(hash) if step % 3 != 0 => names.remove(hash, slot),
@@ -207,7 +207,7 @@ mod tests {
                     }
                 }
                 assert_eq!(names.len(), naive.len());
-                let (some, hash) = naive.iter().nth(step as usize % naive.len().max(1)).unwrap_or((&slot, &hash));
+                let (some, hash) = naive.iter().nth(step % naive.len().max(1)).unwrap_or((&slot, &hash));
                 let there = naive.contains_key(some);
                 assert_eq!(names.find(*hash, |found| found == *some), Some(*some).filter(|_| there));
                 assert_eq!(names.find(*hash, |_| false), None);

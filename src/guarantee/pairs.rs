@@ -159,7 +159,7 @@ pub(crate) fn prove(
         },
         member_of: IdVec::filled(None, states.now.vm_slots_len()),
         kept: 0,
-        work: FIRST_WORK,
+        per_scenario: FIRST_WORK,
         put_off: Vec::new(),
     };
     for member in field.members() {
@@ -230,7 +230,7 @@ struct Work<'w> {
     /// VMs in exceptions.
     kept: usize,
     /// What one scenario may cost now.
-    work: u64,
+    per_scenario: u64,
     /// Sets that may need more.
     put_off: Vec<Vec<UnitIx>>,
 }
@@ -298,7 +298,8 @@ impl Work<'_> {
                 return Ok(());
             }
         }
-        let Searched { found, mut placements, .. } = self.states.search_for(self.work, &nodes, planner, budget)?;
+        let Searched { found, mut placements, .. } =
+            self.states.search_for(self.per_scenario, &nodes, planner, budget)?;
         placements.sort_unstable();
         match found {
             Found::Placed => {
@@ -314,7 +315,7 @@ impl Work<'_> {
                 self.refute(set, proof);
             }
             // Of what was put off, prices have shown nothing.
-            Found::Open if self.work == SCENARIO_WORK => self.leave_open(set),
+            Found::Open if self.per_scenario == SCENARIO_WORK => self.leave_open(set),
             Found::Open => match prices.prove(set) {
                 Some(proof) => self.refute(set, proof),
                 None if self.put_off.len() < MOST_PUT_OFF => self.put_off.push(set.to_vec()),
@@ -332,7 +333,7 @@ impl Work<'_> {
         planner: &mut Planner,
         budget: &mut Budget<'_>,
     ) -> Result<(), Cancelled> {
-        self.work = SCENARIO_WORK;
+        self.per_scenario = SCENARIO_WORK;
         for set in core::mem::take(&mut self.put_off) {
             if self.outcome.refuted.is_some() && self.units.losses() > 1 {
                 break;
