@@ -386,7 +386,7 @@ fn a_guard_tells_the_headroom_from_its_ledgers() {
         let fresh = headroom(&cluster, &policy, &newcomer).unwrap();
         println!("{nodes} nodes, {losses} losses: {} to {}, anew {}", found.least, found.most, fresh.least);
         assert_eq!(found.most, fresh.most);
-        assert!(found.least <= found.most && found.least * 100 >= found.most * 85, "{} {}", found.least, found.most);
+        assert!(found.least <= found.most && found.least * 100 >= found.most * 80, "{} {}", found.least, found.most);
         let more = with(&cluster, &shape, &found.placements);
         assert_ne!(keeps(&cluster, &policy, &found, &more), Answer::Fails, "{nodes} nodes, {losses} losses");
     }

@@ -4,7 +4,7 @@
 //!
 //! Plans of a certificate fill the largest holes to the brim: the next VM to be started would be put exactly there, and
 //! every plan would have to move. So the plans of units without rules are packed again, first into holes of middling size,
-//! leaving half of each; where that does not work out for a unit, the certificate's plan stands.
+//! leaving an eighth of each; where that does not work out for a unit, the certificate's plan stands.
 
 use super::claims::{Claims, Targets};
 use super::class::{Bank, ClassLedger, NO_BANK};

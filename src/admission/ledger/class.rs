@@ -87,8 +87,8 @@ impl ClassLedger {
         self.home.lookup(vm).copied().filter(|home| *home != NOWHERE)
     }
 
-    /// A target for a VM: one that its unit claims already, or the first in the bank's order; half of what a node has free
-    /// is kept for starts as long as there is another.
+    /// A target for a VM: one that its unit claims already, or the first in the bank's order; an eighth of what a node has
+    /// free is kept for later as long as there is another.
     pub(super) fn find(&self, cluster: &Cluster, bank: &Bank, ask: &Ask<'_>) -> Option<NodeSlot> {
         match cluster.kinds().len() {
             2 => self.find_of::<2>(cluster, bank, ask),
@@ -102,7 +102,7 @@ impl ClassLedger {
         let suits = |node: NodeSlot| {
             self.unit(bank, node) != ask.unit && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
         };
-        for spare in [1, u64::BITS] {
+        for spare in [3, u64::BITS] {
             let takes = |node: NodeSlot, free: &[u64]| {
                 let free = ask.moved.iter().find(|moved| moved.node == node).map_or(free, |moved| &moved.free);
                 let claimed = bank.claims.on(ask.unit, node).unwrap_or(&[]);
