@@ -227,7 +227,8 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
             13 => {
                 let (certificate, cluster) = (one!(live.certificates, choices), one!(live.clusters, choices));
                 seen(lifeboat_certificate_check(certificate, cluster, one!(live.policies, choices), err));
-                seen(lifeboat_certificate_class(certificate, position(choices), null_mut(), null_mut(), err));
+                // The first call may have given an error already.
+                seen(lifeboat_certificate_class(certificate, position(choices), null_mut(), null_mut(), null_mut()));
             }
             14..=16 => {
                 let (cluster, mut buffer) = (one!(live.clusters, choices), null_mut());
