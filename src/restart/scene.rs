@@ -39,7 +39,6 @@ pub(super) struct Scene {
     item_of: IdVec<VmSlot, (u32, ItemIx)>,
     epoch: u32,
     order: Vec<SortKey>,
-    short: Short,
     scales: Vec<SizeScale>,
 }
 
@@ -210,11 +209,10 @@ impl Scene {
 
     fn sort(&mut self, cluster: &Cluster) {
         let name = |vm: VmSlot| cluster.vm_record(vm).map(|record| &*record.name);
-        if !self.short.sort(&mut self.order) {
-            self.order.sort_unstable();
-        }
+        self.order.sort_unstable();
         self.sort_ties(name);
         self.items.extend(self.order.iter().map(|key| slot_of(*key)));
+        let importance = |key: &SortKey| key >> (SortKey::BITS - IMPORTANCE_BITS);
         let mut rest = self.order.as_slice();
         while let Some(first) = rest.first() {
             let (class, others) = rest.split_at(rest.partition_point(|key| importance(key) == importance(first)));
@@ -237,80 +235,6 @@ impl Scene {
     }
 }
 
-/// Sorts many keys by eight bytes of each, which takes half the time: how important a VM is among those that there are
-/// (6 bits), its size (30), as much of its name's hash as has room (12), and where the key stands (16). Keys that agree
-/// in all that are sorted in full.
-#[derive(Debug, Default)]
-struct Short {
-    /// The importances, sorted.
-    ranks: Vec<SortKey>,
-    keys: Vec<u64>,
-    sorted: Vec<SortKey>,
-}
-
-const POSITION_BITS: u32 = 16;
-const HASH_BITS: u32 = 12;
-const RANKS: usize = 1 << (u64::BITS - SizeScale::BITS - HASH_BITS - POSITION_BITS);
-
-impl Short {
-    /// Sorts, or says that it cannot: few keys do without, and a position must fit its bits.
-    fn sort(&mut self, order: &mut Vec<SortKey>) -> bool {
-        if !(24..1 << POSITION_BITS).contains(&order.len()) {
-            return false;
-        }
-        self.ranks.clear();
-        for key in order.iter() {
-            let importance = importance(key);
-            // Most VMs are of one of the last few classes met.
-            if !self.ranks.iter().rev().any(|known| *known == importance) {
-                if self.ranks.len() == RANKS {
-                    return false;
-                }
-                self.ranks.push(importance);
-            }
-        }
-        self.ranks.sort_unstable();
-        self.keys.clear();
-        let mut position = 0_u64;
-        for key in order.iter() {
-            let importance = importance(key);
-            let rank = self.ranks.iter().position(|known| *known == importance).map_or(0, to_u32);
-            let size = low(*key >> u64::BITS) & ((1 << SizeScale::BITS) - 1);
-            let hash = low(*key) >> (u64::BITS - HASH_BITS);
-            let above = (((u64::from(rank) << SizeScale::BITS) | size) << HASH_BITS) | hash;
-            self.keys.push((above << POSITION_BITS) | position);
-            position = position.wrapping_add(1);
-        }
-        self.keys.sort_unstable();
-        let at = |key: &u64| usize::try_from(key & ((1 << POSITION_BITS) - 1)).unwrap_or(usize::MAX);
-        self.sorted.clear();
-        self.sorted.extend(self.keys.iter().map(|key| order.get(at(key)).copied().unwrap_or_default()));
-        let alike = |left: &u64, right: &u64| left >> POSITION_BITS == right >> POSITION_BITS;
-        let mut start = 0_usize;
-        for run in self.keys.chunk_by(alike) {
-            let end = start.wrapping_add(run.len());
-            if run.len() > 1 {
-                self.sorted.get_mut(start..end).unwrap_or_default().sort_unstable();
-            }
-            start = end;
-        }
-        core::mem::swap(order, &mut self.sorted);
-        true
-    }
-}
-
-/// How unimportant a VM is, of its sort key.
-#[inline]
-fn importance(key: &SortKey) -> SortKey {
-    key >> (SortKey::BITS - IMPORTANCE_BITS)
-}
-
-/// The lower half.
-#[inline]
-fn low(key: SortKey) -> u64 {
-    u64::try_from(key & SortKey::from(u64::MAX)).unwrap_or(0)
-}
-
 /// The VM of a sort key.
 #[inline]
 fn slot_of(key: SortKey) -> VmSlot {
@@ -330,34 +254,6 @@ mod tests {
     use crate::cluster::{Node, Vm};
     use crate::resources::ResourceKinds;
     use alloc::string::String;
-
-    /// The short way gives the order of the whole keys, whatever they share.
-    #[test]
-    fn the_short_sort_is_the_long_one() {
-        let mut state = 3_u64;
-        let mut random = move |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
-        let (mut short, mut done) = (Short::default(), 0);
-        for case in 0..400_u64 {
-            let (classes, sizes, hashes) =
-                (1 + random(80), 1 + random(1 << (case % 31)), 1 + random(1 << (case % 33).min(31)));
-            let mut keys: Vec<SortKey> = (0..random(300))
-                .map(|slot| {
-                    let upper = (random(classes) << SizeScale::BITS) | random(sizes);
-                    (SortKey::from(upper) << 64) | (SortKey::from(random(hashes) << 1) << 32) | SortKey::from(slot)
-                })
-                .collect();
-            let mut expected = keys.clone();
-            expected.sort_unstable();
-            if short.sort(&mut keys) {
-                assert_eq!(keys, expected, "case {case}");
-                done += 1;
-            }
-        }
-        assert!(done > 200);
-    }
 
     /// Two names with the same key, listed either way round: the name decides. A third one of the same size has another
     /// key; a larger VM comes before them, and a more important one before that.
