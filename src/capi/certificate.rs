@@ -12,7 +12,7 @@ use super::status::{LIFEBOAT_BAD_DOCUMENT, LIFEBOAT_NOT_VALID, Status};
 use super::values::{Str, Unit, position, put, put_handle, put_if, text, writable};
 use super::verdict::covers_code;
 use crate::guarantee::{Certificate, StoredCertificates, check_certificate};
-use crate::restart::{Placement, PlanParts, RestartPlan};
+use crate::restart::{Eviction, Placement, PlanParts, RestartPlan};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn lifeboat_certificate_check(
     })
 }
 
-/// Looks up the plan that a certificate promises for a loss: the placements of protected VMs, all in wave 0. No search.
+/// Looks up the plan that a certificate promises for a loss: placements in wave 0, and the evictions they need. No search.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_certificate_plan_for(
     certificates: *mut CertificateHandle,
@@ -134,8 +134,13 @@ pub unsafe extern "C" fn lifeboat_certificate_plan_for(
         let losses = losses(cluster, units, unit_count)?;
         let promise = certificate.plan_for(cluster, &losses)?;
         let placements = promise.placements.iter().map(|(vm, node)| Placement { vm: *vm, node: *node, wave: 0 });
-        let parts =
-            PlanParts { failed: losses.nodes().to_vec(), placements: placements.collect(), ..PlanParts::default() };
+        let evictions = promise.evictions.iter().map(|(vm, node)| Eviction { vm: *vm, node: *node });
+        let parts = PlanParts {
+            failed: losses.nodes().to_vec(),
+            placements: placements.collect(),
+            evictions: evictions.collect(),
+            ..PlanParts::default()
+        };
         put_handle(out, PlanBody::new(cluster, losses, RestartPlan::from(parts)))
     })
 }

@@ -904,7 +904,7 @@ lifeboat_status lifeboat_certificate_check(struct lifeboat_certificate *certific
                                            struct lifeboat_policy *policy,
                                            struct lifeboat_error **error);
 
-/** Looks up the plan that a certificate promises for a loss: the placements of protected VMs, all in wave 0. No search. */
+/** Looks up the plan that a certificate promises for a loss: placements in wave 0, and the evictions they need. No search. */
 lifeboat_status lifeboat_certificate_plan_for(struct lifeboat_certificate *certificates,
                                               size_t index,
                                               struct lifeboat_cluster *cluster,

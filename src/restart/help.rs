@@ -275,24 +275,12 @@ impl Search<'_> {
         if rooms.is_empty() {
             return None;
         }
-        let mut replay = cluster.clone();
-        for node in self.failure.nodes() {
-            replay.set_node_state(*node, NodeState::Failed).ok()?;
-        }
+        let mut replay = self.after_failure(cluster)?;
         let free = self.free_after(cluster);
         for (from, missing) in rooms {
-            let mut movable: Vec<VmRef<'_>> = cluster
-                .node(*from)
-                .ok()?
-                .vms()
-                .filter_map(|vm| cluster.vm(vm).ok())
-                .filter(|vm| vm.is_migratable() && vm.migrating_to().is_none())
-                .filter(|vm| !self.evictions.iter().any(|(evicted, _)| *evicted == vm.id()))
-                .filter(|vm| missing.iter().all(|(kind, amount)| vm.demand().get(*kind) >= Some(amount)))
-                .collect();
             // The smallest first: it is moved the soonest, and disturbs the least.
-            movable.sort_by(|left, right| (left.demand(), left.name()).cmp(&(right.demand(), right.name())));
-            for vm in movable {
+            let enough = |vm: &VmRef<'_>| missing.iter().all(|(kind, amount)| vm.demand().get(*kind) >= Some(amount));
+            for vm in self.movable(cluster, *from).into_iter().filter(enough) {
                 for (to, room) in &free {
                     if to == from || !vm.demand().iter().zip(room).all(|(demand, free)| demand <= free) {
                         continue;
@@ -309,6 +297,15 @@ impl Search<'_> {
             }
         }
         None
+    }
+
+    /// A copy in which the lost nodes have failed: moves are tried out there.
+    fn after_failure(&self, cluster: &Cluster) -> Option<Cluster> {
+        let mut copy = cluster.clone();
+        for node in self.failure.nodes() {
+            copy.set_node_state(*node, NodeState::Failed).ok()?;
+        }
+        Some(copy)
     }
 
     /// What each target has free beside the plan, by the smaller of its two allocatable amounts: by name.

@@ -6,7 +6,7 @@
 //! worth a replay, and small VMs come first; both the amounts looked at and the replays are limited.
 
 use super::{Help, LiveMove, NodeId, Search, may_move};
-use crate::cluster::{Cluster, NodeState, VmRef};
+use crate::cluster::{Cluster, VmRef};
 use alloc::vec::Vec;
 
 /// How many combinations of VMs and nodes are looked at, by their amounts alone.
@@ -35,10 +35,7 @@ impl Search<'_> {
         if rooms.is_empty() {
             return None;
         }
-        let mut replay = cluster.clone();
-        for node in self.failure.nodes() {
-            replay.set_node_state(*node, NodeState::Failed).ok()?;
-        }
+        let mut replay = self.after_failure(cluster)?;
         let free = self.free_after(cluster);
         let mut counter = Counter { combinations: COMBINATIONS, replays: REPLAYS };
         rooms.iter().find_map(|(from, missing)| {
@@ -48,7 +45,7 @@ impl Search<'_> {
     }
 
     /// The VMs of a node that can move, smaller ones first.
-    fn movable<'c>(&self, cluster: &'c Cluster, node: NodeId) -> Vec<VmRef<'c>> {
+    pub(super) fn movable<'c>(&self, cluster: &'c Cluster, node: NodeId) -> Vec<VmRef<'c>> {
         let vms = cluster.node(node).into_iter().flat_map(crate::cluster::NodeRef::vms);
         let mut movable: Vec<VmRef<'c>> = vms
             .filter_map(|vm| cluster.vm(vm).ok())
