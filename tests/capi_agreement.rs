@@ -20,7 +20,7 @@
 
 use lifeboat::answers::{Judged, Planned, ask, to_text};
 use lifeboat::capi::*;
-use lifeboat::{Control, Document, Failure, Planner, Reason, verify};
+use lifeboat::{Certificate, Cluster, Control, Document, Failure, NodeId, NodeRef, Planner, Reason, VmId, verify};
 use lifeboat_testkit::scenario::{Block, blocks};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -231,7 +231,8 @@ fn plans_agree(block: &Block, fails: &[(String, String)]) {
     assert_eq!(call(block, "plan", json!({ "fail": fail })), (json, i32::from(planned.status())), "{}", block.title);
 }
 
-fn verdicts_agree(block: &Block, counts: &[(String, u32)], least: u32) {
+/// Returns how many evictions the certificates' plans have.
+fn verdicts_agree(block: &Block, counts: &[(String, u32)], least: u32) -> usize {
     let (cluster, mut policy) = Document::from_json(&block.document).unwrap().into_parts();
     let mut fields = json!({});
     if !counts.is_empty() {
@@ -248,7 +249,7 @@ fn verdicts_agree(block: &Block, counts: &[(String, u32)], least: u32) {
     let json = to_text(&judged.json());
 
     let (mut there, mut rules, mut found, mut buffer) = (null_mut(), null_mut(), null_mut(), null_mut());
-    let (mut answer, mut classes, mut certificates) = (-1, 0, null_mut());
+    let (mut answer, mut classes, mut certificates, mut evictions) = (-1, 0, null_mut(), 0);
     unsafe {
         done(lifeboat_cluster_from_json(str(&block.document), &mut there, &mut rules, null_mut()));
         if !counts.is_empty() {
@@ -314,6 +315,11 @@ fn verdicts_agree(block: &Block, counts: &[(String, u32)], least: u32) {
         let checked = lifeboat_certificate_check(loaded, there, rules, null_mut());
         assert_eq!(checked, if count == 0 { LIFEBOAT_NOT_VALID } else { LIFEBOAT_OK }, "{}", block.title);
         assert_eq!(call(block, "certify", fields.clone()).0, stored);
+        for (at, certificate) in verdict.certificates().enumerate() {
+            for node in cluster.nodes() {
+                evictions += look_ups_agree(&cluster, certificate, node, certificates, at, there);
+            }
+        }
         done(lifeboat_certificate_free(loaded));
         done(lifeboat_certificate_free(certificates));
         done(lifeboat_verdict_free(found));
@@ -321,6 +327,49 @@ fn verdicts_agree(block: &Block, counts: &[(String, u32)], least: u32) {
         done(lifeboat_cluster_free(there));
     }
     assert_eq!(call(block, "verify", fields), (json, i32::from(judged.status())), "{}", block.title);
+    evictions
+}
+
+/// What a certificate promises for the loss of a node. Returns how many evictions that needs.
+unsafe fn look_ups_agree(
+    cluster: &Cluster,
+    certificate: &Certificate,
+    node: NodeRef<'_>,
+    certificates: *mut CertificateHandle,
+    at: usize,
+    there: *mut ClusterHandle,
+) -> usize {
+    let unit = Unit { level: empty(), name: str(node.name()) };
+    let (mut plan, mut first, mut second) = (null_mut(), empty(), empty());
+    let mut summary: PlanSummary = sized(|summary: &mut PlanSummary, size| summary.size = size);
+    let promise = certificate.plan_for(cluster, &Failure::of([node.id()]));
+    let mut told = (Vec::new(), Vec::new());
+    unsafe {
+        let status = lifeboat_certificate_plan_for(certificates, at, there, &unit, 1, &mut plan, null_mut());
+        let Ok(promise) = promise else {
+            assert_ne!(status, LIFEBOAT_OK);
+            return 0;
+        };
+        done(status);
+        done(lifeboat_plan_summarize(plan, &mut summary, null_mut()));
+        for index in 0..summary.placements {
+            done(lifeboat_plan_placement(plan, index, &mut first, &mut second, null_mut(), null_mut()));
+            told.0.push((text(first), text(second)));
+        }
+        for index in 0..summary.evictions {
+            done(lifeboat_plan_eviction(plan, index, &mut first, &mut second, null_mut()));
+            told.1.push((text(first), text(second)));
+        }
+        done(lifeboat_plan_free(plan));
+        let names = |pairs: &[(VmId, NodeId)]| -> Vec<(String, String)> {
+            let of = |(vm, node): &(VmId, NodeId)| {
+                (cluster.vm(*vm).unwrap().name().to_string(), cluster.node(*node).unwrap().name().to_string())
+            };
+            pairs.iter().map(of).collect()
+        };
+        assert_eq!(told, (names(&promise.placements), names(&promise.evictions)));
+    }
+    told.1.len()
 }
 
 fn scenarios() -> Vec<Block> {
@@ -342,7 +391,7 @@ fn scenarios() -> Vec<Block> {
 
 #[test]
 fn rust_typed_calls_and_json_say_the_same() {
-    let (mut plans, mut verdicts, mut broken) = (0, 0, 0);
+    let (mut plans, mut verdicts, mut broken, mut evictions) = (0, 0, 0, 0);
     for block in scenarios() {
         if let Err(errors) = Document::from_json(&block.document) {
             broken += 1;
@@ -362,7 +411,7 @@ fn rust_typed_calls_and_json_say_the_same() {
             }
             continue;
         }
-        verdicts_agree(&block, &[], 0);
+        evictions += verdicts_agree(&block, &[], 0);
         verdicts += 1;
         for ask in &block.asks {
             let (command, arguments) = ask.words.split_first().unwrap();
@@ -374,7 +423,7 @@ fn rust_typed_calls_and_json_say_the_same() {
                         (level, count) => counts.push((level.to_string(), count.parse().unwrap())),
                     }
                 }
-                verdicts_agree(&block, &counts, least);
+                evictions += verdicts_agree(&block, &counts, least);
                 verdicts += 1;
             } else if command != "check" {
                 let fails = arguments.iter().filter_map(|argument| argument.strip_prefix("fail="));
@@ -388,7 +437,7 @@ fn rust_typed_calls_and_json_say_the_same() {
         }
     }
     println!("{plans} plans, {verdicts} verdicts, {broken} documents with errors");
-    assert!(plans > 80 && verdicts > 80, "{plans} {verdicts}");
+    assert!(plans > 80 && verdicts > 80 && evictions > 0, "{plans} {verdicts} {evictions}");
 }
 
 #[test]
