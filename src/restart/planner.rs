@@ -135,6 +135,40 @@ fn take_places(
     }
 }
 
+/// What is placed, and what it takes to move it.
+struct Desk<'p> {
+    scene: &'p Scene,
+    parts: &'p mut Parts,
+    overlay: &'p mut Overlay,
+    states: &'p mut RuleStates,
+    places: &'p mut IdVec<ItemIx, Option<NodeSlot>>,
+    assignment: &'p mut Assignment,
+}
+
+impl Desk<'_> {
+    /// Lays out what is placed as the solver has it, lets `change` move it, and takes over where it is then.
+    fn rearrange<R>(
+        &mut self,
+        cluster: &Cluster,
+        failure: &Failure,
+        change: impl FnOnce(&Instance<'_, '_>, &mut Assignment) -> R,
+    ) -> R {
+        let nodes = targets::targets(cluster, self.scene);
+        self.overlay.set(cluster, self.scene, failure.nodes());
+        let room = targets::room(cluster, self.overlay);
+        let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
+        let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
+        targets::enter_eligible(cluster, self.scene, self.parts, &mut problem);
+        let instance = Instance::new(&problem);
+        load(cluster, &instance, self.places, self.assignment);
+        let changed = change(&instance, self.assignment);
+        *self.places = self.assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
+        take_places(cluster, &problem, self.places, self.overlay, self.states);
+        self.parts.take_back(problem);
+        changed
+    }
+}
+
 /// Whether a rule does not bind restarts.
 fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
     cluster.rule_record(rule).is_some_and(|rule| rule.strength != Strength::Required)
@@ -328,40 +362,30 @@ impl Planner {
         plan: &mut RestartPlan,
         brief: bool,
     ) -> Result<(), PlanError> {
-        let Some(mut costs) = Costs::new(cluster, &self.scene, &self.parts.seen) else { return Ok(()) };
-        costs.set(&|item| self.places[item]);
+        let mut desk = self.desk();
+        let Some(mut costs) = Costs::new(cluster, desk.scene, &desk.parts.seen) else { return Ok(()) };
+        costs.set(&|item| desk.places[item]);
         if costs.total() > (0, 0) {
-            let nodes = targets::targets(cluster, &self.scene);
-            self.overlay.set(cluster, &self.scene, failure.nodes());
-            let room = targets::room(cluster, &self.overlay);
-            let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
-            let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
-            targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
-            let instance = Instance::new(&problem);
-            let assignment = &mut self.scratch.assignment;
-            load(cluster, &instance, &self.places, assignment);
             let left = policy.budget.plan.saturating_sub(plan.work);
-            let mut budget = Budget::new(left.min(PREFER_WORK), control);
-            let mut outcome = costs.improve(&instance, assignment, &mut budget);
-            plan.costs_open = costs.total() > (0, 0);
-            if plan.costs_open && !brief && outcome != Err(Stop::Cancelled) {
-                plan.work = plan.work.saturating_add(budget.spent());
-                let left = policy.budget.plan.saturating_sub(plan.work);
-                budget = Budget::new(left.min(PROVE_WORK), control);
-                match costs.least(&instance, assignment, &mut budget) {
-                    Ok(least) => plan.costs_open = matches!(least, Least::Open),
-                    Err(stop) => outcome = Err(stop),
+            let (spent, open) = desk.rearrange(cluster, failure, |instance, assignment| {
+                let mut budget = Budget::new(left.min(PREFER_WORK), control);
+                if costs.improve(instance, assignment, &mut budget) == Err(Stop::Cancelled) {
+                    return Err(PlanError::Cancelled);
                 }
-            }
-            self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
-            plan.work = plan.work.saturating_add(budget.spent());
-            take_places(cluster, &problem, &self.places, &mut self.overlay, &mut self.states);
-            self.parts.take_back(problem);
-            if outcome == Err(Stop::Cancelled) {
-                return Err(PlanError::Cancelled);
-            }
+                let spent = budget.spent();
+                if brief || costs.total() == (0, 0) {
+                    return Ok((spent, costs.total() > (0, 0)));
+                }
+                let mut budget = Budget::new(left.saturating_sub(spent).min(PROVE_WORK), control);
+                match costs.least(instance, assignment, &mut budget) {
+                    Err(Stop::Cancelled) => Err(PlanError::Cancelled),
+                    least => Ok((spent.saturating_add(budget.spent()), !matches!(least, Ok(Least::Proved)))),
+                }
+            })?;
+            plan.work = plan.work.saturating_add(spent);
+            plan.costs_open = open;
         }
-        plan.broken_rules = costs.broken(&|item| self.places[item]);
+        plan.broken_rules = costs.broken(&|item| desk.places[item]);
         Ok(())
     }
 
@@ -374,31 +398,33 @@ impl Planner {
         control: Option<&Control>,
         plan: &mut RestartPlan,
     ) -> Result<(), PlanError> {
-        let mut costs = Costs::new(cluster, &self.scene, &self.parts.seen);
+        let mut desk = self.desk();
+        let mut costs = Costs::new(cluster, desk.scene, &desk.parts.seen);
         if let Some(costs) = &mut costs {
-            costs.set(&|item| self.places[item]);
+            costs.set(&|item| desk.places[item]);
         }
-        let nodes = targets::targets(cluster, &self.scene);
-        self.overlay.set(cluster, &self.scene, failure.nodes());
-        let room = targets::room(cluster, &self.overlay);
-        let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
-        let mut problem = self.parts.lend(cluster, room, &nodes, self.scene.classes.len());
-        targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
-        let instance = Instance::new(&problem);
-        let assignment = &mut self.scratch.assignment;
-        load(cluster, &instance, &self.places, assignment);
         let left = policy.budget.plan.saturating_sub(plan.work);
         let mut budget = Budget::new(left.min(TIDY_WORK), control);
-        let outcome = tidy::tidy(cluster, &instance, assignment, costs.as_mut(), policy.strategy, &mut budget);
-        self.places = assignment.place_of.iter().map(|place| place.map(|target| instance.node(target))).collect();
+        let outcome = desk.rearrange(cluster, failure, |instance, assignment| {
+            tidy::tidy(cluster, instance, assignment, costs.as_mut(), policy.strategy, &mut budget)
+        });
         plan.work = plan.work.saturating_add(budget.spent());
         if let Some(costs) = &mut costs {
-            costs.set(&|item| self.places[item]);
-            plan.broken_rules = costs.broken(&|item| self.places[item]);
+            costs.set(&|item| desk.places[item]);
+            plan.broken_rules = costs.broken(&|item| desk.places[item]);
         }
-        take_places(cluster, &problem, &self.places, &mut self.overlay, &mut self.states);
-        self.parts.take_back(problem);
         if outcome.is_err() { Err(PlanError::Cancelled) } else { Ok(()) }
+    }
+
+    fn desk(&mut self) -> Desk<'_> {
+        Desk {
+            scene: &self.scene,
+            parts: &mut self.parts,
+            overlay: &mut self.overlay,
+            states: &mut self.states,
+            places: &mut self.places,
+            assignment: &mut self.scratch.assignment,
+        }
     }
 
     /// Asks the solver for the most that can be placed.
