@@ -290,3 +290,83 @@ pub(super) fn dominant(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> u64 {
     let rows = need.iter().zip(&cluster.used_rows()[node]).zip(cluster.allocatable_row(node));
     rows.map(|((need, used), most)| share(used.saturating_add(*need), *most)).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::pedantic,
+    reason = "tests"
+)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Node, Vm};
+    use crate::resources::ResourceKinds;
+    use alloc::format;
+
+    /// Searches against a look at every node, while what is used changes.
+    #[test]
+    fn finds_nodes_in_the_order_of_their_shares() {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut cluster = Cluster::new(ResourceKinds::new([("cpu", ""), ("memory", "")]).unwrap(), [""; 0]).unwrap();
+        let nodes: Vec<_> = (0..1_500)
+            .map(|at| {
+                let node = Node::named(format!("n{}", at * 7 % 1_500)).capacity([random(60), 20 + random(40)]);
+                cluster.add_node(if at % 50 == 0 { node.spare() } else { node }).unwrap()
+            })
+            .collect();
+        let mut seats = Seats::new(&cluster);
+        let mut vms = Vec::new();
+        for step in 0..3_000 {
+            if step % 3 < 2 {
+                let node = nodes[random(1_500) as usize];
+                let vm = Vm::named(format!("v{step}")).demand([random(9), random(9)]).on(node);
+                vms.push((cluster.add_vm(vm).unwrap(), node));
+            } else {
+                let (vm, node) = vms.swap_remove(random(vms.len() as u64) as usize);
+                cluster.remove_vm(vm).unwrap();
+                vms.push((
+                    cluster.add_vm(Vm::named(format!("w{step}")).demand([random(5), 1]).on(node)).unwrap(),
+                    node,
+                ));
+            }
+            let (_, node) = vms[vms.len() - 1];
+            seats.refresh(&cluster, node.slot);
+            if step % 10 != 0 {
+                // The node of a VM that was removed has been named, too: both are the same.
+                continue;
+            }
+            let fresh = Seats::new(&cluster);
+            for (kept, made) in seats.heights.iter().zip(&fresh.heights) {
+                for (kept, made) in [(&kept.least, &made.least), (&kept.most, &made.most), (&kept.free, &made.free)] {
+                    assert!(kept.iter().eq(made.iter()), "step {step}");
+                }
+            }
+            let need = [random(12), random(12)];
+            for strategy in [Strategy::Spread, Strategy::Pack] {
+                let wish = Wish { need: &need, strategy };
+                let mut expected: Vec<_> = cluster
+                    .nodes()
+                    .filter(|node| node.role() == Role::General)
+                    .filter(|node| {
+                        let rows = need.iter().zip(node.used()).zip(node.allocatable());
+                        rows.into_iter().all(|((need, used), most)| *need == 0 || used + need <= *most)
+                    })
+                    .map(|node| (wish.key(dominant(&cluster, node.id().slot, &need)), node.name(), node.id().slot))
+                    .collect();
+                expected.sort_unstable();
+                seats.begin(&wish);
+                let found: Vec<NodeSlot> = core::iter::from_fn(|| seats.next(&cluster, &wish)).collect();
+                assert!(found.iter().eq(expected.iter().map(|(_, _, node)| node)), "step {step}, {strategy:?}");
+            }
+        }
+    }
+}
