@@ -117,6 +117,8 @@ fn add_rules(cluster: &mut Cluster, choices: &mut Choices<'_>) {
 
 /// A request or fact, nearly always about one VM.
 fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change: bool) -> Vec<Change> {
+    // So that long runs do not end in an empty cluster.
+    let fewest = 4 * cluster.nodes().count();
     let nodes: Vec<NodeId> = cluster.nodes().map(lifeboat::NodeRef::id).collect();
     let vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
     let one = |choices: &mut Choices<'_>| -> Change {
@@ -137,6 +139,7 @@ fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change:
         let on = find(&|vm| vm.is_on() && vm.migrating_to().is_none());
         let moving = find(&|vm| vm.migrating_to().is_some());
         match choices.weighted(&[(0, 30), (1, 20), (2, 6), (3, 6), (4, 10), (5, 8), (6, 6), (7, 4)]) {
+            3 if vms.len() < fewest => Change::Start { vm: off, node: open },
             0 => Change::Start { vm: off, node: open },
             1 => Change::Stop { vm: on },
             2 => {

@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 pub(crate) struct RuleRecord {
     pub(crate) name: Arc<str>,
     /// A hash of its name.
-    pub(super) key: u64,
+    pub(crate) key: u64,
     pub(crate) body: RuleBody,
     pub(crate) strength: Strength,
     /// Named members, sorted.

@@ -1,14 +1,15 @@
 //! Banks: the proof in bulk, for losses at once and in any order.
 //!
-//! Uses `cluster`, `guarantee::{units, field, ties}`, `restart` (plans inside a bank, where rules or tight room need
-//! them). Used by `guarantee::verify`.
+//! Uses `cluster`, `guarantee::{units, field, bonds, fit}`, `restart` (plans inside a bank, where tight room needs them).
+//! Used by `guarantee::verify`.
 //!
 //! **The data's path.** [`deal`] splits the targets into disjoint banks, so many per tier that every loss finds one
 //! (`guarantee::mathematics`): targets that share a domain of a level that matters stay together (an *atom*), and atoms
-//! are dealt, those with most room first, to the bank that has least for what it must take. [`fill`] then finds for
+//! are dealt, those with most room first, to the bank that has least for what it must take; where labels or `confine`
+//! limit VMs, each sort of atom evenly. [`fill`] then finds for
 //! every unit and every bank of its tier one plan that puts the unit's VMs into the bank, clear of the unit, and fits
-//! alone: first fit from the largest holes, which leaves the rest of the bank untouched; where rules tie VMs, or first
-//! fit fails, by the planner. Every plan is made as if it were the only one: nothing here depends on how many units may
+//! alone and keeps to the VMs' bonds: first fit from the largest holes, which leaves the rest of the bank untouched; where
+//! that fails, by the planner. Every plan is made as if it were the only one: nothing here depends on how many units may
 //! fail, but the number of banks.
 
 #![expect(
@@ -16,28 +17,20 @@
     reason = "INVARIANT: room goes down only by a need that fits into it; counts are below 2^31; shares are u128"
 )]
 
+use super::bonds::Bonds;
 use super::certificate::{ColumnIx, NOWHERE};
 use super::field::{Field, MemberIx};
-use super::ties::Ties;
+use super::fit::{Fitted, Kernel, Layout, Part, Span};
 use super::units::{NO_UNIT, Tier, UnitIx, Units};
-use crate::cluster::Cluster;
-use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
+use crate::cluster::{Cluster, RuleBody};
+use crate::dense::{IdVec, to_u32, to_usize};
 use crate::failure::Failure;
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::placement::budget::{Budget, Cancelled};
-use crate::restart::{Concern, Found, Planner, may_run_on, may_run_on_few};
+use crate::restart::{Concern, Found, Planner, Within};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::ops::Range;
-
-dense_id! {
-    /// A position in a bank, in the order of the holes.
-    struct PositionIx;
-    /// 32 positions.
-    struct GroupIx;
-}
-
-const GROUP: usize = 32;
 
 /// A bank: the tier that it serves, and its nodes with the largest hole first.
 #[derive(Clone, Debug)]
@@ -46,9 +39,9 @@ pub(crate) struct Bank {
     pub(crate) nodes: Vec<NodeSlot>,
 }
 
-/// Splits the targets into the banks that a proof in bulk needs; `None` if it does not apply: a rule ties units together
-/// whatever the domains, or there are fewer atoms than banks.
-pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, ties: &Ties) -> Option<Vec<Bank>> {
+/// Splits the targets into the banks that a proof in bulk needs, such that no domain of these levels meets two of them;
+/// `None` if it does not apply: there are fewer atoms than banks.
+pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[LevelIx]) -> Option<Vec<Bank>> {
     let losses = units.losses();
     let wanted: u32 = units.tiers.iter().map(|tier| tier.count + losses - 1).sum();
     let mut banks: Vec<Dealt> = Vec::new();
@@ -61,7 +54,7 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, ties: &Ties)
         let several = units.tiers.len() > 1;
         let needed = if several { tier.units().map(load).max().unwrap_or(0).max(1) } else { 1 };
         for _ in 0..tier.count + losses - 1 {
-            banks.push(Dealt { room: 0, needed, bank: Bank { tier: at, nodes: Vec::new() } });
+            banks.push(Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier: at, nodes: Vec::new() } });
         }
     }
     let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(|dealt| dealt.bank).collect());
@@ -76,11 +69,8 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, ties: &Ties)
             dealt.bank.nodes.clone_from(&targets);
         }
     } else {
-        if ties.spans.iter().any(|span| span.each_domain_of.is_none()) {
-            return None;
-        }
-        let mut levels: Vec<LevelIx> = units.tiers.iter().map(|tier| tier.level).collect();
-        levels.extend(ties.spans.iter().filter_map(|span| span.each_domain_of));
+        let mut levels: Vec<LevelIx> =
+            units.tiers.iter().map(|tier| tier.level).chain(levels.iter().copied()).collect();
         levels.sort_unstable();
         levels.dedup();
         levels.retain(|level| *level != cluster.levels.node_level());
@@ -90,19 +80,30 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, ties: &Ties)
         }
         // In the order of the room index, which is one of names, atoms of equal room keep it.
         let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| u128::from(holes[*node])).sum());
-        let mut order: Vec<(Reverse<u128>, u32)> =
-            (0..to_u32(atoms.len())).filter_map(|at| Some((room(atoms.get(at)?), at))).collect();
+        let sorts = sorts(cluster, field, &atoms);
+        let mut order: Vec<(u32, Reverse<u128>, u32)> =
+            (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
         order.sort_unstable();
         for dealt in &mut banks {
             dealt.bank.nodes.reserve(targets.len() / to_usize(wanted) + 1);
         }
-        for (Reverse(weight), at) in order {
-            // Least room for what is needed, as a fraction; an empty bank comes first, of equals the first.
-            let least = banks.iter_mut().min_by(|left, right| {
-                left.room.saturating_mul(right.needed).cmp(&right.room.saturating_mul(left.needed))
+        let even = units.tiers.len() == 1 && sorts.iter().any(|sort| *sort > 0);
+        let mut last = None;
+        for (sort, Reverse(weight), at) in order {
+            if last.replace(sort) != Some(sort) {
+                for dealt in &mut banks {
+                    dealt.of_sort = 0;
+                }
+            }
+            // Of several sorts the fewest of this one, then least room for what is needed, as a fraction; an empty bank comes first, of equals
+            // the first.
+            let poorest = banks.iter_mut().min_by(|left, right| {
+                let by_room = left.room.saturating_mul(right.needed).cmp(&right.room.saturating_mul(left.needed));
+                if even { left.of_sort.cmp(&right.of_sort).then(by_room) } else { by_room }
             });
-            if let (Some(dealt), Some(atom)) = (least, atoms.get(at)) {
+            if let (Some(dealt), Some(atom)) = (poorest, atoms.get(at)) {
                 dealt.room += weight.max(1);
+                dealt.of_sort += 1;
                 dealt.bank.nodes.extend_from_slice(atom);
             }
         }
@@ -118,7 +119,42 @@ struct Dealt {
     room: u128,
     /// What it must take, in the scale of `room`.
     needed: u128,
+    /// How many atoms of the sort at hand it has.
+    of_sort: u32,
     bank: Bank,
+}
+
+/// Sorts of atoms, rare ones first: VMs that labels or `confine` rules limit to some nodes need such nodes in every bank.
+/// Without such VMs all are of one sort.
+fn sorts(cluster: &Cluster, field: &Field, atoms: &Atoms) -> Vec<u32> {
+    if !field.limited.iter().any(|limited| *limited) {
+        return alloc::vec![0; atoms.len()];
+    }
+    // Neither nothing nor a zero mixes to nothing.
+    let mix = |mix: u64, with: u64| (mix.rotate_left(5) ^ with).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut marks: IdVec<NodeSlot, u64> = IdVec::filled(0, cluster.node_slots());
+    for rule in cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot)) {
+        if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
+            for node in nodes.iter() {
+                marks[node] = mix(marks[node], rule.key);
+            }
+        }
+    }
+    let mark = |node: &NodeSlot| {
+        let labels = cluster.node_record(*node).map_or(&[][..], |record| &record.labels);
+        labels.iter().fold(marks[*node], |mark, label| mix(mark, u64::from(label.0)))
+    };
+    let marked: Vec<u64> = (0..to_u32(atoms.len()))
+        .map(|at| atoms.get(at).map_or(0, |atom| atom.iter().fold(0, |all, node| mix(all, mark(node)))))
+        .collect();
+    let mut known: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+    for (at, mark) in (0..).zip(&marked) {
+        known.entry(*mark).or_insert((0, at)).0 += 1;
+    }
+    let mut ranked: Vec<((u32, u32), u64)> = known.iter().map(|(mark, rarity)| (*rarity, *mark)).collect();
+    ranked.sort_unstable();
+    let rank: BTreeMap<u64, u32> = (0..).zip(ranked).map(|(rank, (_, mark))| (mark, rank)).collect();
+    marked.iter().map(|mark| rank.get(mark).copied().unwrap_or(0)).collect()
 }
 
 /// How large the hole on each target is: the smallest of its shares, over the kinds, of what a target has on average.
@@ -213,7 +249,9 @@ pub(crate) struct Setting<'s> {
     pub(crate) cluster: &'s Cluster,
     pub(crate) units: &'s Units,
     pub(crate) field: &'s Field,
-    pub(crate) ties: &'s Ties,
+    pub(crate) bonds: &'s Bonds,
+    /// Whether each member has bonds.
+    pub(crate) bonded: IdVec<MemberIx, bool>,
     pub(crate) concern: &'s Concern,
 }
 
@@ -227,32 +265,6 @@ pub(crate) struct Filled {
 
 /// A part of the units of a bank has about so many members: what one thread does at a time.
 const PART: usize = 8_192;
-/// When first fit has failed for so many units of one part, the others are left to the planner.
-const MOST_MISFITS: usize = 16;
-
-/// Some units of one tier, for one bank, and where the targets of their members go.
-struct Part<'b> {
-    layout: &'b Layout<'b>,
-    tier: &'b Tier,
-    units: Span,
-    targets: &'b mut [NodeSlot],
-}
-
-/// Which units. Members of single nodes stand node by node, those of wider units are listed unit by unit.
-#[derive(Clone)]
-enum Span {
-    Nodes(Range<u32>),
-    Units(Range<u32>),
-}
-
-/// What first fit came to, besides targets.
-#[derive(Default)]
-struct Fitted {
-    /// Units that the planner must look at.
-    open: Vec<UnitIx>,
-    work: u64,
-}
-
 /// Fills all banks: a plan for every unit of a bank's tier; `None` once more than `tolerated` units of one bank have none.
 ///
 /// First fit goes first, part by part, and looks at neither planner nor budget; what it leaves open is planned in order.
@@ -285,9 +297,8 @@ pub(crate) fn fill(
         parts_of.push(units.len());
     }
     let is_cancelled = budget.watch();
-    let ruled = setting.ties.tied.iter().any(|tied| *tied);
     let fit = |kernel: &mut Kernel, part: Part<'_>| {
-        if is_cancelled() { Fitted::default() } else { kernel.fit_part(setting, ruled, part) }
+        if is_cancelled() { Fitted::default() } else { kernel.fit_part(setting, part) }
     };
     let mut fitted = budget.threads().map(parts, Kernel::default, fit).into_iter();
     if is_cancelled() {
@@ -368,11 +379,28 @@ fn plan_open(
     planner: &mut Planner,
     budget: &mut Budget<'_>,
 ) -> Result<Option<Filled>, Cancelled> {
+    let cluster = setting.cluster;
     let mut filled = Filled { targets, failed: Vec::new() };
     let mut members = Vec::new();
+    let mut inside: IdVec<NodeSlot, bool> = IdVec::new();
+    if !open.is_empty() {
+        inside = IdVec::filled(false, cluster.node_slots());
+        for node in &bank.nodes {
+            inside[*node] = true;
+        }
+    }
+    let whole = bank.nodes.len() == cluster.room_index().len();
+    // The plan for a single loss stands alone: it need not keep to colours.
+    let alone = setting.units.losses() == 1;
+    let within = Within {
+        node: &|node| inside[node],
+        limits: &|vm| !alone && setting.bonds.has_colour(vm),
+        suits: &|vm, node| setting.bonds.colours_allow(cluster, vm, node),
+    };
+    let within = if whole && (alone || setting.bonds.is_empty()) { None } else { Some(&within) };
     for unit in open {
         setting.field.of_unit(setting.units, *unit, &mut members);
-        if by_planner(setting, bank, *unit, planner, budget, &members, &mut filled.targets)? {
+        if by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {
             continue;
         }
         for member in &members {
@@ -391,25 +419,15 @@ const PLAN_WORK: u64 = 50_000;
 
 fn by_planner(
     setting: &Setting<'_>,
-    bank: &Bank,
     unit: UnitIx,
+    within: Option<&Within<'_>>,
     planner: &mut Planner,
     budget: &mut Budget<'_>,
     members: &[MemberIx],
     targets: &mut IdVec<MemberIx, NodeSlot>,
 ) -> Result<bool, Cancelled> {
     let cluster = setting.cluster;
-    let whole = bank.nodes.len() == cluster.room_index().len();
-    let mut inside: IdVec<NodeSlot, bool> = IdVec::new();
-    if !whole {
-        inside = IdVec::filled(false, cluster.node_slots());
-        for node in &bank.nodes {
-            inside[*node] = true;
-        }
-    }
     let failure = Failure::of(setting.units.nodes(unit).iter().map(|node| cluster.node_id_of(*node)));
-    let within = |node: NodeSlot| inside[node];
-    let within: Option<&dyn Fn(NodeSlot) -> bool> = if whole { None } else { Some(&within) };
     let found =
         budget.limited(PLAN_WORK, |part| Ok(planner.scenario(cluster, setting.concern, &failure, within, part)))?;
     if !matches!(found.transpose()?, Some(Found::Placed)) {
@@ -425,230 +443,6 @@ fn by_planner(
         }
     }
     Ok(true)
-}
-
-/// A bank's room side by side.
-struct Layout<'b> {
-    nodes: &'b [NodeSlot],
-    free: Rows<PositionIx>,
-    /// The component-wise maximum of each group.
-    most: Rows<GroupIx>,
-    /// The position of each node slot, if that is asked for.
-    position_of: IdVec<NodeSlot, u32>,
-}
-
-/// Not in the bank.
-const NO_POSITION: u32 = u32::MAX;
-
-impl<'b> Layout<'b> {
-    /// `limited`: whether members are limited in where they may go.
-    fn new(cluster: &Cluster, bank: &'b Bank, limited: bool) -> Self {
-        let kinds = cluster.kinds().len();
-        let mut position_of = IdVec::new();
-        if limited {
-            position_of = IdVec::filled(NO_POSITION, cluster.node_slots());
-            for (at, node) in (0..).zip(&bank.nodes) {
-                position_of[*node] = at;
-            }
-        }
-        let mut free: Rows<PositionIx> = Rows::new(kinds);
-        let mut most: Rows<GroupIx> = Rows::new(kinds);
-        most.reset(kinds, bank.nodes.len().div_ceil(GROUP));
-        for (at, node) in bank.nodes.iter().enumerate() {
-            let row = &cluster.free_rows()[*node];
-            free.push(row);
-            for (most, free) in most[GroupIx::from_index(at / GROUP)].iter_mut().zip(row) {
-                *most = (*most).max(*free);
-            }
-        }
-        Self { nodes: &bank.nodes, free, most, position_of }
-    }
-
-    fn position(&self, node: NodeSlot) -> Option<usize> {
-        self.position_of.lookup(node).copied().filter(|at| *at != NO_POSITION).map(to_usize)
-    }
-}
-
-/// The members of one unit, larger first, side by side.
-struct Items<'i> {
-    vms: &'i [VmSlot],
-    need: &'i [u64],
-    limited: &'i [bool],
-}
-
-/// First fit over one bank. What a unit takes of it is given back before the next.
-struct Kernel {
-    /// What is free at each position, less what the unit at hand has taken.
-    left: Rows<PositionIx>,
-    /// Where the unit at hand has taken something.
-    taken: Vec<PositionIx>,
-    /// The nodes that a limited member is limited to.
-    few: Vec<NodeSlot>,
-    work: u64,
-}
-
-impl Default for Kernel {
-    fn default() -> Self {
-        Self { left: Rows::new(0), taken: Vec::new(), few: Vec::new(), work: 0 }
-    }
-}
-
-impl Kernel {
-    /// Finds plans for the units of a part. `ruled`: whether any member has a rule.
-    fn fit_part(&mut self, setting: &Setting<'_>, ruled: bool, part: Part<'_>) -> Fitted {
-        self.left.copy_from(&part.layout.free);
-        self.work = 0;
-        match setting.cluster.kinds().len() {
-            2 => self.fit_units::<2>(setting, ruled, part),
-            4 => self.fit_units::<4>(setting, ruled, part),
-            _ => self.fit_units::<0>(setting, ruled, part),
-        }
-    }
-
-    /// `WIDTH` as for [`Rows::row`].
-    fn fit_units<const WIDTH: usize>(&mut self, setting: &Setting<'_>, ruled: bool, part: Part<'_>) -> Fitted {
-        let Part { layout, tier, units, targets } = part;
-        let field = setting.field;
-        let mut fitted = Fitted::default();
-        let mut misfits = 0;
-        let mut rest = targets;
-        let mut enter = |this: &mut Self, unit: UnitIx, items: &Items<'_>, tied: bool| {
-            let (targets, behind) = core::mem::take(&mut rest).split_at_mut(items.vms.len());
-            rest = behind;
-            if items.vms.is_empty() {
-                return;
-            }
-            if tied || misfits == MOST_MISFITS {
-                fitted.open.push(unit);
-            } else if !this.first_fit::<WIDTH>(setting, layout, tier, unit, items, targets) {
-                misfits += 1;
-                fitted.open.push(unit);
-            }
-        };
-        match units {
-            Span::Nodes(nodes) => {
-                for node in nodes.map(NodeSlot) {
-                    let range = field.start(node)..field.start(NodeSlot(node.0 + 1));
-                    let tied =
-                        ruled && setting.ties.tied.as_slice().get(range.clone()).is_some_and(|all| all.contains(&true));
-                    enter(self, tier.unit_of[node], &field.slice(range), tied);
-                }
-            }
-            Span::Units(units) => {
-                let mut members = Vec::new();
-                let (mut vms, mut need, mut limited) = (Vec::new(), Vec::new(), Vec::new());
-                for unit in units.map(UnitIx) {
-                    field.of_unit(setting.units, unit, &mut members);
-                    vms.clear();
-                    need.clear();
-                    limited.clear();
-                    for member in &members {
-                        vms.push(field.vms[*member]);
-                        need.extend_from_slice(field.need.row::<WIDTH>(*member));
-                        limited.push(field.limited[*member]);
-                    }
-                    let items = Items { vms: &vms, need: &need, limited: &limited };
-                    enter(self, unit, &items, ruled && setting.ties.any_tied(&members));
-                }
-            }
-        }
-        fitted.work = core::mem::take(&mut self.work);
-        fitted
-    }
-
-    /// Puts every item on the first position that takes it; `false` if one finds none.
-    fn first_fit<const WIDTH: usize>(
-        &mut self,
-        setting: &Setting<'_>,
-        layout: &Layout<'_>,
-        tier: &Tier,
-        unit: UnitIx,
-        items: &Items<'_>,
-        targets: &mut [NodeSlot],
-    ) -> bool {
-        let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        let outside = |node: NodeSlot| tier.unit_of[node] != unit;
-        let mut complete = true;
-        // Where the last item went, and what it needed: one of the same need finds nothing before.
-        let mut last = 0;
-        let mut last_need: &[u64] = &[];
-        let needs = items.need.chunks_exact(width.max(1));
-        for (((need, vm), limited), target) in needs.zip(items.vms).zip(items.limited).zip(targets) {
-            let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
-            let from = if same { last } else { 0 };
-            let found = if *limited && may_run_on_few(setting.cluster, *vm, &mut self.few) {
-                self.work += u64::from(to_u32(self.few.len()));
-                let few = self.few.iter().filter_map(|node| Some((layout.position(*node)?, *node)));
-                few.filter(|(position, node)| {
-                    fits(need, self.left.row::<WIDTH>(PositionIx::from_index(*position)))
-                        && outside(*node)
-                        && may_run_on(setting.cluster, *vm, *node)
-                })
-                .min()
-            } else if *limited {
-                let may_run = |node: NodeSlot| outside(node) && may_run_on(setting.cluster, *vm, node);
-                self.search::<WIDTH>(layout, need, from, may_run)
-            } else {
-                self.search::<WIDTH>(layout, need, from, outside)
-            };
-            let Some((position, node)) = found else {
-                complete = false;
-                break;
-            };
-            let here = PositionIx::from_index(position);
-            for (left, need) in self.left.row_mut::<WIDTH>(here).iter_mut().zip(need) {
-                *left -= need;
-            }
-            self.taken.push(here);
-            *target = node;
-            if !*limited {
-                (last, last_need) = (position, need);
-            }
-        }
-        for here in self.taken.drain(..) {
-            self.left.row_mut::<WIDTH>(here).copy_from_slice(layout.free.row::<WIDTH>(here));
-        }
-        complete
-    }
-
-    /// The first position from `from` on that has the room and that `accepts` takes.
-    #[inline]
-    fn search<const WIDTH: usize>(
-        &mut self,
-        layout: &Layout<'_>,
-        need: &[u64],
-        from: usize,
-        accepts: impl Fn(NodeSlot) -> bool,
-    ) -> Option<(usize, NodeSlot)> {
-        let mut position = from;
-        while position < layout.nodes.len() {
-            self.work += 1;
-            let group = position / GROUP;
-            let end = ((group + 1) * GROUP).min(layout.nodes.len());
-            if fits(need, layout.most.row::<WIDTH>(GroupIx::from_index(group))) {
-                let nodes = layout.nodes.get(position..end).unwrap_or_default();
-                for (at, node) in (position..).zip(nodes) {
-                    if fits(need, self.left.row::<WIDTH>(PositionIx::from_index(at))) && accepts(*node) {
-                        return Some((at, *node));
-                    }
-                }
-            }
-            position = end;
-        }
-        None
-    }
-}
-
-impl Field {
-    /// Members that stand side by side.
-    fn slice(&self, range: Range<usize>) -> Items<'_> {
-        let width = self.need.width();
-        Items {
-            vms: self.vms.as_slice().get(range.clone()).unwrap_or_default(),
-            need: self.need.cells().get(range.start * width..range.end * width).unwrap_or_default(),
-            limited: self.limited.as_slice().get(range).unwrap_or_default(),
-        }
-    }
 }
 
 /// The columns of a certificate from filled banks.

@@ -7,6 +7,8 @@
 //! be as the theorem of [`mathematics`](crate::mathematics) needs them. Costs O(units x banks) plan checks. One without
 //! banks is checked failure by failure, as long as there are not too many.
 
+mod rules;
+
 use super::certificate::{Certificate, Covers, NOWHERE};
 use super::exhaust::{self, Tried};
 use super::verdict::{ClassVerdict, Counterexample, Outcome, Pricing, Proof, Uncoverable, Unit, Verdict};
@@ -588,51 +590,6 @@ impl<'c> Check<'c> {
                     }
                 }
                 self.legal(&nodes, &plan, any_order);
-            }
-        }
-    }
-
-    /// Required rules that could be broken by the plans of two units together.
-    fn rules(&mut self, bank_of: &BTreeMap<NodeId, usize>) {
-        for rule in self.cluster.rules().filter(|rule| rule.strength() == Strength::Required) {
-            let (level, leader) = match rule.kind() {
-                RuleKind::Confine { .. } | RuleKind::Exclude { .. } => continue,
-                RuleKind::Separate { level, .. } | RuleKind::SeparateSides { level, .. } => (Some(level), None),
-                RuleKind::Follow { leader } => (None, Some(leader)),
-                _ => (None, None),
-            };
-            let members: Vec<VmRef<'_>> = rule
-                .members()
-                .chain(leader)
-                .filter_map(|vm| self.cluster.vm(vm).ok())
-                .filter(|vm| vm.is_on())
-                .collect();
-            if !members.iter().any(|vm| self.speaks_of(*vm)) {
-                continue;
-            }
-            let one_unit = self.class.tiers.iter().all(|(_, _, units)| {
-                let met = units.values().filter(|unit| {
-                    // Whoever may be evicted is gone with the first plan in whose way they stand.
-                    let ties = |vm: &&VmRef<'_>| match level {
-                        Some(_) => self.speaks_of(**vm),
-                        None => !self.evicts.contains_key(&vm.id()),
-                    };
-                    members.iter().filter(ties).any(|vm| {
-                        let places = self.home.get(&vm.id()).copied().into_iter().chain(vm.migrating_to());
-                        places.into_iter().any(|node| unit.contains(&node))
-                    })
-                });
-                met.count() <= 1
-            });
-            let apart = level.is_some_and(|level| {
-                let mut banks: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-                for node in self.cluster.nodes() {
-                    banks.entry(unit_name(node, &level)).or_default().extend(bank_of.get(&node.id()));
-                }
-                banks.values().all(|banks| banks.len() <= 1)
-            });
-            if !one_unit && !apart {
-                self.faults.push(VerdictFault::Rule { rule: rule.name().to_string() });
             }
         }
     }

@@ -4,6 +4,7 @@
 //! `certificate` and `cover` are what it leaves behind.
 
 mod banks;
+mod bonds;
 mod certificate;
 mod checker;
 mod cover;
@@ -11,6 +12,7 @@ mod error;
 mod evict;
 mod exhaust;
 mod field;
+mod fit;
 mod keep;
 mod more;
 mod pairs;
@@ -24,6 +26,7 @@ mod verdict;
 mod verify;
 mod words;
 
+pub(crate) use bonds::{Bond, Bonds, Mate};
 pub use certificate::{Certificate, CertificateError, Covers};
 pub(crate) use certificate::{Column, NOWHERE};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};

@@ -1,13 +1,11 @@
-//! What rules mean for a proof in bulk: which units must be planned with rules in view, which levels the banks must
-//! respect, and which rules tie different units together so that no plan per unit can speak for them.
+//! Which rules tie different units together so that no plan per unit can speak for them, where plans are for losses at once.
 //!
-//! Uses `cluster` (rules), `placement::rules` (what each kind declares), `guarantee::{units, field}`. Used by `banks` and
-//! `pairs`.
+//! Uses `cluster` (rules), `guarantee::{units, field}`. Used by `pairs`; for banks see `bonds`.
 //!
 //! Only required rules bind, and of those `confine` and `exclude` are part of where a VM may go. Of the others, one whose
-//! kind judges each domain by itself (`separate`, with `sides` or without) ties units together only where two of them
-//! could put members into one domain: never, if no domain of its level meets two banks. A rule of any other kind ties
-//! together all units with a member, and is harmless where there is only one such unit.
+//! kind judges each domain by itself (`separate`, with `sides` or without) ties units together only where two of their plans
+//! put members into one domain. A rule of any other kind ties together all units with a member, and is harmless where there
+//! is only one such unit.
 
 use super::field::{Field, MemberIx};
 use super::units::{NO_UNIT, UnitIx, Units};
@@ -31,21 +29,19 @@ pub(crate) struct Span {
 /// See the module documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Ties {
-    /// Whether a rule other than `confine` and `exclude` has the member in it.
-    pub(crate) tied: IdVec<MemberIx, bool>,
     pub(crate) spans: Vec<Span>,
 }
 
 impl Ties {
     pub(crate) fn new(cluster: &Cluster, units: &Units, field: &Field, concern: &Concern) -> Self {
         if cluster.rule_count() == 0 && concern.left_out.is_empty() {
-            return Self { tied: IdVec::filled(false, field.vms.len()), spans: Vec::new() };
+            return Self::default();
         }
         let mut member_of: IdVec<VmSlot, Option<MemberIx>> = IdVec::filled(None, cluster.vm_slots_len());
         for member in field.members() {
             member_of[field.vms[member]] = Some(member);
         }
-        let mut ties = Self { tied: IdVec::filled(false, field.vms.len()), spans: Vec::new() };
+        let mut ties = Self::default();
         for rule in cluster.rules() {
             let slot = rule.id().slot;
             let Some(record) = cluster.rule_record(slot).filter(|rule| rule.strength == Strength::Required) else {
@@ -65,10 +61,7 @@ impl Ties {
             let mut concerned = false;
             for vm in all {
                 let member = member_of[vm];
-                if let Some(member) = member {
-                    ties.tied[member] = true;
-                    concerned = true;
-                }
+                concerned |= member.is_some();
                 // Of a kind that is judged domain by domain a member that is not placed again only makes room.
                 if member.is_none() && each_domain_of.is_some() {
                     continue;
@@ -107,8 +100,9 @@ impl Ties {
                 let gives_up = cluster.vm_record(*vm).is_some_and(|record| {
                     record.starts_after.iter().any(|edge| edge.vm == *needed && edge.on_timeout == OnTimeout::GiveUp)
                 });
-                let Some(member) = member_of[*vm].filter(|_| gives_up) else { continue };
-                self.tied[member] = true;
+                if member_of[*vm].is_none() || !gives_up {
+                    continue;
+                }
                 let mut spanned: Vec<UnitIx> =
                     units_of(*vm).chain(units_of(*needed)).filter(|unit| *unit != NO_UNIT).collect();
                 spanned.sort_unstable();
@@ -118,10 +112,5 @@ impl Ties {
                 }
             }
         }
-    }
-
-    /// Whether a unit has a member with a rule.
-    pub(crate) fn any_tied(&self, members: &[MemberIx]) -> bool {
-        members.iter().any(|member| self.tied[*member])
     }
 }

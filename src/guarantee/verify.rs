@@ -10,7 +10,8 @@
 //! one. What the budget leaves is undecided. Where the policy allows evictions and a class is not settled with everyone
 //! in place, the same is done on a copy of the cluster without those who may go (`evict`).
 
-use super::banks::{self, Setting};
+use super::banks::{self, Bank, Filled, Setting};
+use super::bonds::Bonds;
 use super::certificate::{Certificate, Column, Covers, NOWHERE};
 use super::error::VerifyError;
 use super::evict;
@@ -27,7 +28,7 @@ use super::verdict::{
 use super::words;
 use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{IdVec, to_u32};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::ids::{LevelIx, NodeSlot, VmSlot};
 use crate::parallel::Threads;
 use crate::placement::budget::{Budget, Cancelled, Control};
 use crate::policy::{FailureClass, Policy, Preemption, Uncoverable};
@@ -260,10 +261,10 @@ impl<'r> Run<'r> {
             Field::new(&settled, &self.units, &self.concern, census, budget.threads())
         });
         let field = settled_field.as_ref().unwrap_or(&field);
-        let ties = Ties::new(&settled, &self.units, field, &self.concern);
-        if let Some(found) = self.by_banks(&states, field, &ties, &mut prices, planner, budget)? {
+        if let Some(found) = self.by_banks(&states, field, &mut prices, planner, budget)? {
             return Ok(found);
         }
+        let ties = Ties::new(&settled, &self.units, field, &self.concern);
         self.by_pairs(&states, &standing, field, &ties, &mut prices, planner, budget)
     }
 
@@ -300,19 +301,18 @@ impl<'r> Run<'r> {
         &self,
         states: &States<'_>,
         field: &Field,
-        ties: &Ties,
         prices: &mut Prices<'_>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
     ) -> Result<Option<Judged>, Cancelled> {
-        let Some(banks) = banks::deal(states.settled, &self.units, field, ties) else { return Ok(None) };
-        let setting = Setting { cluster: states.settled, units: &self.units, field, ties, concern: &self.concern };
         let single = self.units.losses() == 1;
         let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
         let mut unplanned: Vec<UnitIx> = Vec::new();
         let tolerated = if single { usize::MAX } else { 0 };
-        let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? else { return Ok(None) };
-        for filled in filled {
+        let Some(filled) = self.fill_banks(states, field, tolerated, planner, budget)? else { return Ok(None) };
+        let mut banks: Vec<Bank> = Vec::with_capacity(filled.len());
+        for (bank, filled) in filled {
+            banks.push(bank);
             columns.push(filled.targets);
             unplanned.extend(filled.failed);
         }
@@ -360,6 +360,36 @@ impl<'r> Run<'r> {
         let (dealt, threads) = (banks::columns(&banks), budget.threads());
         let certificate = self.certificate(states.standing, field, covers, dealt, &columns, exceptions, threads);
         Ok(Some(self.holds(certificate, method)))
+    }
+
+    /// Deals banks and fills them. Where `separate` rules speak of a wider level than nodes, its domains are painted
+    /// (`bonds`), which leaves members fewer places, or else may each lie in one bank, which makes banks coarse.
+    fn fill_banks(
+        &self,
+        states: &States<'_>,
+        field: &Field,
+        tolerated: usize,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Option<Vec<(Bank, Filled)>>, Cancelled> {
+        let cluster = states.settled;
+        let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
+        let ways: [&dyn Fn(LevelIx) -> bool; 2] = [&of_tiers, &|_| true];
+        let mut before = None;
+        for respected in ways {
+            let Some(bonds) = Bonds::new(cluster, &self.units, &self.concern, respected) else { continue };
+            let levels = bonds.levels(cluster);
+            if before.replace(levels.clone()).is_some_and(|before| before == levels) {
+                break;
+            }
+            let Some(banks) = banks::deal(cluster, &self.units, field, &levels) else { continue };
+            let bonded = bonds.among(&field.vms);
+            let setting = Setting { cluster, units: &self.units, field, bonds: &bonds, bonded, concern: &self.concern };
+            if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? {
+                return Ok(Some(banks.into_iter().zip(filled).collect()));
+            }
+        }
+        Ok(None)
     }
 
     /// By base plans, or, if the VMs that wait have places that `states` does not speak of, failure by failure.

@@ -311,7 +311,8 @@ impl Bounds {
             self.domains.sort_unstable();
             self.domains.dedup();
             self.matching.start(self.domains.len());
-            let mut reached = alloc::vec![false; self.domains.len()];
+            // The last member that reaches each domain.
+            let mut reached: Vec<Option<ItemIx>> = alloc::vec![None; self.domains.len()];
             for &item in &members {
                 budget.spend(u64::from(to_u32(instance.problem.nodes.len())))?;
                 let need = &instance.problem.need[item];
@@ -320,15 +321,13 @@ impl Bounds {
                     if fits(need, &instance.room[target]) && instance.is_eligible(item, target) {
                         let domain = instance.problem.levels[*level][instance.node(target)];
                         if let Ok(at) = self.domains.binary_search_by_key(&domain, |entry| entry.0) {
-                            reach.push(to_u32(at));
-                            if let Some(reached) = reached.get_mut(at) {
-                                *reached = true;
+                            // In the order of the targets, which depends on names alone.
+                            if reached.get_mut(at).is_some_and(|reached| reached.replace(item) != Some(item)) {
+                                reach.push(to_u32(at));
                             }
                         }
                     }
                 }
-                reach.sort_unstable();
-                reach.dedup();
                 self.matching.add_left(reach.into_iter());
             }
             let most = if *limit == 1 {
@@ -337,7 +336,7 @@ impl Bounds {
                 self.domains
                     .iter()
                     .zip(&reached)
-                    .filter(|(_, reached)| **reached)
+                    .filter(|(_, reached)| reached.is_some())
                     .map(|(entry, _)| u128::from(entry.1))
                     .sum()
             };

@@ -237,16 +237,14 @@ fn target_set(problem: &Problem<'_>, set: &EligibleNodes) -> TargetSet {
     let targets = problem.nodes.len();
     let node = |target: TargetIx| problem.nodes.get(target.index()).copied().unwrap_or(NodeSlot(0));
     match set {
-        EligibleNodes::All => TargetSet::filled_by(targets, |_| true),
         EligibleNodes::Short(list) => {
             // Both lists are in the order of the targets.
             let mut rest = list.iter().peekable();
             TargetSet::filled_by(targets, |target| rest.next_if(|&&slot| slot == node(target)).is_some())
         }
-        EligibleNodes::Bits(words) => TargetSet::filled_by(targets, |target| {
-            let slot = node(target).index();
-            words.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
-        }),
+        EligibleNodes::All | EligibleNodes::Bits(_) => {
+            TargetSet::filled_by(targets, |target| set.contains(node(target)))
+        }
     }
 }
 

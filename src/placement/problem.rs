@@ -7,7 +7,7 @@
 //! larger first, then by hashes of names), nodes too (spare nodes first, then likewise), so that every tie that ends in
 //! the lower index ends in an order that does not depend on how the cluster was listed.
 
-use crate::dense::{IdVec, Rows, dense_id};
+use crate::dense::{DenseId, IdVec, Rows, dense_id};
 use crate::ids::{DomainKey, LevelIx, NodeSlot};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -65,6 +65,17 @@ pub(crate) enum EligibleNodes {
     Short(Vec<NodeSlot>),
     /// A bit per node slot.
     Bits(Vec<u64>),
+}
+
+impl EligibleNodes {
+    /// Whether a target is among them.
+    pub(crate) fn contains(&self, node: NodeSlot) -> bool {
+        match self {
+            Self::All => true,
+            Self::Short(nodes) => nodes.contains(&node),
+            Self::Bits(words) => words.get(node.index() / 64).is_some_and(|word| word >> (node.index() % 64) & 1 == 1),
+        }
+    }
 }
 
 /// A constraint in the form that the solver reads. *Stay* speaks of members that run where they are and do not move;

@@ -60,13 +60,14 @@ pub(super) fn short_list(cluster: &Cluster, vm: &VmRecord, leaders: &[Leader], l
     }
     let labelled = vm.requires.iter().filter_map(|label| cluster.labelled(*label));
     let confined = cluster.place_rules(vm).filter(|(_, inside, _)| *inside).map(|(_, _, nodes)| nodes);
-    for nodes in labelled.chain(confined) {
-        if let NodeSet::Short(nodes) = nodes {
-            list.extend_from_slice(nodes);
-            return true;
-        }
-    }
-    false
+    let short = labelled.chain(confined).filter_map(|nodes| match nodes {
+        NodeSet::Short(nodes) => Some(nodes),
+        NodeSet::Bits(..) => None,
+    });
+    // Of several the shortest, so that it does not matter which was listed first.
+    let Some(nodes) = short.min_by_key(|nodes| nodes.len()) else { return false };
+    list.extend_from_slice(nodes);
+    true
 }
 
 /// A short list that contains every node on which labels, allowed nodes and `confine` let a VM run, if there is one.

@@ -8,7 +8,7 @@
 
 use super::costs::Costs;
 use super::plan::{RestartPlan, Unplaced};
-use super::planner::{PlanError, Planner};
+use super::planner::{Detail, PlanError, Planner};
 use super::preempt;
 use crate::cluster::{Cluster, NodeState, RestartClass, Vm};
 use crate::dense::{DenseId, Rows};
@@ -78,7 +78,7 @@ impl Planner {
         }
         let mut without_evictions = policy.clone();
         without_evictions.preemption = Preemption::Never;
-        let rest = self.plan_as_it_is(&around, &without_evictions, failure, None, false)?;
+        let rest = self.plan_as_it_is(&around, &without_evictions, failure, None, Detail::Full)?;
 
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);

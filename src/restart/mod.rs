@@ -35,4 +35,4 @@ pub use planner::{PlanError, Planner};
 
 pub(crate) use eligible::{may_run_on, may_run_on_few};
 pub(crate) use keep::Kept;
-pub(crate) use scenario::{Concern, Found};
+pub(crate) use scenario::{Concern, Found, Within};

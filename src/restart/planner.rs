@@ -174,6 +174,17 @@ fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
     cluster.rule_record(rule).is_some_and(|rule| rule.strength != Strength::Required)
 }
 
+/// How much is made of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Detail {
+    /// Places alone.
+    Brief,
+    /// The same places, with reasons.
+    AsFound,
+    /// Evened out by the strategy, with a proof of its costs, with reasons.
+    Full,
+}
+
 impl Planner {
     /// A planner without any memory yet.
     #[must_use]
@@ -265,26 +276,26 @@ impl Planner {
         control: Option<&Control>,
     ) -> Result<RestartPlan, PlanError> {
         if policy.preemption == Preemption::Never {
-            return self.plan_as_it_is(cluster, policy, failure, control, false);
+            return self.plan_as_it_is(cluster, policy, failure, control, Detail::Full);
         }
         // Half of the work is for finding out what evictions are good for.
         let mut half = policy.clone();
         half.budget.plan = policy.budget.plan.div_ceil(2);
-        let plan = self.plan_as_it_is(cluster, &half, failure, control, false)?;
+        let plan = self.plan_as_it_is(cluster, &half, failure, control, Detail::Full)?;
         if plan.unplaced.is_empty() {
             return Ok(plan);
         }
         self.preempt(cluster, policy, failure, control, plan)
     }
 
-    /// Plans without evictions. A `brief` plan gives no reasons.
+    /// Plans without evictions.
     pub(super) fn plan_as_it_is(
         &mut self,
         cluster: &Cluster,
         policy: &Policy,
         failure: &Failure,
         control: Option<&Control>,
-        brief: bool,
+        detail: Detail,
     ) -> Result<RestartPlan, PlanError> {
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);
@@ -312,13 +323,13 @@ impl Planner {
             if complete {
                 self.parts.complete(cluster, &mut self.scene);
             }
-            self.prefer(cluster, policy, failure, control, &mut plan, brief)?;
+            self.prefer(cluster, policy, failure, control, &mut plan, detail != Detail::Full)?;
         }
-        if !complete && !brief {
+        if !complete && detail == Detail::Full {
             self.tidy(cluster, policy, failure, control, &mut plan)?;
         }
         if !complete {
-            self.leave_reasons(cluster, &mut plan, brief);
+            self.leave_reasons(cluster, &mut plan, detail == Detail::Brief);
         }
         self.waves.set(cluster, policy, &self.scene, &self.places);
         self.waves.placements(cluster, &self.scene, &self.places, &mut plan);

@@ -17,7 +17,7 @@ mod victims;
 
 use super::checker::check_evictions;
 use super::plan::{ClassCount, Eviction, Note, Reason, ReasonCount, RestartPlan, Unplaced};
-use super::planner::{PlanError, Planner};
+use super::planner::{Detail, PlanError, Planner};
 use crate::cluster::{Cluster, NodeRef, NodeState, OnTimeout, Power, Priority, RestartClass, RuleBody, Strength, Vm};
 use crate::dense::to_u32;
 use crate::failure::Failure;
@@ -200,7 +200,7 @@ impl Search<'_> {
                 return Ok(None);
             }
         }
-        let plan = planner.plan_as_it_is(&without, &self.part(2), self.failure, self.control, true)?;
+        let plan = planner.plan_as_it_is(&without, &self.part(2), self.failure, self.control, Detail::Brief)?;
         self.work = self.work.saturating_add(plan.work);
         Ok(Some(plan))
     }
@@ -231,7 +231,7 @@ impl Search<'_> {
         self.lift(&victims);
         let policy = self.part(share);
         let cluster = self.copy.as_ref().unwrap_or(self.cluster);
-        let plan = planner.plan_as_it_is(cluster, &policy, self.failure, self.control, true)?;
+        let plan = planner.plan_as_it_is(cluster, &policy, self.failure, self.control, Detail::Brief)?;
         // The changes are work, too.
         self.work = self.work.saturating_add(plan.work).saturating_add(1);
         let net = self.net(&plan, &victims);
@@ -263,9 +263,9 @@ impl Search<'_> {
     }
 
     /// Whether every eviction is allowed and needed.
-    fn is_legal(&self, attempt: &Attempt) -> bool {
-        let placements: Vec<(VmId, NodeId)> = attempt.plan.placements.iter().map(|item| (item.vm, item.node)).collect();
-        let evictions = self.evictions(&attempt.victims);
+    fn is_legal(&self, victims: &BTreeSet<VmId>, plan: &RestartPlan) -> bool {
+        let placements: Vec<(VmId, NodeId)> = plan.placements.iter().map(|item| (item.vm, item.node)).collect();
+        let evictions = self.evictions(victims);
         check_evictions(self.cluster, self.policy, self.failure, &placements, &evictions).is_ok()
     }
 
@@ -306,7 +306,7 @@ impl Search<'_> {
             }
             let attempt = self.attempt(planner, victims, TRY_SHARE)?;
             let better = compare(&attempt.net, &best.net).is_gt();
-            if better && self.is_legal(&attempt) {
+            if better && self.is_legal(&attempt.victims, &attempt.plan) {
                 proved &= attempt.plan.is_optimal();
                 best = attempt;
             } else {
@@ -330,7 +330,8 @@ impl Search<'_> {
             let mut improved = None;
             if chosen.len() > best.victims.len() {
                 let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
-                improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt)).then_some(attempt);
+                improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt.victims, &attempt.plan))
+                    .then_some(attempt);
             }
             let mut each = left_out.iter().filter(|vm| !best.victims.contains(vm));
             while let Some(vm) = each.next().filter(|_| improved.is_none() && singles > 0) {
@@ -338,7 +339,9 @@ impl Search<'_> {
                 let chosen = self.choose(&best, core::slice::from_ref(vm));
                 if chosen.len() > best.victims.len() {
                     let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
-                    improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt)).then_some(attempt);
+                    improved = (compare(&attempt.net, &best.net).is_gt()
+                        && self.is_legal(&attempt.victims, &attempt.plan))
+                    .then_some(attempt);
                 }
             }
             match improved {
@@ -356,7 +359,7 @@ impl Search<'_> {
             let mut fewer = best.victims.clone();
             fewer.remove(&vm);
             let attempt = self.attempt(planner, fewer, TRY_SHARE)?;
-            if compare(&attempt.net, &best.net).is_ge() && self.is_legal(&attempt) {
+            if compare(&attempt.net, &best.net).is_ge() && self.is_legal(&attempt.victims, &attempt.plan) {
                 best = attempt;
             }
         }
@@ -378,7 +381,13 @@ impl Search<'_> {
             let cluster = lifted(self.cluster, &victims);
             let mut policy = self.part(1);
             policy.budget.plan = best.budget;
-            planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, false)?
+            let plan = planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, Detail::Full)?;
+            if self.is_legal(&victims, &plan) {
+                plan
+            } else {
+                // Evened out, it no longer needs someone's room: so it stays as it was found.
+                planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, Detail::AsFound)?
+            }
         };
         plan.work = plan.work.saturating_add(self.work);
         tell_victims(self.cluster, &victims, &mut plan);

@@ -42,6 +42,16 @@ impl Concern {
     }
 }
 
+/// Where places are looked for.
+pub(crate) struct Within<'w> {
+    /// On these nodes.
+    pub(crate) node: &'w dyn Fn(NodeSlot) -> bool,
+    /// Whether it is further limited where a VM may go,
+    pub(crate) limits: &'w dyn Fn(VmSlot) -> bool,
+    /// and then to these nodes.
+    pub(crate) suits: &'w dyn Fn(VmSlot, NodeSlot) -> bool,
+}
+
 /// What was found for a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Found {
@@ -54,14 +64,15 @@ pub(crate) enum Found {
 }
 
 impl Planner {
-    /// Looks for places for all VMs of concern that a failure displaces, on the nodes of `within` alone if it is given.
-    /// Unreachable nodes are part of the failure where they should count as failed.
+    /// Looks for places for all VMs of concern that a failure displaces, where `within` allows, if it is given (that there
+    /// are none then says nothing of other places). Unreachable nodes are part of the failure where they should count as
+    /// failed.
     pub(crate) fn scenario(
         &mut self,
         cluster: &Cluster,
         concern: &Concern,
         failure: &Failure,
-        within: Option<&dyn Fn(NodeSlot) -> bool>,
+        within: Option<&Within<'_>>,
         budget: &mut Budget<'_>,
     ) -> Result<Found, Cancelled> {
         if !self.set_scenario(cluster, concern, failure) {
@@ -91,12 +102,15 @@ impl Planner {
         self.complete_scenario(cluster);
         let mut nodes = targets::targets(cluster, &self.scene);
         if let Some(within) = within {
-            nodes.retain(|node| within(*node));
+            nodes.retain(|node| (within.node)(*node));
         }
         let room = targets::room(cluster, &self.overlay);
         let room = room.as_ref().unwrap_or_else(|| cluster.free_rows());
         let mut problem = self.parts.lend(cluster, room, &nodes, 1);
         targets::enter_eligible(cluster, &self.scene, &self.parts, &mut problem);
+        if let Some(within) = within {
+            targets::narrow(&self.scene, within, &mut problem);
+        }
         let decision = decide(&problem, &mut self.scratch, budget);
         self.parts.take_back(problem);
         Ok(match decision? {

@@ -6,6 +6,7 @@
 use super::compile::Parts;
 use super::eligible::{is_eligible, short_list};
 use super::overlay::Overlay;
+use super::scenario::Within;
 use super::scene::Scene;
 use crate::cluster::node_set::set_bit;
 use crate::cluster::{Cluster, LabelSlot, RuleRecord};
@@ -96,6 +97,18 @@ pub(super) fn enter_eligible(cluster: &Cluster, scene: &Scene, parts: &Parts, pr
     }
     problem.eligible_sets = sets;
     problem.eligible = of_item;
+}
+
+/// Limits items further than the cluster does.
+pub(super) fn narrow(scene: &Scene, within: &Within<'_>, problem: &mut Problem<'_>) {
+    for (item, vm) in scene.items.enumerate().filter(|(_, vm)| (within.limits)(**vm)) {
+        let set = &problem.eligible_sets[problem.eligible[item]];
+        let mut words = Vec::new();
+        for node in problem.nodes.iter().filter(|node| set.contains(**node) && (within.suits)(*vm, **node)) {
+            set_bit(&mut words, *node);
+        }
+        problem.eligible[item] = problem.eligible_sets.push(EligibleNodes::Bits(words));
+    }
 }
 
 /// The position of each target; `u32::MAX` for other nodes.

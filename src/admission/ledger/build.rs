@@ -3,18 +3,19 @@
 //! Uses `guarantee` (certificates), `ledger::class`.
 //!
 //! Plans of a certificate fill the largest holes to the brim: the next VM to be started would be put exactly there, and
-//! every plan would have to move. So the plans of units without rules are packed again, first into holes of middling size,
+//! every plan would have to move. So plans are packed again, first into holes of middling size,
 //! leaving an eighth of each; where that does not work out for a unit, the certificate's plan stands.
 
 use super::claims::{Claims, Targets};
 use super::class::{Bank, ClassLedger, NO_BANK};
-use crate::cluster::{Cluster, VmTraits};
+use crate::cluster::Cluster;
 use crate::dense::{IdVec, Rows, fits, to_u32, to_usize};
-use crate::guarantee::{Certificate, Column, Covers, NO_UNIT, NOWHERE, Units};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::guarantee::{Bonds, Certificate, Column, Covers, NO_UNIT, NOWHERE, Units};
+use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::policy::Policy;
 use crate::restart::Concern;
 use crate::room::{RoomIndex, RoomKey};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl ClassLedger {
@@ -31,6 +32,7 @@ impl ClassLedger {
             && cluster.unreachable_nodes().is_empty();
         let units = Units::new(cluster, policy, class).ok().filter(|_| applies)?;
         let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
+        let bonds = Bonds::new(cluster, &units, &concern, &|level| is_respected(cluster, certificate, level))?;
         let width = cluster.kinds().len();
         let mut most = Rows::new(width);
         most.resize(cluster.node_slots());
@@ -38,6 +40,7 @@ impl ClassLedger {
             class: class.clone(),
             units,
             concern,
+            bonds,
             banks: Vec::new(),
             bank_of: IdVec::filled(NO_BANK, cluster.node_slots()),
             most,
@@ -85,18 +88,13 @@ impl ClassLedger {
         Some(())
     }
 
-    /// Packs the plans of all units without rules again, in the banks' own order.
+    /// Packs the plans of all units again, in the banks' own order.
     fn pack_loosely(&mut self, cluster: &Cluster) {
         for at in 0..self.banks.len() {
             let Some(bank) = self.banks.get(at) else { return };
             for unit in bank.claims.units() {
-                let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));
-                let ruled =
-                    nodes.flat_map(|node| &node.residents).any(|vm| cluster.facts(*vm).traits.any(VmTraits::RULES));
-                if !ruled {
-                    // Where it fails the plan stays.
-                    let _ = self.pack(cluster, at, unit, None, &[]);
-                }
+                // Where it fails the plan stays.
+                let _ = self.pack(cluster, at, unit, None, &[]);
             }
         }
     }
@@ -124,6 +122,14 @@ impl ClassLedger {
             exceptions: Vec::new(),
         }
     }
+}
+
+/// Whether no domain of a level meets two banks.
+fn is_respected(cluster: &Cluster, certificate: &Certificate, level: LevelIx) -> bool {
+    let mut bank_of: BTreeMap<DomainKey, usize> = BTreeMap::new();
+    let banks = certificate.columns.iter().enumerate();
+    let mut nodes = banks.flat_map(|(at, column)| column.bank.iter().flatten().map(move |node| (at, *node)));
+    nodes.all(|(at, node)| *bank_of.entry(cluster.levels.domain(level, node)).or_insert(at) == at)
 }
 
 /// The nodes of a bank in the order in which plans fill them: from the hole that a quarter of them exceed downwards, the

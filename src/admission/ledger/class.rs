@@ -6,7 +6,7 @@ use super::claims::{Claims, Targets, raise_most};
 use super::keeps::Moved;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_u32, to_usize};
-use crate::guarantee::{NO_UNIT, NOWHERE, UnitIx, Units, is_limited};
+use crate::guarantee::{Bond, Bonds, Mate, NO_UNIT, NOWHERE, UnitIx, Units, is_limited};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::policy::FailureClass;
 use crate::restart::{Concern, may_run_on};
@@ -22,6 +22,8 @@ pub(crate) struct ClassLedger {
     pub(super) class: FailureClass,
     pub(super) units: Units,
     pub(super) concern: Concern,
+    /// What plans must keep to for the sake of rules. VMs with bonds do not come or go while the ledger lasts.
+    pub(super) bonds: Bonds,
     pub(super) banks: Vec<Bank>,
     /// The bank of every node, [`NO_BANK`] without.
     pub(super) bank_of: IdVec<NodeSlot, u32>,
@@ -100,7 +102,9 @@ impl ClassLedger {
     fn find_of<const WIDTH: usize>(&self, cluster: &Cluster, bank: &Bank, ask: &Ask<'_>) -> Option<NodeSlot> {
         let limited = ask.vm.filter(|vm| is_limited(cluster, *vm));
         let suits = |node: NodeSlot| {
-            self.unit(bank, node) != ask.unit && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
+            self.unit(bank, node) != ask.unit
+                && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
+                && ask.vm.is_none_or(|vm| self.keeps_bonds(cluster, bank, vm, ask.unit, node))
         };
         for spare in [3, u64::BITS] {
             let takes = |node: NodeSlot, free: &[u64]| {
@@ -120,6 +124,20 @@ impl ClassLedger {
             }
         }
         None
+    }
+
+    /// Whether a VM with bonds may have this target, beside those that the others of its unit have.
+    fn keeps_bonds(&self, cluster: &Cluster, bank: &Bank, vm: VmSlot, unit: UnitIx, node: NodeSlot) -> bool {
+        self.bonds.colours_allow(cluster, vm, node)
+            && self.bonds.of(vm).iter().all(|bond| {
+                let Bond::Apart(apart, side) = bond else { return true };
+                let of_unit = self.bonds.members(*apart).iter().filter_map(|(vm, side)| {
+                    let home = self.home_of(*vm).filter(|home| self.unit(bank, *home) == unit)?;
+                    let target = Some(bank.targets[*vm]).filter(|target| *target != NOWHERE);
+                    Some(Mate { side: *side, home, target })
+                });
+                self.bonds.is_apart(cluster, (*apart, *side), node, of_unit)
+            })
     }
 
     /// Before an edit of a VM: takes it out of the plans of the units that it fails with.
@@ -228,6 +246,9 @@ impl ClassLedger {
                 }
                 if self.unit(bank, target) == unit || !may_run_on(cluster, vm, target) {
                     return Err("a target does not suit its VM");
+                }
+                if self.units.losses() > 1 && !self.bonds.colours_allow(cluster, vm, target) {
+                    return Err("a target has not the colour that its VM keeps to");
                 }
                 let width = cluster.kinds().len();
                 let sum = sums.entry((unit, target)).or_insert_with(|| alloc::vec![0; width]);

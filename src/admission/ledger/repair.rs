@@ -7,7 +7,7 @@ use super::class::{Ask, ClassLedger, NO_BANK};
 use super::keeps::{After, Moved};
 use crate::cluster::Cluster;
 use crate::dense::{fits, to_usize};
-use crate::guarantee::{NOWHERE, UnitIx};
+use crate::guarantee::{Bond, NOWHERE, UnitIx};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::resources::Amounts;
 use alloc::vec::Vec;
@@ -112,7 +112,7 @@ impl ClassLedger {
         only: Option<NodeSlot>,
         moved: &[Moved],
     ) -> bool {
-        let Some(bank) = self.banks.get(at) else { return false };
+        let Some(bank) = self.banks.get(at).filter(|_| self.may_pack(cluster, at, unit, only)) else { return false };
         let residents = self
             .units
             .nodes(unit)
@@ -152,6 +152,20 @@ impl ClassLedger {
             return false;
         }
         true
+    }
+
+    /// Whether plans of a unit can be changed with its VMs' bonds kept: not where VMs move as one, or where the plan as a whole
+    /// is what keeps a rule.
+    fn may_pack(&self, cluster: &Cluster, at: usize, unit: UnitIx, only: Option<NodeSlot>) -> bool {
+        let Some(bank) = self.banks.get(at).filter(|_| !self.bonds.is_empty()) else { return true };
+        let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));
+        nodes.flat_map(|node| &node.residents).filter(|vm| self.home_of(**vm).is_some()).all(|vm| {
+            let target = bank.targets[*vm];
+            let moves = only.is_none_or(|only| only == target);
+            let as_it_is = |bond: &Bond| matches!(bond, Bond::AsOne(_) | Bond::Planned);
+            let kept = target == NOWHERE || self.bonds.colours_allow(cluster, *vm, target);
+            kept && !(moves && self.bonds.of(*vm).iter().any(as_it_is))
+        })
     }
 
     fn unclaim(&mut self, at: usize, unit: UnitIx, vm: VmSlot, target: NodeSlot, cluster: &Cluster) {

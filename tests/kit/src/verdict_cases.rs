@@ -131,6 +131,63 @@ pub fn roomy(choices: &mut Choices<'_>) -> VerdictCase {
     VerdictCase { policy: policy(choices, true), cluster }
 }
 
+/// A case with many rules and room for banks, from a seed.
+#[must_use]
+pub fn ruled_from_seed(seed: u64) -> VerdictCase {
+    ruled(&mut Choices::from_seed(seed))
+}
+
+/// A case in which rules of every kind bind and a plan per bank of nodes may still do: 9 to 12 nodes, a third full, in racks
+/// that nest in sites or are dealt in turn, one to three VMs on each, and up to seven rules, some of VMs on one node.
+///
+/// # Panics
+/// If the cluster refuses an object that it should take.
+#[must_use]
+pub fn ruled(choices: &mut Choices<'_>) -> VerdictCase {
+    let width = choices.weighted(&[(1, 2), (2, 1)]);
+    let mut cluster = empty(width, &["site", "rack"]);
+    let count = choices.between(9, 12);
+    let racks = choices.between(2, 6);
+    let in_turn = choices.chance(1, 2);
+    let nodes: Vec<NodeId> = (0..count)
+        .map(|number| {
+            let rack = if in_turn { number % racks } else { number * racks / count };
+            let node = Node::named(format!("n{number}"));
+            let node = node.domain("rack", format!("rack{rack}")).domain("site", format!("site{}", rack % 2));
+            cluster.add_node(node.capacity(vec![30; width])).expect("a good node")
+        })
+        .collect();
+    let mut on_node: Vec<Vec<VmId>> = Vec::new();
+    for node in &nodes {
+        let mut vms = Vec::new();
+        for number in 0..choices.between(1, 3) {
+            let demand: Vec<u64> = (0..width).map(|_| choices.between(1, 6)).collect();
+            let mut vm = Vm::named(format!("v{}-{number}", on_node.len())).demand(demand).on(*node);
+            if choices.chance(1, 12) {
+                vm = vm.restart(RestartClass::BestEffort);
+            }
+            if choices.chance(1, 20) {
+                vm.migrating_to = Some(choices.pick(&nodes)).filter(|target| target != node);
+            }
+            vms.push(cluster.add_vm(vm).expect("a good VM"));
+        }
+        on_node.push(vms);
+    }
+    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
+    for number in 0..choices.between(1, 7) {
+        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
+        if members.len() > 1 {
+            add_rule(choices, &mut cluster, number, &nodes, &members);
+        }
+    }
+    let mut policy = policy(choices, true);
+    policy.tolerate.retain(|class| class.fail.iter().map(|(_, count)| count).sum::<u32>() <= 2);
+    if choices.chance(1, 6) {
+        policy.preemption = Preemption::BestEffort;
+    }
+    VerdictCase { policy, cluster }
+}
+
 fn empty(width: usize, levels: &[&str]) -> Cluster {
     let mut kinds = vec![ResourceKind::new("memory", "GiB"), ResourceKind::new("cpu", "cores")];
     kinds.push(ResourceKind { per_vm: 1, ..ResourceKind::new("vms", "VMs") });

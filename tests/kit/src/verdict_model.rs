@@ -293,7 +293,9 @@ impl<'a> Model<'a> {
         let mut free = self.free(&stays);
         for (vm, node) in placed {
             let model = &self.vms[*vm];
-            if !scenario.nowhere.contains(vm) || model.own_class == RestartClass::Never {
+            // One that is evicted may be placed elsewhere.
+            let waits = scenario.nowhere.contains(vm) || evicted.iter().any(|(evicted, _)| evicted == vm);
+            if !waits || model.own_class == RestartClass::Never {
                 faults.push(format!("{} is not to be placed", name(*vm)));
             }
             if at[*vm].replace(*node).is_some() {

@@ -1,0 +1,554 @@
+//! What stands for the rules in a proof by banks: conditions on each VM by itself, which together imply the rules.
+//!
+//! Uses `cluster` (rules), `guarantee::units`, `restart` (whom a verdict concerns). Used by `banks` and `fit`, which keep
+//! plans to them, and by the ledger of `admission`, which changes plans.
+//!
+//! A proof by banks makes plans unit by unit; any of them may come to stand beside any other. A rule whose members are on
+//! several units, or come to be on several nodes, is therefore not looked at in a plan alone. Each rule is turned into
+//! one of four *bonds* of its members (a member: powered on and running; *promised*, if the verdict concerns it):
+//!
+//! - **Colour.** The domains of the rule's level are painted, and every member keeps to domains of its own colour, its home
+//!   being one. `separate` gives every home its own colour (with sides: every side): domains of two members never meet.
+//!   `spread` on at least m domains uses m colours, all of them taken by some member: there is always a domain of each.
+//!   `together` paints the home of the group and nothing else. Whatever combination of plans is in force, the rule holds.
+//! - **Apart.** For `separate` where no domain of the level meets two banks: plans of different units never share a domain,
+//!   so it is enough that every plan alone keeps the rule, against those that stay and within itself.
+//! - **As one.** The VMs of a group that runs on one node (`together`, a leader with its followers) have one target in every
+//!   plan: they fail together and are placed together, always.
+//! - **Planned.** The plan alone must keep the rule, and the planner sees to it: of one loss, or where the units of every
+//!   tier take whole domains of a `together` rule's level, so that the group, in one domain, fails and moves as a whole.
+//!
+//! What fits none of them rules banks out ([`Bonds::new`] says `None`), but for a single loss, where every plan stands
+//! alone. Colours ask for more than the rule does: where they leave no room, there may still be a proof by other means.
+
+use super::units::{NO_UNIT, Tier, UnitIx, Units};
+use crate::cluster::{Cluster, NodeState, OnTimeout, RuleBody, RuleRecord, Strength};
+use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
+use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
+use crate::restart::Concern;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+dense_id! {
+    /// A rule's painting of domains.
+    pub(crate) struct PaintingIx;
+    /// A `separate` rule.
+    pub(crate) struct ApartIx;
+    /// VMs that move as one.
+    pub(crate) struct PartyIx;
+}
+
+/// What is asked of where a VM may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bond {
+    /// Only domains of this colour.
+    Colour(PaintingIx, u32),
+    /// Not in a domain with too many members of the rule, or with members of another side; this is its own.
+    Apart(ApartIx, u32),
+    /// On the node where the others of the party are.
+    AsOne(PartyIx),
+    /// As the planner finds.
+    Planned,
+}
+
+#[derive(Clone, Debug)]
+struct Painting {
+    level: LevelIx,
+    /// The colours of the members' homes, sorted by domain.
+    homes: Vec<(DomainKey, u32)>,
+    /// How many colours the other domains have, in turn; with none they are barred.
+    colours: u32,
+    /// With which colour they begin.
+    offset: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Apart {
+    level: LevelIx,
+    /// `None`: members of other sides may not be there at all.
+    limit: Option<u32>,
+    /// How many members of each side are in each domain, sorted.
+    there: Vec<(DomainKey, u32, u32)>,
+    /// The promised members and their sides.
+    members: Vec<(VmSlot, u32)>,
+}
+
+/// A member of a `separate` rule that a unit displaces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mate {
+    pub(crate) side: u32,
+    pub(crate) home: NodeSlot,
+    /// Where it goes, if that is decided.
+    pub(crate) target: Option<NodeSlot>,
+}
+
+/// See the module documentation.
+#[derive(Clone, Debug)]
+pub(crate) struct Bonds {
+    /// Where the bonds of each VM begin and end.
+    spans: IdVec<VmSlot, (u32, u32)>,
+    all: Vec<Bond>,
+    paintings: IdVec<PaintingIx, Painting>,
+    aparts: IdVec<ApartIx, Apart>,
+    /// Per level with paintings the rank of the domain of every node.
+    ranks: Vec<(LevelIx, IdVec<NodeSlot, u32>)>,
+}
+
+/// A rule's running members.
+struct Members {
+    all: SmallVec<[Member; 6]>,
+}
+
+#[derive(Clone)]
+struct Member {
+    vm: VmSlot,
+    promised: bool,
+    side: u32,
+    home: NodeSlot,
+    /// Where it migrates to.
+    going: Option<NodeSlot>,
+}
+
+impl Members {
+    fn domain(cluster: &Cluster, level: LevelIx, member: &Member) -> DomainKey {
+        cluster.levels.domain(level, member.home)
+    }
+
+    /// Whether every member that migrates stays in its domain.
+    fn stay_within(&self, cluster: &Cluster, level: LevelIx) -> bool {
+        let stays = |member: &Member| {
+            member.going.is_none_or(|node| cluster.levels.domain(level, node) == Self::domain(cluster, level, member))
+        };
+        self.all.iter().all(stays)
+    }
+
+    /// The domains of the members' homes, in the order of the members.
+    fn homes(&self, cluster: &Cluster, level: LevelIx) -> SmallVec<[DomainKey; 6]> {
+        let mut homes = SmallVec::new();
+        for member in &self.all {
+            let domain = Self::domain(cluster, level, member);
+            if !homes.contains(&domain) {
+                homes.push(domain);
+            }
+        }
+        homes
+    }
+
+    fn on_one_node(&self) -> bool {
+        let first = self.all.first().map(|member| member.home);
+        self.all.iter().all(|member| Some(member.home) == first && member.going.is_none())
+    }
+
+    fn promised(&self) -> impl Iterator<Item = &Member> {
+        self.all.iter().filter(|member| member.promised)
+    }
+}
+
+/// A rule that no bond stands for.
+struct Unbound;
+
+struct Maker<'m> {
+    cluster: &'m Cluster,
+    units: &'m Units,
+    concern: &'m Concern,
+    respected: &'m dyn Fn(LevelIx) -> bool,
+    made: Vec<(VmSlot, Bond)>,
+    paintings: IdVec<PaintingIx, Painting>,
+    aparts: IdVec<ApartIx, Apart>,
+    parties: Vec<Vec<VmSlot>>,
+    /// Per level whether units take its domains whole, where that has been asked.
+    whole: Vec<(LevelIx, bool)>,
+}
+
+impl Bonds {
+    /// The bonds for a class's units. `respected` tells of which levels no domain meets two banks. `None`: a rule needs a
+    /// bond that there is not.
+    pub(crate) fn new(
+        cluster: &Cluster,
+        units: &Units,
+        concern: &Concern,
+        respected: &dyn Fn(LevelIx) -> bool,
+    ) -> Option<Self> {
+        let mut maker = Maker {
+            cluster,
+            units,
+            concern,
+            respected,
+            made: Vec::new(),
+            paintings: IdVec::new(),
+            aparts: IdVec::new(),
+            parties: Vec::new(),
+            whole: Vec::new(),
+        };
+        for rule in cluster.rules() {
+            let Some(record) = cluster.rule_record(rule.id().slot) else { continue };
+            if record.strength != Strength::Required || matches!(record.body, RuleBody::Place { .. }) {
+                continue;
+            }
+            let members = maker.members(record);
+            if members.promised().next().is_some() && maker.bind(record, &members).is_err() {
+                if units.losses() > 1 {
+                    return None;
+                }
+                maker.made.extend(members.promised().map(|member| (member.vm, Bond::Planned)));
+            }
+        }
+        let needs = maker.needs_one_left_out();
+        if !needs.is_empty() && units.losses() > 1 {
+            return None;
+        }
+        maker.made.extend(needs.into_iter().map(|vm| (vm, Bond::Planned)));
+        Some(maker.finish())
+    }
+
+    /// Whether no VM has a bond.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The bonds of a VM.
+    #[inline]
+    pub(crate) fn of(&self, vm: VmSlot) -> &[Bond] {
+        let (start, end) = self.spans.lookup(vm).copied().unwrap_or_default();
+        self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
+    }
+
+    /// Which of these VMs have bonds.
+    pub(crate) fn among<I: DenseId>(&self, vms: &IdVec<I, VmSlot>) -> IdVec<I, bool> {
+        if self.is_empty() {
+            return IdVec::filled(false, vms.len());
+        }
+        vms.iter().map(|vm| !self.of(*vm).is_empty()).collect()
+    }
+
+    /// The levels, `node` aside, of which no domain may meet two banks.
+    pub(crate) fn levels(&self, cluster: &Cluster) -> Vec<LevelIx> {
+        let mut levels: Vec<LevelIx> = self.aparts.iter().map(|apart| apart.level).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels.retain(|level| *level != cluster.levels.node_level());
+        levels
+    }
+
+    /// Whether a VM has a colour to keep to.
+    pub(crate) fn has_colour(&self, vm: VmSlot) -> bool {
+        self.of(vm).iter().any(|bond| matches!(bond, Bond::Colour(..)))
+    }
+
+    /// Whether a node has the colours that a VM keeps to.
+    #[inline]
+    pub(crate) fn colours_allow(&self, cluster: &Cluster, vm: VmSlot, node: NodeSlot) -> bool {
+        self.of(vm).iter().all(|bond| match bond {
+            Bond::Colour(painting, colour) => {
+                self.colour_of(cluster, &self.paintings[*painting], node) == Some(*colour)
+            }
+            _ => true,
+        })
+    }
+
+    fn colour_of(&self, cluster: &Cluster, painting: &Painting, node: NodeSlot) -> Option<u32> {
+        let domain = cluster.levels.domain(painting.level, node);
+        if let Ok(at) = painting.homes.binary_search_by_key(&domain, |(home, _)| *home) {
+            return painting.homes.get(at).map(|(_, colour)| *colour);
+        }
+        let (_, ranks) = self.ranks.iter().find(|(level, _)| *level == painting.level)?;
+        ranks[node].wrapping_add(painting.offset).checked_rem(painting.colours)
+    }
+
+    /// Whether a member of a `separate` rule can come to a node, beside those that stay and these, of its own unit.
+    #[inline]
+    pub(crate) fn is_apart(
+        &self,
+        cluster: &Cluster,
+        (apart, side): (ApartIx, u32),
+        node: NodeSlot,
+        mates: impl Iterator<Item = Mate>,
+    ) -> bool {
+        let apart = &self.aparts[apart];
+        let domain = cluster.levels.domain(apart.level, node);
+        let in_the_way = |other: u32| apart.limit.is_some() || other != side;
+        let first = apart.there.partition_point(|(known, _, _)| *known < domain);
+        let there = apart.there.get(first..).unwrap_or_default();
+        let there = there.iter().take_while(|(known, _, _)| *known == domain);
+        let mut count: u32 =
+            there.filter(|(_, side, _)| in_the_way(*side)).map(|(_, _, count)| *count).fold(0, u32::saturating_add);
+        for mate in mates.filter(|mate| in_the_way(mate.side)) {
+            if cluster.levels.domain(apart.level, mate.home) == domain {
+                count = count.saturating_sub(1);
+            }
+            if mate.target.is_some_and(|target| cluster.levels.domain(apart.level, target) == domain) {
+                count = count.saturating_add(1);
+            }
+        }
+        count < apart.limit.unwrap_or(1)
+    }
+
+    /// The promised members of a `separate` rule, with their sides.
+    pub(crate) fn members(&self, apart: ApartIx) -> &[(VmSlot, u32)] {
+        &self.aparts[apart].members
+    }
+}
+
+impl Maker<'_> {
+    fn members(&self, rule: &RuleRecord) -> Members {
+        let runs = |node: NodeSlot| {
+            let state = self.cluster.node_record(node).map(|node| node.state);
+            matches!(state, Some(NodeState::Online | NodeState::Cordoned))
+        };
+        let member = |vm: VmSlot, side: u32| {
+            let record = self.cluster.vm_record(vm).filter(|record| record.on)?;
+            let promised = self.concern.includes(self.cluster, vm);
+            let going = record.migrating_to.filter(|node| runs(*node));
+            Some(Member { vm, promised, side, home: record.node.filter(|node| runs(*node))?, going })
+        };
+        let mut all: SmallVec<[Member; 6]> = match &rule.body {
+            RuleBody::Sides { sides, .. } => {
+                let sides = (0..).zip(sides).flat_map(|(side, vms)| vms.iter().map(move |vm| (*vm, side)));
+                sides.filter_map(|(vm, side)| member(vm, side)).collect()
+            }
+            RuleBody::Follow { leader } => {
+                let followers = rule.members.iter().filter_map(|vm| member(*vm, 1));
+                member(*leader, 0).into_iter().chain(followers).collect()
+            }
+            _ => rule.members.iter().filter_map(|vm| member(*vm, 0)).collect(),
+        };
+        // Colours are given out in this order, which depends on names alone.
+        let name = |member: &Member| self.cluster.vm_record(member.vm).map(|record| (record.key, &*record.name));
+        all.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        Members { all }
+    }
+
+    fn bind(&mut self, rule: &RuleRecord, members: &Members) -> Result<(), Unbound> {
+        let count = to_u32(members.all.len());
+        match &rule.body {
+            RuleBody::Place { .. } => Ok(()),
+            RuleBody::Separate { max_per_domain, .. } if count <= *max_per_domain => Ok(()),
+            RuleBody::Separate { level, max_per_domain } => self.separate(rule, members, *level, Some(*max_per_domain)),
+            RuleBody::Sides { level, .. } => {
+                let side = members.all.first().map(|member| member.side);
+                if members.all.iter().all(|member| Some(member.side) == side) {
+                    return Ok(());
+                }
+                self.separate(rule, members, *level, None)
+            }
+            RuleBody::Together { .. } if count < 2 => Ok(()),
+            RuleBody::Together { level } => self.together(members, *level),
+            RuleBody::Spread { level, min_domains, max_skew } => {
+                if max_skew.is_some_and(|skew| skew < count) {
+                    return Err(Unbound);
+                }
+                self.spread(rule, members, *level, (*min_domains).min(count))
+            }
+            RuleBody::Follow { leader } => self.follow(members, *leader),
+        }
+    }
+
+    fn separate(
+        &mut self,
+        rule: &RuleRecord,
+        members: &Members,
+        level: LevelIx,
+        limit: Option<u32>,
+    ) -> Result<(), Unbound> {
+        let alone = self.units.losses() == 1;
+        if alone || level == self.cluster.levels.node_level() || (self.respected)(level) {
+            self.apart(members, level, limit);
+            return Ok(());
+        }
+        if !members.stay_within(self.cluster, level) {
+            return Err(Unbound);
+        }
+        let mut homes: Vec<(DomainKey, u32)> = Vec::new();
+        for (colour, domain) in (0..).zip(members.homes(self.cluster, level)) {
+            let mut there = members.all.iter().filter(|member| Members::domain(self.cluster, level, member) == domain);
+            let side = there.next().map_or(0, |member| member.side);
+            let one_side = there.clone().all(|member| member.side == side);
+            let few = limit.is_none_or(|limit| to_u32(there.count()) < limit);
+            if !few || (limit.is_none() && !one_side) {
+                return Err(Unbound);
+            }
+            homes.push((domain, if limit.is_none() { side } else { colour }));
+        }
+        let colours = homes.iter().map(|(_, colour)| colour.saturating_add(1)).max().unwrap_or(0);
+        self.paint(rule, members, level, homes, colours);
+        Ok(())
+    }
+
+    fn apart(&mut self, members: &Members, level: LevelIx, limit: Option<u32>) {
+        let mut places: SmallVec<[(DomainKey, u32); 8]> = SmallVec::new();
+        for member in &members.all {
+            let mut domains: SmallVec<[DomainKey; 2]> = core::iter::once(member.home)
+                .chain(member.going)
+                .map(|node| self.cluster.levels.domain(level, node))
+                .collect();
+            // Of a VM that moves within a domain both are one.
+            domains.dedup();
+            places.extend(domains.into_iter().map(|domain| (domain, member.side)));
+        }
+        places.sort_unstable();
+        let there = places.chunk_by(|left, right| left == right);
+        let there = there.filter_map(|same| same.first().map(|(domain, side)| (*domain, *side, to_u32(same.len()))));
+        let (there, promised) = (there.collect(), members.promised().map(|member| (member.vm, member.side)).collect());
+        let apart = self.aparts.push(Apart { level, limit, there, members: promised });
+        self.made.extend(members.promised().map(|member| (member.vm, Bond::Apart(apart, member.side))));
+    }
+
+    fn together(&mut self, members: &Members, level: LevelIx) -> Result<(), Unbound> {
+        let [home] = members.homes(self.cluster, level)[..] else { return Err(Unbound) };
+        if !members.stay_within(self.cluster, level) {
+            return Err(Unbound);
+        }
+        if level == self.cluster.levels.node_level() {
+            return self.as_one(members);
+        }
+        if !self.units.tiers.iter().any(|tier| self.can_take(tier, level, home)) {
+            self.paint_only(members, level, home);
+            return Ok(());
+        }
+        if self.takes_whole_domains(level) {
+            self.made.extend(members.promised().map(|member| (member.vm, Bond::Planned)));
+            return Ok(());
+        }
+        self.as_one(members)
+    }
+
+    /// Whether the loss of one unit can take every node of a domain.
+    fn can_take(&self, tier: &Tier, level: LevelIx, domain: DomainKey) -> bool {
+        let mut units = self.cluster.levels.nodes(level, domain).iter().map(|node| tier.unit_of[*node]);
+        let mut units = units.by_ref().filter(|unit| *unit != NO_UNIT);
+        let first = units.next();
+        units.all(|unit| Some(unit) == first)
+    }
+
+    /// Whether every unit has all of a domain of this level or nothing.
+    fn takes_whole_domains(&mut self, level: LevelIx) -> bool {
+        if let Some((_, whole)) = self.whole.iter().find(|(known, _)| *known == level) {
+            return *whole;
+        }
+        let whole = self.units.tiers.iter().all(|tier| {
+            let mut unit_of: BTreeMap<DomainKey, UnitIx> = BTreeMap::new();
+            let units = tier.unit_of.enumerate().filter(|(_, unit)| **unit != NO_UNIT);
+            let domains = units.map(|(node, unit)| (self.cluster.levels.domain(level, node), *unit));
+            domains.into_iter().all(|(domain, unit)| *unit_of.entry(domain).or_insert(unit) == unit)
+        });
+        self.whole.push((level, whole));
+        whole
+    }
+
+    fn as_one(&mut self, members: &Members) -> Result<(), Unbound> {
+        if !members.on_one_node() {
+            return Err(Unbound);
+        }
+        let mut party: Vec<VmSlot> = members.promised().map(|member| member.vm).collect();
+        let meets = |other: &Vec<VmSlot>| other.iter().any(|vm| party.contains(vm));
+        let (joined, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut self.parties).into_iter().partition(meets);
+        party.extend(joined.into_iter().flatten());
+        party.sort_unstable();
+        party.dedup();
+        self.parties = rest;
+        self.parties.push(party);
+        Ok(())
+    }
+
+    fn spread(&mut self, rule: &RuleRecord, members: &Members, level: LevelIx, least: u32) -> Result<(), Unbound> {
+        if least < 2 {
+            return Ok(());
+        }
+        let homes = members.homes(self.cluster, level);
+        let all_promised = members.all.iter().all(|member| member.promised);
+        if !all_promised || to_u32(homes.len()) < least || !members.stay_within(self.cluster, level) {
+            return Err(Unbound);
+        }
+        let homes = (0..).zip(homes).map(|(at, domain): (u32, _)| (domain, at.checked_rem(least).unwrap_or(0)));
+        self.paint(rule, members, level, homes.collect(), least);
+        Ok(())
+    }
+
+    fn follow(&mut self, members: &Members, leader: VmSlot) -> Result<(), Unbound> {
+        let Some(leads) = members.all.iter().find(|member| member.vm == leader) else { return Ok(()) };
+        let bound: SmallVec<[Member; 6]> =
+            members.all.iter().filter(|member| member.promised || member.vm == leader).cloned().collect();
+        match bound.len() {
+            0 | 1 => Ok(()),
+            _ if leads.promised => self.as_one(&Members { all: bound }),
+            _ => Err(Unbound),
+        }
+    }
+
+    fn paint(
+        &mut self,
+        rule: &RuleRecord,
+        members: &Members,
+        level: LevelIx,
+        mut homes: Vec<(DomainKey, u32)>,
+        colours: u32,
+    ) {
+        homes.sort_unstable();
+        let offset = u32::try_from(rule.key & 0xFFFF).unwrap_or(0);
+        let painting = self.paintings.push(Painting { level, homes: homes.clone(), colours, offset });
+        for member in members.promised() {
+            let home = Members::domain(self.cluster, level, member);
+            if let Ok(at) = homes.binary_search_by_key(&home, |(domain, _)| *domain) {
+                self.made.extend(homes.get(at).map(|(_, colour)| (member.vm, Bond::Colour(painting, *colour))));
+            }
+        }
+    }
+
+    fn paint_only(&mut self, members: &Members, level: LevelIx, home: DomainKey) {
+        let painting = self.paintings.push(Painting { level, homes: alloc::vec![(home, 0)], colours: 0, offset: 0 });
+        self.made.extend(members.promised().map(|member| (member.vm, Bond::Colour(painting, 0))));
+    }
+
+    /// Promised VMs that give up on one which nothing could take.
+    fn needs_one_left_out(&self) -> Vec<VmSlot> {
+        let gives_up = |vm: VmSlot, needed: VmSlot| {
+            self.cluster.vm_record(vm).is_some_and(|record| {
+                record.starts_after.iter().any(|edge| edge.vm == needed && edge.on_timeout == OnTimeout::GiveUp)
+            })
+        };
+        let mut found = Vec::new();
+        for needed in &self.concern.left_out {
+            let dependents = self.cluster.vm_record(*needed).map_or(&[][..], |record| &record.dependents);
+            let promised = dependents.iter().filter(|vm| self.concern.includes(self.cluster, **vm));
+            found.extend(promised.copied().filter(|vm| gives_up(*vm, *needed)));
+        }
+        found
+    }
+
+    fn finish(self) -> Bonds {
+        let Self { cluster, mut made, paintings, aparts, parties, .. } = self;
+        for (at, party) in parties.iter().enumerate().filter(|(_, party)| party.len() > 1) {
+            made.extend(party.iter().map(|vm| (*vm, Bond::AsOne(PartyIx::from_index(at)))));
+        }
+        let mut spans: IdVec<VmSlot, (u32, u32)> = IdVec::new();
+        let mut all = Vec::with_capacity(made.len());
+        if !made.is_empty() {
+            spans = IdVec::filled((0, 0), cluster.vm_slots_len());
+            made.sort_by_key(|(vm, _)| *vm);
+            for of_one in made.chunk_by(|left, right| left.0 == right.0) {
+                let start = to_u32(all.len());
+                all.extend(of_one.iter().map(|(_, bond)| *bond));
+                if let Some((vm, _)) = of_one.first() {
+                    spans[*vm] = (start, to_u32(all.len()));
+                }
+            }
+        }
+        let mut levels: Vec<LevelIx> = paintings.iter().map(|painting| painting.level).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let ranks = levels.into_iter().map(|level| (level, ranks(cluster, level))).collect();
+        Bonds { spans, all, paintings, aparts, ranks }
+    }
+}
+
+/// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.
+fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
+    let mut ranks = IdVec::filled(0, cluster.node_slots());
+    let mut known: BTreeMap<DomainKey, u32> = BTreeMap::new();
+    for node in cluster.room_index().iter() {
+        let next = to_u32(known.len());
+        ranks[node] = *known.entry(cluster.levels.domain(level, node)).or_insert(next);
+    }
+    ranks
+}

@@ -1,0 +1,504 @@
+//! First fit over one bank: plans for the units of a tier, each as if it were the only one.
+//!
+//! Uses `cluster`, `guarantee::{banks, bonds, field, units}`, `restart` (where a VM may run). Used by `banks`.
+//!
+//! Holes lie side by side, the largest first, in groups with the largest amounts of each, so that a group without room is
+//! passed over at once. A unit's VMs go in, larger ones first, each into the first hole that takes it; of a unit with
+//! bonds those that move as one go before the others.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "INVARIANT: room goes down only by a need that fits into it; counts are below 2^31"
+)]
+
+use super::banks::{Bank, Setting};
+use super::bonds::{ApartIx, Bond, Mate, PartyIx};
+use super::certificate::NOWHERE;
+use super::field::{Field, MemberIx};
+use super::units::{Tier, UnitIx};
+use crate::cluster::Cluster;
+use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
+use crate::ids::{NodeSlot, VmSlot};
+use crate::restart::{may_run_on, may_run_on_few};
+use alloc::vec::Vec;
+use core::ops::Range;
+use smallvec::SmallVec;
+
+dense_id! {
+    /// A position in a bank, in the order of the holes.
+    struct PositionIx;
+    /// 32 positions.
+    struct GroupIx;
+}
+
+const GROUP: usize = 32;
+
+/// A bank's room side by side.
+pub(super) struct Layout<'b> {
+    nodes: &'b [NodeSlot],
+    free: Rows<PositionIx>,
+    /// The component-wise maximum of each group.
+    most: Rows<GroupIx>,
+    /// The position of each node slot, if that is asked for.
+    position_of: IdVec<NodeSlot, u32>,
+}
+
+/// Not in the bank.
+const NO_POSITION: u32 = u32::MAX;
+
+impl<'b> Layout<'b> {
+    /// `limited`: whether members are limited in where they may go.
+    pub(super) fn new(cluster: &Cluster, bank: &'b Bank, limited: bool) -> Self {
+        let kinds = cluster.kinds().len();
+        let mut position_of = IdVec::new();
+        if limited {
+            position_of = IdVec::filled(NO_POSITION, cluster.node_slots());
+            for (at, node) in (0..).zip(&bank.nodes) {
+                position_of[*node] = at;
+            }
+        }
+        let mut free: Rows<PositionIx> = Rows::new(kinds);
+        let mut most: Rows<GroupIx> = Rows::new(kinds);
+        most.reset(kinds, bank.nodes.len().div_ceil(GROUP));
+        for (at, node) in bank.nodes.iter().enumerate() {
+            let row = &cluster.free_rows()[*node];
+            free.push(row);
+            for (most, free) in most[GroupIx::from_index(at / GROUP)].iter_mut().zip(row) {
+                *most = (*most).max(*free);
+            }
+        }
+        Self { nodes: &bank.nodes, free, most, position_of }
+    }
+
+    fn position(&self, node: NodeSlot) -> Option<usize> {
+        self.position_of.lookup(node).copied().filter(|at| *at != NO_POSITION).map(to_usize)
+    }
+}
+
+/// The members of one unit, larger first, side by side.
+struct Items<'i> {
+    vms: &'i [VmSlot],
+    need: &'i [u64],
+    limited: &'i [bool],
+    /// Whether each has bonds.
+    bonded: &'i [bool],
+}
+
+/// When first fit has failed for so many units of one part, the others are left to the planner.
+const MOST_MISFITS: usize = 16;
+
+/// Some units of one tier, for one bank, and where the targets of their members go.
+pub(super) struct Part<'b> {
+    pub(super) layout: &'b Layout<'b>,
+    pub(super) tier: &'b Tier,
+    pub(super) units: Span,
+    pub(super) targets: &'b mut [NodeSlot],
+}
+
+/// Which units. Members of single nodes stand node by node, those of wider units are listed unit by unit.
+#[derive(Clone)]
+pub(super) enum Span {
+    Nodes(Range<u32>),
+    Units(Range<u32>),
+}
+
+/// What first fit came to, besides targets.
+#[derive(Default)]
+pub(super) struct Fitted {
+    /// Units that the planner must look at.
+    pub(super) open: Vec<UnitIx>,
+    pub(super) work: u64,
+}
+
+/// One unit of a bank's tier, and its members.
+struct Task<'t> {
+    setting: &'t Setting<'t>,
+    layout: &'t Layout<'t>,
+    tier: &'t Tier,
+    unit: UnitIx,
+    items: &'t Items<'t>,
+}
+
+/// First fit over one bank. What a unit takes of it is given back before the next.
+pub(super) struct Kernel {
+    /// What is free at each position, less what the unit at hand has taken.
+    left: Rows<PositionIx>,
+    /// Where the unit at hand has taken something.
+    taken: Vec<PositionIx>,
+    /// The nodes that a limited member is limited to.
+    few: Vec<NodeSlot>,
+    /// Members of `separate` rules in the unit at hand: the rule, which item, and what is known of it.
+    mates: Vec<(ApartIx, usize, Mate)>,
+    /// How free each item of the unit at hand is.
+    freedoms: Vec<Freedom>,
+    work: u64,
+}
+
+/// How free a VM is in where it goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freedom {
+    /// Anywhere.
+    All,
+    /// Kept apart from others.
+    Bonded,
+    /// Limited to few places: by labels, rules or a colour.
+    Few,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self {
+            left: Rows::new(0),
+            taken: Vec::new(),
+            few: Vec::new(),
+            mates: Vec::new(),
+            freedoms: Vec::new(),
+            work: 0,
+        }
+    }
+}
+
+impl Kernel {
+    /// Finds plans for the units of a part.
+    pub(super) fn fit_part(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Fitted {
+        self.left.copy_from(&part.layout.free);
+        self.work = 0;
+        match setting.cluster.kinds().len() {
+            2 => self.fit_units::<2>(setting, part),
+            4 => self.fit_units::<4>(setting, part),
+            _ => self.fit_units::<0>(setting, part),
+        }
+    }
+
+    /// `WIDTH` as for [`Rows::row`].
+    fn fit_units<const WIDTH: usize>(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Fitted {
+        let Part { layout, tier, units, targets } = part;
+        let field = setting.field;
+        let mut fitted = Fitted::default();
+        let mut misfits = 0;
+        let mut rest = targets;
+        let mut enter = |this: &mut Self, unit: UnitIx, items: &Items<'_>| {
+            let (targets, behind) = core::mem::take(&mut rest).split_at_mut(items.vms.len());
+            rest = behind;
+            if items.vms.is_empty() {
+                return;
+            }
+            let task = Task { setting, layout, tier, unit, items };
+            if misfits == MOST_MISFITS || task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned)) {
+                fitted.open.push(unit);
+                return;
+            }
+            let complete = if items.bonded.contains(&true) {
+                this.fit_bonded::<WIDTH>(&task, targets)
+            } else {
+                this.first_fit::<WIDTH>(&task, targets)
+            };
+            if !complete {
+                misfits += 1;
+                fitted.open.push(unit);
+            }
+        };
+        match units {
+            Span::Nodes(nodes) => {
+                for node in nodes.map(NodeSlot) {
+                    let range = field.start(node)..field.start(NodeSlot(node.0 + 1));
+                    enter(self, tier.unit_of[node], &field.slice(range, &setting.bonded));
+                }
+            }
+            Span::Units(units) => {
+                let mut members = Vec::new();
+                let (mut vms, mut need, mut limited, mut bonded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+                for unit in units.map(UnitIx) {
+                    field.of_unit(setting.units, unit, &mut members);
+                    vms.clear();
+                    need.clear();
+                    limited.clear();
+                    bonded.clear();
+                    for member in &members {
+                        vms.push(field.vms[*member]);
+                        need.extend_from_slice(field.need.row::<WIDTH>(*member));
+                        limited.push(field.limited[*member]);
+                        bonded.push(setting.bonded[*member]);
+                    }
+                    enter(self, unit, &Items { vms: &vms, need: &need, limited: &limited, bonded: &bonded });
+                }
+            }
+        }
+        fitted.work = core::mem::take(&mut self.work);
+        fitted
+    }
+
+    /// Puts every item on the first position that takes it; `false` if one finds none.
+    fn first_fit<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
+        let items = task.items;
+        let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
+        let mut complete = true;
+        // Where the last item went, and what it needed: one of the same need finds nothing before.
+        let mut last = 0;
+        let mut last_need: &[u64] = &[];
+        let needs = items.need.chunks_exact(width.max(1));
+        for (((need, vm), limited), target) in needs.zip(items.vms).zip(items.limited).zip(targets) {
+            let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
+            let from = if same { last } else { 0 };
+            let found = if *limited {
+                self.search_limited::<WIDTH>(task, *vm, need, |_| true)
+            } else {
+                search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node))
+            };
+            let Some((position, node)) = found else {
+                complete = false;
+                break;
+            };
+            self.take::<WIDTH>(position, need);
+            *target = node;
+            if !*limited {
+                (last, last_need) = (position, need);
+            }
+        }
+        self.give_back::<WIDTH>(task.layout);
+        complete
+    }
+
+    /// The same for a unit of which some VMs have bonds.
+    fn fit_bonded<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
+        let complete = self.place_bonded::<WIDTH>(task, targets);
+        self.give_back::<WIDTH>(task.layout);
+        complete
+    }
+
+    fn place_bonded<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
+        let (bonds, items) = (task.setting.bonds, task.items);
+        let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
+        let mut parties: SmallVec<[PartyIx; 4]> = SmallVec::new();
+        self.mates.clear();
+        self.freedoms.clear();
+        for (limited, bonded) in items.limited.iter().zip(items.bonded) {
+            self.freedoms.push(match (*limited, *bonded) {
+                (true, _) => Freedom::Few,
+                (false, true) => Freedom::Bonded,
+                (false, false) => Freedom::All,
+            });
+        }
+        for (item, bonds) in task.bonded() {
+            for bond in bonds {
+                match bond {
+                    Bond::Planned => {}
+                    Bond::AsOne(party) => parties.push(*party),
+                    Bond::Colour(..) => {
+                        if let Some(freedom) = self.freedoms.get_mut(item) {
+                            *freedom = Freedom::Few;
+                        }
+                    }
+                    Bond::Apart(apart, side) => {
+                        let vm = items.vms.get(item).and_then(|vm| task.setting.cluster.vm_record(*vm));
+                        let Some(home) = vm.and_then(|vm| vm.node) else { return false };
+                        self.mates.push((*apart, item, Mate { side: *side, home, target: None }));
+                    }
+                }
+            }
+        }
+        targets.fill(NOWHERE);
+        // Larger ones first, as their first VMs stand.
+        let mut seen: SmallVec<[PartyIx; 4]> = SmallVec::new();
+        for party in parties {
+            if seen.contains(&party) {
+                continue;
+            }
+            seen.push(party);
+            let of_party = |vm: &VmSlot| bonds.of(*vm).contains(&Bond::AsOne(party));
+            let group: Vec<usize> =
+                items.vms.iter().enumerate().filter(|(_, vm)| of_party(vm)).map(|(item, _)| item).collect();
+            let mut sum: SmallVec<[u64; 4]> = smallvec::smallvec![0; width];
+            for item in &group {
+                let need = items.need.get(item * width..(item + 1) * width).unwrap_or_default();
+                for (sum, need) in sum.iter_mut().zip(need) {
+                    *sum = sum.saturating_add(*need);
+                }
+            }
+            let Self { left, mates, work, .. } = self;
+            let takes = |node| task.is_outside(node) && task.takes_all(mates, &group, node);
+            let Some((position, node)) = search::<WIDTH>(left, work, task.layout, &sum, 0, takes) else {
+                return false;
+            };
+            self.take::<WIDTH>(position, &sum);
+            for item in group {
+                self.settle(item, node);
+                if let Some(target) = targets.get_mut(item) {
+                    *target = node;
+                }
+            }
+        }
+        // Those with few places before those with many. Where the last one went that may go anywhere, and what it needed: one
+        // of the same need finds nothing before.
+        let mut last = 0;
+        let mut last_need: &[u64] = &[];
+        for few in [true, false] {
+            if few && !self.freedoms.contains(&Freedom::Few) {
+                continue;
+            }
+            for (item, need) in items.need.chunks_exact(width.max(1)).enumerate() {
+                let Some(freedom) = self.freedoms.get(item).copied() else { return false };
+                if (freedom == Freedom::Few) != few || targets.get(item) != Some(&NOWHERE) {
+                    continue;
+                }
+                let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
+                let from = if same { last } else { 0 };
+                let Some((position, node)) = self.place_one::<WIDTH>(task, item, need, freedom, from) else {
+                    return false;
+                };
+                self.take::<WIDTH>(position, need);
+                if let Some(target) = targets.get_mut(item) {
+                    *target = node;
+                }
+                match freedom {
+                    Freedom::All => (last, last_need) = (position, need),
+                    Freedom::Bonded | Freedom::Few => self.settle(item, node),
+                }
+            }
+        }
+        true
+    }
+
+    /// The first position for one item beside those that have their places; of one that is not limited, from here on.
+    fn place_one<const WIDTH: usize>(
+        &mut self,
+        task: &Task<'_>,
+        item: usize,
+        need: &[u64],
+        freedom: Freedom,
+        from: usize,
+    ) -> Option<(usize, NodeSlot)> {
+        if freedom == Freedom::All {
+            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node));
+        }
+        let mates = core::mem::take(&mut self.mates);
+        let keeps = |node: NodeSlot| task.takes_all(&mates, &[item], node);
+        let found = if task.items.limited.get(item) == Some(&true) {
+            self.search_limited::<WIDTH>(task, *task.items.vms.get(item)?, need, keeps)
+        } else {
+            let takes = |node| task.is_outside(node) && keeps(node);
+            search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, takes)
+        };
+        self.mates = mates;
+        found
+    }
+
+    /// Notes where an item goes.
+    fn settle(&mut self, item: usize, node: NodeSlot) {
+        for (_, _, mate) in self.mates.iter_mut().filter(|(_, mate, _)| *mate == item) {
+            mate.target = Some(node);
+        }
+    }
+
+    #[inline]
+    fn take<const WIDTH: usize>(&mut self, position: usize, need: &[u64]) {
+        let here = PositionIx::from_index(position);
+        for (left, need) in self.left.row_mut::<WIDTH>(here).iter_mut().zip(need) {
+            *left -= need;
+        }
+        self.taken.push(here);
+    }
+
+    fn give_back<const WIDTH: usize>(&mut self, layout: &Layout<'_>) {
+        for here in self.taken.drain(..) {
+            self.left.row_mut::<WIDTH>(here).copy_from_slice(layout.free.row::<WIDTH>(here));
+        }
+    }
+
+    /// The first position with the room for a VM that may not run everywhere.
+    fn search_limited<const WIDTH: usize>(
+        &mut self,
+        task: &Task<'_>,
+        vm: VmSlot,
+        need: &[u64],
+        keeps: impl Fn(NodeSlot) -> bool,
+    ) -> Option<(usize, NodeSlot)> {
+        let cluster = task.setting.cluster;
+        let takes = |node: NodeSlot| task.is_outside(node) && may_run_on(cluster, vm, node) && keeps(node);
+        if !may_run_on_few(cluster, vm, &mut self.few) {
+            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, 0, takes);
+        }
+        self.work += u64::from(to_u32(self.few.len()));
+        let few = self.few.iter().filter_map(|node| Some((task.layout.position(*node)?, *node)));
+        let has_room = |position: usize| fits(need, self.left.row::<WIDTH>(PositionIx::from_index(position)));
+        few.filter(|(position, node)| has_room(*position) && takes(*node)).min()
+    }
+}
+
+impl<'t> Task<'t> {
+    /// Its VMs with bonds.
+    fn bonded(&self) -> impl Iterator<Item = (usize, &'t [Bond])> + use<'t> {
+        let bonds = self.setting.bonds;
+        let bonded = self.items.vms.iter().zip(self.items.bonded).enumerate().filter(|(_, (_, bonded))| **bonded);
+        bonded.map(|(item, (vm, _))| (item, bonds.of(*vm)))
+    }
+
+    #[inline]
+    fn is_outside(&self, node: NodeSlot) -> bool {
+        self.tier.unit_of[node] != self.unit
+    }
+
+    /// Whether a node suits the limits and bonds of all these items, put there together.
+    fn takes_all(&self, mates: &[(ApartIx, usize, Mate)], group: &[usize], node: NodeSlot) -> bool {
+        let (cluster, bonds) = (self.setting.cluster, self.setting.bonds);
+        group.iter().enumerate().all(|(done, item)| {
+            let Some(vm) = self.items.vms.get(*item) else { return false };
+            let before = group.get(..done).unwrap_or_default();
+            let apart = |bond: &Bond| {
+                let Bond::Apart(apart, side) = bond else { return true };
+                let of_rule = mates.iter().filter(|(rule, _, _)| rule == apart);
+                let mates =
+                    of_rule.map(
+                        |(_, other, mate)| {
+                            if before.contains(other) { Mate { target: Some(node), ..*mate } } else { *mate }
+                        },
+                    );
+                bonds.is_apart(cluster, (*apart, *side), node, mates)
+            };
+            bonds.colours_allow(cluster, *vm, node)
+                && bonds.of(*vm).iter().all(apart)
+                && (self.items.limited.get(*item) != Some(&true) || may_run_on(cluster, *vm, node))
+        })
+    }
+}
+
+/// The first position from `from` on that has the room and that `accepts` takes.
+#[inline]
+fn search<const WIDTH: usize>(
+    left: &Rows<PositionIx>,
+    work: &mut u64,
+    layout: &Layout<'_>,
+    need: &[u64],
+    from: usize,
+    accepts: impl Fn(NodeSlot) -> bool,
+) -> Option<(usize, NodeSlot)> {
+    let mut position = from;
+    while position < layout.nodes.len() {
+        *work += 1;
+        let group = position / GROUP;
+        let end = ((group + 1) * GROUP).min(layout.nodes.len());
+        if fits(need, layout.most.row::<WIDTH>(GroupIx::from_index(group))) {
+            let nodes = layout.nodes.get(position..end).unwrap_or_default();
+            for (at, node) in (position..).zip(nodes) {
+                if fits(need, left.row::<WIDTH>(PositionIx::from_index(at))) && accepts(*node) {
+                    return Some((at, *node));
+                }
+            }
+        }
+        position = end;
+    }
+    None
+}
+
+impl Field {
+    /// Members that stand side by side.
+    fn slice<'f>(&'f self, range: Range<usize>, bonded: &'f IdVec<MemberIx, bool>) -> Items<'f> {
+        let width = self.need.width();
+        Items {
+            vms: self.vms.as_slice().get(range.clone()).unwrap_or_default(),
+            need: self.need.cells().get(range.start * width..range.end * width).unwrap_or_default(),
+            limited: self.limited.as_slice().get(range.clone()).unwrap_or_default(),
+            bonded: bonded.as_slice().get(range).unwrap_or_default(),
+        }
+    }
+}
