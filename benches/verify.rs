@@ -8,10 +8,11 @@
 //! planned, and its median times the number of failures is what is compared. (A naive proof would be a weaker one, too:
 //! plans for failures at once say nothing of failures one after another.)
 //!
-//! `LIFEBOAT_BENCH_FULL=1` adds ragged and fuller clusters, four kinds, and rules at every size.
+//! `LIFEBOAT_BENCH_FULL=1` adds ragged and fuller clusters and four kinds, with rules and without.
 //! `LIFEBOAT_BENCH_HUGE=1` adds 100000/1000000, which takes gigabytes and minutes to set up.
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -76,10 +77,13 @@ impl Question {
         policy.tolerate = vec![self.class.clone()];
         let verdict = verify(&cluster, &policy).expect("a class of the cluster");
         let start = Instant::now();
-        check_verdict(&cluster, &policy, &verdict).expect("the checker accepts the verdict");
-        let checked = start.elapsed();
+        let checked = match check_verdict(&cluster, &policy, &verdict) {
+            Ok(()) => format!("checked in {:.3} ms", start.elapsed().as_secs_f64() * 1e3),
+            Err(faults) if faults.iter().all(|fault| fault.code() == "too_large") => "too large to check".into(),
+            Err(faults) => panic!("the checker refuses the verdict: {faults:?}"),
+        };
         let judged = &verdict.classes()[0];
-        println!("    {}; checked in {:.3} ms", judged.summary(), checked.as_secs_f64() * 1e3);
+        println!("    {}; {checked}", judged.summary());
         assert_eq!(verdict.answer(), self.expected, "{}: {}", self.name(), judged.summary());
         Asked { cluster, policy }
     }
@@ -164,12 +168,13 @@ fn verdicts(criterion: &mut Criterion) {
     group(criterion, "N+4 proof", &yes(of_size(10_000), &nodes(4)));
     group(criterion, "any rack + any node", &yes(of_size(10_000), &rack_and_node()));
 
-    let with_rules = |size: usize| Question::yes(of_size(size).utilisation(60).with_rules(), nodes(2));
-    let mut rules = vec![with_rules(64), with_rules(1_000)];
-    if support::switch("LIFEBOAT_BENCH_FULL") {
-        rules.push(Question::yes(of_size(10_000).with_rules(), nodes(1)));
-        rules.push(with_rules(10_000));
+    let with_rules = |shape: Shape, class: FailureClass| yes(shape.with_rules(), &class);
+    let mut rules = with_rules(Shape::new(64, 640), nodes(2));
+    for size in [64, 1_000, 10_000] {
+        rules.extend(with_rules(of_size(size), nodes(2)));
     }
+    rules.extend(with_rules(of_size(10_000), nodes(4)));
+    rules.extend(with_rules(of_size(10_000), rack_and_node()));
     group(criterion, "proof with rules", &rules);
 
     let no = [

@@ -39,23 +39,16 @@ pub(crate) struct Bank {
     pub(crate) nodes: Vec<NodeSlot>,
 }
 
-/// Splits the targets into the banks that a proof in bulk needs, such that no domain of these levels meets two of them;
+/// Splits the targets into the banks that a proof in bulk needs, such that no domain of the bonds' levels meets two of them;
 /// `None` if it does not apply: there are fewer atoms than banks.
-pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[LevelIx]) -> Option<Vec<Bank>> {
+pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, bonds: &Bonds) -> Option<Vec<Bank>> {
     let losses = units.losses();
     let wanted: u32 = units.tiers.iter().map(|tier| tier.count + losses - 1).sum();
     let mut banks: Vec<Dealt> = Vec::new();
-    for (at, tier) in units.tiers.iter().enumerate() {
-        // What the largest unit of the tier needs, in the scale of the holes: banks of tiers get room in proportion. With
-        // one tier all get the same.
-        let load = |unit: UnitIx| -> u128 {
-            units.nodes(unit).iter().map(|node| u128::from(cluster.size_of(&field.load[*node]))).sum()
-        };
-        let several = units.tiers.len() > 1;
-        let needed = if several { tier.units().map(load).max().unwrap_or(0).max(1) } else { 1 };
-        for _ in 0..tier.count + losses - 1 {
-            banks.push(Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier: at, nodes: Vec::new() } });
-        }
+    for (tier, needed) in tier_shares(cluster, units, field).into_iter().enumerate() {
+        let count = units.tiers.get(tier).map_or(0, |tier| tier.count + losses - 1);
+        let dealt = || Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier, nodes: Vec::new() } };
+        banks.extend((0..count).map(|_| dealt()));
     }
     let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(|dealt| dealt.bank).collect());
     if field.vms.is_empty() {
@@ -69,8 +62,8 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[Le
             dealt.bank.nodes.clone_from(&targets);
         }
     } else {
-        let mut levels: Vec<LevelIx> =
-            units.tiers.iter().map(|tier| tier.level).chain(levels.iter().copied()).collect();
+        let tiers = units.tiers.iter().map(|tier| tier.level);
+        let mut levels: Vec<LevelIx> = tiers.chain(bonds.levels(cluster)).collect();
         levels.sort_unstable();
         levels.dedup();
         levels.retain(|level| *level != cluster.levels.node_level());
@@ -80,14 +73,16 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[Le
         }
         // In the order of the room index, which is one of names, atoms of equal room keep it.
         let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| u128::from(holes[*node])).sum());
-        let sorts = sorts(cluster, field, &atoms);
+        let sorts = sorts(cluster, field, bonds, &atoms, banks.len());
         let mut order: Vec<(u32, Reverse<u128>, u32)> =
             (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
         order.sort_unstable();
         for dealt in &mut banks {
             dealt.bank.nodes.reserve(targets.len() / to_usize(wanted) + 1);
         }
-        let even = units.tiers.len() == 1 && sorts.iter().any(|sort| *sort > 0);
+        let even = banks.windows(2).all(
+            |pair| matches!(pair, [left, right] if 2 * left.needed.min(right.needed) > left.needed.max(right.needed)),
+        ) && sorts.iter().any(|sort| *sort > 0);
         let mut last = None;
         for (sort, Reverse(weight), at) in order {
             if last.replace(sort) != Some(sort) {
@@ -95,8 +90,8 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[Le
                     dealt.of_sort = 0;
                 }
             }
-            // Of several sorts the fewest of this one, then least room for what is needed, as a fraction; an empty bank comes first, of equals
-            // the first.
+            // Of several sorts, if all banks get about the same, the fewest of this one; then least room for its share, as a
+            // fraction. An empty bank comes first, of equals the first.
             let poorest = banks.iter_mut().min_by(|left, right| {
                 let by_room = left.room.saturating_mul(right.needed).cmp(&right.room.saturating_mul(left.needed));
                 if even { left.of_sort.cmp(&right.of_sort).then(by_room) } else { by_room }
@@ -114,26 +109,65 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, levels: &[Le
     done(banks)
 }
 
+/// What a bank of each tier should get, against the others: half as much again as its largest unit needs, and the same part
+/// of what is left; where that is more than there is, in proportion to what the largest units need.
+fn tier_shares(cluster: &Cluster, units: &Units, field: &Field) -> Vec<u128> {
+    const ALL: u128 = 1 << 30;
+    if units.tiers.len() < 2 {
+        return alloc::vec![1; units.tiers.len()];
+    }
+    let kinds = cluster.kinds().len();
+    let mut totals = alloc::vec![0_u128; kinds];
+    for node in cluster.room_index().iter() {
+        for (total, free) in totals.iter_mut().zip(&cluster.free_rows()[node]) {
+            *total += u128::from(*free);
+        }
+    }
+    // The largest part of all that is free, over the kinds.
+    let part = |unit: UnitIx| {
+        let sum = |kind: usize| -> u128 {
+            units.nodes(unit).iter().filter_map(|node| field.load[*node].get(kind)).map(|load| u128::from(*load)).sum()
+        };
+        let parts = totals.iter().enumerate().map(|(kind, total)| sum(kind).saturating_mul(ALL) / (*total).max(1));
+        parts.max().unwrap_or(0)
+    };
+    let needed: Vec<u128> = units.tiers.iter().map(|tier| tier.units().map(part).max().unwrap_or(0) * 3 / 2).collect();
+    let counts = units.tiers.iter().map(|tier| u128::from(tier.count + units.losses() - 1));
+    let (mut banks, mut sum) = (0, 0);
+    for (count, needed) in counts.zip(&needed) {
+        banks += count;
+        sum += count * needed;
+    }
+    let rest = ALL.saturating_sub(sum) / banks.max(1);
+    needed.into_iter().map(|needed| (needed + rest).max(1)).collect()
+}
+
 /// A bank that atoms are dealt to.
 struct Dealt {
     room: u128,
-    /// What it must take, in the scale of `room`.
+    /// What it should get, against the others.
     needed: u128,
     /// How many atoms of the sort at hand it has.
     of_sort: u32,
     bank: Bank,
 }
 
-/// Sorts of atoms, rare ones first: VMs that labels or `confine` rules limit to some nodes need such nodes in every bank.
-/// Without such VMs all are of one sort.
-fn sorts(cluster: &Cluster, field: &Field, atoms: &Atoms) -> Vec<u32> {
-    if !field.limited.iter().any(|limited| *limited) {
+/// In a domain with fewer targets per bank its holes are not dealt by themselves.
+const DOMAIN_SHARE: usize = 4;
+
+/// Sorts of atoms, rare ones first. VMs that labels or `confine` rules limit to some nodes need such nodes in every bank, and
+/// VMs with colours need holes of every size in the domains of their colours. Without such VMs all are of one sort.
+fn sorts(cluster: &Cluster, field: &Field, bonds: &Bonds, atoms: &Atoms, banks: usize) -> Vec<u32> {
+    let limited = field.limited.iter().any(|limited| *limited);
+    let painted: Vec<LevelIx> = bonds.painted().filter(|level| are_large(cluster, *level, atoms, banks)).collect();
+    if !limited && painted.is_empty() {
         return alloc::vec![0; atoms.len()];
     }
     // Neither nothing nor a zero mixes to nothing.
     let mix = |mix: u64, with: u64| (mix.rotate_left(5) ^ with).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut marks: IdVec<NodeSlot, u64> = IdVec::filled(0, cluster.node_slots());
-    for rule in cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot)) {
+    let rules = cluster.rules().filter(|_| limited).filter_map(|rule| cluster.rule_record(rule.id().slot));
+    for rule in rules {
         if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
             for node in nodes.iter() {
                 marks[node] = mix(marks[node], rule.key);
@@ -142,7 +176,9 @@ fn sorts(cluster: &Cluster, field: &Field, atoms: &Atoms) -> Vec<u32> {
     }
     let mark = |node: &NodeSlot| {
         let labels = cluster.node_record(*node).map_or(&[][..], |record| &record.labels);
-        labels.iter().fold(marks[*node], |mark, label| mix(mark, u64::from(label.0)))
+        let labels = labels.iter().filter(|_| limited).map(|label| u64::from(label.0));
+        let domains = painted.iter().map(|level| u64::from(cluster.levels.domain(*level, *node).0));
+        labels.chain(domains).fold(marks[*node], mix)
     };
     let marked: Vec<u64> = (0..to_u32(atoms.len()))
         .map(|at| atoms.get(at).map_or(0, |atom| atom.iter().fold(0, |all, node| mix(all, mark(node)))))
@@ -155,6 +191,14 @@ fn sorts(cluster: &Cluster, field: &Field, atoms: &Atoms) -> Vec<u32> {
     ranked.sort_unstable();
     let rank: BTreeMap<u64, u32> = (0..).zip(ranked).map(|(rank, (_, mark))| (mark, rank)).collect();
     marked.iter().map(|mark| rank.get(mark).copied().unwrap_or(0)).collect()
+}
+
+/// Whether the domains of a level have several targets per bank, on average.
+fn are_large(cluster: &Cluster, level: LevelIx, atoms: &Atoms, banks: usize) -> bool {
+    let mut domains: Vec<DomainKey> = atoms.nodes.iter().map(|node| cluster.levels.domain(level, *node)).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    atoms.nodes.len() >= domains.len() * banks * DOMAIN_SHARE
 }
 
 /// How large the hole on each target is: the smallest of its shares, over the kinds, of what a target has on average.

@@ -231,6 +231,11 @@ impl Bonds {
         levels
     }
 
+    /// The levels with painted domains.
+    pub(crate) fn painted(&self) -> impl Iterator<Item = LevelIx> + '_ {
+        self.ranks.iter().map(|(level, _)| *level)
+    }
+
     /// Whether a VM has a colour to keep to.
     pub(crate) fn has_colour(&self, vm: VmSlot) -> bool {
         self.of(vm).iter().any(|bond| matches!(bond, Bond::Colour(..)))

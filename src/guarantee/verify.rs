@@ -382,7 +382,7 @@ impl<'r> Run<'r> {
             if before.replace(levels.clone()).is_some_and(|before| before == levels) {
                 break;
             }
-            let Some(banks) = banks::deal(cluster, &self.units, field, &levels) else { continue };
+            let Some(banks) = banks::deal(cluster, &self.units, field, &bonds) else { continue };
             let bonded = bonds.among(&field.vms);
             let setting = Setting { cluster, units: &self.units, field, bonds: &bonds, bonded, concern: &self.concern };
             if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? {
