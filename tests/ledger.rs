@@ -113,6 +113,25 @@ fn add_rules(cluster: &mut Cluster, choices: &mut Choices<'_>) {
         rule.strength = strength;
         cluster.add_rule(rule).unwrap();
     }
+    // On one node in four VMs that plans packed anew must keep apart, spread or together.
+    for number in 0..cluster.nodes().count() / 4 {
+        let members = pick(choices, 3);
+        let home = cluster.vm(members[0]).unwrap().node();
+        let kind = match number % 4 {
+            0 | 1 => apart("node"),
+            2 => RuleKind::Spread { level: "rack".into(), min_domains: 2, max_skew: None },
+            _ => RuleKind::Together { level: "node".into() },
+        };
+        let beside = |vm: &VmId| number % 4 != 3 || cluster.vm(*vm).unwrap().node() == home;
+        let members: Vec<VmId> = match number % 4 {
+            3 => vms.iter().copied().filter(beside).take(2).collect(),
+            _ => members,
+        };
+        let id = cluster.add_rule(Rule::new(format!("bond {number}"), kind).vms(members)).unwrap();
+        if cluster.rule_excess(id).unwrap() > 0 {
+            cluster.remove_rule(id).unwrap();
+        }
+    }
 }
 
 /// A request or fact, nearly always about one VM.
@@ -469,6 +488,17 @@ fn long(nodes: u64, vms_per_node: u64, steps: u64, certificates: u64, seed: u64)
         if choices.chance(1, 10) {
             settle_open(guard.cluster(), &mut changes, &mut choices);
             found.observed += u64::from(guard.observe(&changes).is_ok());
+            // A fact may break a rule, which its owner gives up then.
+            let broken: Vec<Change> = guard
+                .cluster()
+                .rules()
+                .filter(|rule| rule.strength() == Strength::Required && !matches!(rule.kind(), RuleKind::Confine(_)))
+                .filter(|rule| guard.cluster().rule_excess(rule.id()).unwrap() > 0)
+                .map(|rule| Change::RemoveRule { rule: rule.id() })
+                .collect();
+            if !broken.is_empty() {
+                guard.observe(&broken).unwrap();
+            }
         } else {
             let decision = guard.admit(&changes).unwrap();
             if decision.is_admitted() {

@@ -105,13 +105,9 @@ pub unsafe extern "C" fn lifeboat_certificate_check(
         if certificates.is_empty() {
             return Err(fail(LIFEBOAT_NOT_VALID, "there is no certificate"));
         }
-        for certificate in certificates.iter() {
-            if let Err(faults) = check_certificate(&cluster.cluster, &policy, certificate) {
-                let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                return Err(fail(LIFEBOAT_NOT_VALID, lines.join("\n")));
-            }
-        }
-        Ok(())
+        let faults = certificates.iter().filter_map(|each| check_certificate(&cluster.cluster, &policy, each).err());
+        let lines: Vec<String> = faults.flatten().map(|fault| fault.to_string()).collect();
+        if lines.is_empty() { Ok(()) } else { Err(fail(LIFEBOAT_NOT_VALID, lines.join("\n"))) }
     })
 }
 

@@ -21,7 +21,7 @@ use super::bonds::Bonds;
 use super::certificate::{ColumnIx, NOWHERE};
 use super::field::{Field, MemberIx};
 use super::fit::{Fitted, Kernel, Layout, Part, Span};
-use super::units::{NO_UNIT, Tier, UnitIx, Units};
+use super::units::{Tier, UnitIx, Units};
 use crate::cluster::{Cluster, RuleBody};
 use crate::dense::{IdVec, to_u32, to_usize};
 use crate::failure::Failure;
@@ -153,7 +153,7 @@ struct Dealt {
 }
 
 /// In a domain with fewer targets per bank its holes are not dealt by themselves.
-const DOMAIN_SHARE: usize = 4;
+pub(super) const DOMAIN_SHARE: usize = 4;
 
 /// Sorts of atoms, rare ones first. VMs that labels or `confine` rules limit to some nodes need such nodes in every bank, and
 /// VMs with colours need holes of every size in the domains of their colours. Without such VMs all are of one sort.
@@ -166,11 +166,14 @@ fn sorts(cluster: &Cluster, field: &Field, bonds: &Bonds, atoms: &Atoms, banks: 
     // Neither nothing nor a zero mixes to nothing.
     let mix = |mix: u64, with: u64| (mix.rotate_left(5) ^ with).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut marks: IdVec<NodeSlot, u64> = IdVec::filled(0, cluster.node_slots());
-    let rules = cluster.rules().filter(|_| limited).filter_map(|rule| cluster.rule_record(rule.id().slot));
-    for rule in rules {
-        if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
-            for node in nodes.iter() {
-                marks[node] = mix(marks[node], rule.key);
+    if limited {
+        for rule in
+            cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot)).filter(|rule| rule.is_place())
+        {
+            if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
+                for node in nodes.iter() {
+                    marks[node] = mix(marks[node], rule.key);
+                }
             }
         }
     }
@@ -486,7 +489,9 @@ fn by_planner(
             targets[*member] = *node;
         }
     }
-    Ok(true)
+    // The planner keeps the rule, which may let a group come to several nodes of one domain: a later loss could part them.
+    let split = || setting.bonds.splits(members.iter().map(|member| (setting.field.vms[*member], targets[*member])));
+    Ok(setting.units.losses() == 1 || !split())
 }
 
 /// The columns of a certificate from filled banks.
@@ -500,5 +505,3 @@ pub(crate) fn columns(banks: &[Bank]) -> IdVec<ColumnIx, super::certificate::Col
         })
         .collect()
 }
-
-const _: () = assert!(NO_UNIT.0 == u32::MAX, "no unit is no position");

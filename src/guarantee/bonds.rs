@@ -21,6 +21,8 @@
 //! What fits none of them rules banks out ([`Bonds::new`] says `None`), but for a single loss, where every plan stands
 //! alone. Colours ask for more than the rule does: where they leave no room, there may still be a proof by other means.
 
+use super::banks::DOMAIN_SHARE;
+use super::field::MemberIx;
 use super::units::{NO_UNIT, Tier, UnitIx, Units};
 use crate::cluster::{Cluster, NodeState, OnTimeout, RuleBody, RuleRecord, Strength};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
@@ -126,9 +128,11 @@ impl Members {
     /// The domains of the members' homes, in the order of the members.
     fn homes(&self, cluster: &Cluster, level: LevelIx) -> SmallVec<[DomainKey; 6]> {
         let mut homes = SmallVec::new();
+        let mut seen: SmallVec<[DomainKey; 6]> = SmallVec::new();
         for member in &self.all {
             let domain = Self::domain(cluster, level, member);
-            if !homes.contains(&domain) {
+            if let Err(at) = seen.binary_search(&domain) {
+                seen.insert(at, domain);
                 homes.push(domain);
             }
         }
@@ -157,6 +161,7 @@ struct Maker<'m> {
     paintings: IdVec<PaintingIx, Painting>,
     aparts: IdVec<ApartIx, Apart>,
     parties: Vec<Vec<VmSlot>>,
+    party_of: BTreeMap<VmSlot, usize>,
     /// Per level whether units take its domains whole, where that has been asked.
     whole: Vec<(LevelIx, bool)>,
 }
@@ -179,6 +184,7 @@ impl Bonds {
             paintings: IdVec::new(),
             aparts: IdVec::new(),
             parties: Vec::new(),
+            party_of: BTreeMap::new(),
             whole: Vec::new(),
         };
         for rule in cluster.rules() {
@@ -215,7 +221,7 @@ impl Bonds {
     }
 
     /// Which of these VMs have bonds.
-    pub(crate) fn among<I: DenseId>(&self, vms: &IdVec<I, VmSlot>) -> IdVec<I, bool> {
+    pub(super) fn among(&self, vms: &IdVec<MemberIx, VmSlot>) -> IdVec<MemberIx, bool> {
         if self.is_empty() {
             return IdVec::filled(false, vms.len());
         }
@@ -234,6 +240,18 @@ impl Bonds {
     /// The levels with painted domains.
     pub(crate) fn painted(&self) -> impl Iterator<Item = LevelIx> + '_ {
         self.ranks.iter().map(|(level, _)| *level)
+    }
+
+    /// Whether two VMs that move as one have different targets.
+    pub(super) fn splits(&self, targets: impl Iterator<Item = (VmSlot, NodeSlot)>) -> bool {
+        let mut seen: BTreeMap<PartyIx, NodeSlot> = BTreeMap::new();
+        let mut parties = targets.flat_map(|(vm, target)| {
+            self.of(vm).iter().filter_map(move |bond| match bond {
+                Bond::AsOne(party) => Some((*party, target)),
+                _ => None,
+            })
+        });
+        parties.any(|(party, target)| *seen.entry(party).or_insert(target) != target)
     }
 
     /// Whether a VM has a colour to keep to.
@@ -321,6 +339,16 @@ impl Maker<'_> {
         // Colours are given out in this order, which depends on names alone.
         let name = |member: &Member| self.cluster.vm_record(member.vm).map(|record| (record.key, &*record.name));
         all.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        // Sides are numbered as they come here, too.
+        let mut sides: SmallVec<[u32; 4]> = SmallVec::new();
+        for member in &mut all {
+            let known = sides.iter().position(|side| *side == member.side);
+            let number = known.unwrap_or(sides.len());
+            if known.is_none() {
+                sides.push(member.side);
+            }
+            member.side = to_u32(number);
+        }
         Members { all }
     }
 
@@ -338,7 +366,7 @@ impl Maker<'_> {
                 self.separate(rule, members, *level, None)
             }
             RuleBody::Together { .. } if count < 2 => Ok(()),
-            RuleBody::Together { level } => self.together(members, *level),
+            RuleBody::Together { level } => self.together(rule, members, *level),
             RuleBody::Spread { level, min_domains, max_skew } => {
                 if max_skew.is_some_and(|skew| skew < count) {
                     return Err(Unbound);
@@ -364,17 +392,27 @@ impl Maker<'_> {
         if !members.stay_within(self.cluster, level) {
             return Err(Unbound);
         }
-        let mut homes: Vec<(DomainKey, u32)> = Vec::new();
+        // Per home its colour, the side there, and how many members.
+        let mut homes: Vec<(DomainKey, u32, u32, u32)> = Vec::new();
         for (colour, domain) in (0..).zip(members.homes(self.cluster, level)) {
-            let mut there = members.all.iter().filter(|member| Members::domain(self.cluster, level, member) == domain);
-            let side = there.next().map_or(0, |member| member.side);
-            let one_side = there.clone().all(|member| member.side == side);
-            let few = limit.is_none_or(|limit| to_u32(there.count()) < limit);
-            if !few || (limit.is_none() && !one_side) {
+            homes.push((domain, colour, u32::MAX, 0));
+        }
+        homes.sort_unstable();
+        for member in &members.all {
+            let domain = Members::domain(self.cluster, level, member);
+            let at = homes.binary_search_by_key(&domain, |(domain, ..)| *domain).ok();
+            let Some((_, colour, side, count)) = at.and_then(|at| homes.get_mut(at)) else { continue };
+            *count = count.saturating_add(1);
+            let other_side = limit.is_none() && *side != u32::MAX && *side != member.side;
+            if other_side || limit.is_some_and(|limit| *count > limit) {
                 return Err(Unbound);
             }
-            homes.push((domain, if limit.is_none() { side } else { colour }));
+            *side = member.side;
+            if limit.is_none() {
+                *colour = member.side;
+            }
         }
+        let homes: Vec<(DomainKey, u32)> = homes.into_iter().map(|(domain, colour, ..)| (domain, colour)).collect();
         let colours = homes.iter().map(|(_, colour)| colour.saturating_add(1)).max().unwrap_or(0);
         self.paint(rule, members, level, homes, colours);
         Ok(())
@@ -399,7 +437,7 @@ impl Maker<'_> {
         self.made.extend(members.promised().map(|member| (member.vm, Bond::Apart(apart, member.side))));
     }
 
-    fn together(&mut self, members: &Members, level: LevelIx) -> Result<(), Unbound> {
+    fn together(&mut self, rule: &RuleRecord, members: &Members, level: LevelIx) -> Result<(), Unbound> {
         let [home] = members.homes(self.cluster, level)[..] else { return Err(Unbound) };
         if !members.stay_within(self.cluster, level) {
             return Err(Unbound);
@@ -407,8 +445,13 @@ impl Maker<'_> {
         if level == self.cluster.levels.node_level() {
             return self.as_one(members);
         }
+        let small = self.cluster.levels.nodes(level, home).len() < to_usize(self.banks()).saturating_mul(DOMAIN_SHARE);
+        if small && members.on_one_node() {
+            return self.as_one(members);
+        }
         if !self.units.tiers.iter().any(|tier| self.can_take(tier, level, home)) {
-            self.paint_only(members, level, home);
+            // The others are barred.
+            self.paint(rule, members, level, alloc::vec![(home, 0)], 0);
             return Ok(());
         }
         if self.takes_whole_domains(level) {
@@ -418,10 +461,16 @@ impl Maker<'_> {
         self.as_one(members)
     }
 
+    /// How many banks there will be.
+    fn banks(&self) -> u32 {
+        let others = self.units.losses().saturating_sub(1);
+        self.units.tiers.iter().map(|tier| tier.count.saturating_add(others)).fold(0, u32::saturating_add)
+    }
+
     /// Whether the loss of one unit can take every node of a domain.
     fn can_take(&self, tier: &Tier, level: LevelIx, domain: DomainKey) -> bool {
-        let mut units = self.cluster.levels.nodes(level, domain).iter().map(|node| tier.unit_of[*node]);
-        let mut units = units.by_ref().filter(|unit| *unit != NO_UNIT);
+        let units = self.cluster.levels.nodes(level, domain).iter().map(|node| tier.unit_of[*node]);
+        let mut units = units.filter(|unit| *unit != NO_UNIT);
         let first = units.next();
         units.all(|unit| Some(unit) == first)
     }
@@ -445,14 +494,24 @@ impl Maker<'_> {
         if !members.on_one_node() {
             return Err(Unbound);
         }
-        let mut party: Vec<VmSlot> = members.promised().map(|member| member.vm).collect();
-        let meets = |other: &Vec<VmSlot>| other.iter().any(|vm| party.contains(vm));
-        let (joined, rest): (Vec<_>, Vec<_>) = core::mem::take(&mut self.parties).into_iter().partition(meets);
-        party.extend(joined.into_iter().flatten());
-        party.sort_unstable();
-        party.dedup();
-        self.parties = rest;
-        self.parties.push(party);
+        let party: Vec<VmSlot> = members.promised().map(|member| member.vm).collect();
+        let mut known: SmallVec<[usize; 4]> = party.iter().filter_map(|vm| self.party_of.get(vm).copied()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let at = known.first().copied().unwrap_or(self.parties.len());
+        if at == self.parties.len() {
+            self.parties.push(Vec::new());
+        }
+        // Parties that meet become one.
+        let mut joined = party;
+        for other in known.iter().skip(1) {
+            joined.extend(self.parties.get_mut(*other).map(core::mem::take).unwrap_or_default());
+        }
+        for vm in joined {
+            if self.party_of.insert(vm, at) != Some(at) {
+                self.parties.get_mut(at).into_iter().for_each(|party| party.push(vm));
+            }
+        }
         Ok(())
     }
 
@@ -491,18 +550,14 @@ impl Maker<'_> {
     ) {
         homes.sort_unstable();
         let offset = u32::try_from(rule.key & 0xFFFF).unwrap_or(0);
-        let painting = self.paintings.push(Painting { level, homes: homes.clone(), colours, offset });
+        let painting = PaintingIx::from_index(self.paintings.len());
         for member in members.promised() {
             let home = Members::domain(self.cluster, level, member);
             if let Ok(at) = homes.binary_search_by_key(&home, |(domain, _)| *domain) {
                 self.made.extend(homes.get(at).map(|(_, colour)| (member.vm, Bond::Colour(painting, *colour))));
             }
         }
-    }
-
-    fn paint_only(&mut self, members: &Members, level: LevelIx, home: DomainKey) {
-        let painting = self.paintings.push(Painting { level, homes: alloc::vec![(home, 0)], colours: 0, offset: 0 });
-        self.made.extend(members.promised().map(|member| (member.vm, Bond::Colour(painting, 0))));
+        self.paintings.push(Painting { level, homes, colours, offset });
     }
 
     /// Promised VMs that give up on one which nothing could take.

@@ -84,9 +84,6 @@ struct Items<'i> {
     bonded: &'i [bool],
 }
 
-/// When first fit has failed for so many units of one part, the others are left to the planner.
-const MOST_MISFITS: usize = 16;
-
 /// Some units of one tier, for one bank, and where the targets of their members go.
 pub(super) struct Part<'b> {
     pub(super) layout: &'b Layout<'b>,
@@ -175,7 +172,6 @@ impl Kernel {
         let Part { layout, tier, units, targets } = part;
         let field = setting.field;
         let mut fitted = Fitted::default();
-        let mut misfits = 0;
         let mut rest = targets;
         let mut enter = |this: &mut Self, unit: UnitIx, items: &Items<'_>| {
             let (targets, behind) = core::mem::take(&mut rest).split_at_mut(items.vms.len());
@@ -184,7 +180,7 @@ impl Kernel {
                 return;
             }
             let task = Task { setting, layout, tier, unit, items };
-            if misfits == MOST_MISFITS || task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned)) {
+            if task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned)) {
                 fitted.open.push(unit);
                 return;
             }
@@ -194,7 +190,6 @@ impl Kernel {
                 this.first_fit::<WIDTH>(&task, targets)
             };
             if !complete {
-                misfits += 1;
                 fitted.open.push(unit);
             }
         };
@@ -241,7 +236,7 @@ impl Kernel {
             let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
             let from = if same { last } else { 0 };
             let found = if *limited {
-                self.search_limited::<WIDTH>(task, *vm, need, |_| true)
+                self.search_limited::<WIDTH>(task, *vm, need, |node| may_run_on(task.setting.cluster, *vm, node))
             } else {
                 search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node))
             };
@@ -297,6 +292,7 @@ impl Kernel {
                 }
             }
         }
+        self.mates.sort_unstable_by_key(|(apart, item, _)| (*apart, *item));
         targets.fill(NOWHERE);
         // Larger ones first, as their first VMs stand.
         let mut seen: SmallVec<[PartyIx; 4]> = SmallVec::new();
@@ -322,7 +318,7 @@ impl Kernel {
             };
             self.take::<WIDTH>(position, &sum);
             for item in group {
-                self.settle(item, node);
+                self.settle(task, item, node);
                 if let Some(target) = targets.get_mut(item) {
                     *target = node;
                 }
@@ -352,7 +348,7 @@ impl Kernel {
                 }
                 match freedom {
                     Freedom::All => (last, last_need) = (position, need),
-                    Freedom::Bonded | Freedom::Few => self.settle(item, node),
+                    Freedom::Bonded | Freedom::Few => self.settle(task, item, node),
                 }
             }
         }
@@ -384,9 +380,14 @@ impl Kernel {
     }
 
     /// Notes where an item goes.
-    fn settle(&mut self, item: usize, node: NodeSlot) {
-        for (_, _, mate) in self.mates.iter_mut().filter(|(_, mate, _)| *mate == item) {
-            mate.target = Some(node);
+    fn settle(&mut self, task: &Task<'_>, item: usize, node: NodeSlot) {
+        let bonds = task.items.vms.get(item).map_or(&[][..], |vm| task.setting.bonds.of(*vm));
+        for bond in bonds {
+            let Bond::Apart(apart, _) = bond else { continue };
+            let at = self.mates.binary_search_by_key(&(*apart, item), |(apart, item, _)| (*apart, *item)).ok();
+            if let Some((_, _, mate)) = at.and_then(|at| self.mates.get_mut(at)) {
+                mate.target = Some(node);
+            }
         }
     }
 
@@ -405,16 +406,16 @@ impl Kernel {
         }
     }
 
-    /// The first position with the room for a VM that may not run everywhere.
+    /// The first position with the room for a VM that may run on few nodes, if it may run there.
     fn search_limited<const WIDTH: usize>(
         &mut self,
         task: &Task<'_>,
         vm: VmSlot,
         need: &[u64],
-        keeps: impl Fn(NodeSlot) -> bool,
+        suits: impl Fn(NodeSlot) -> bool,
     ) -> Option<(usize, NodeSlot)> {
         let cluster = task.setting.cluster;
-        let takes = |node: NodeSlot| task.is_outside(node) && may_run_on(cluster, vm, node) && keeps(node);
+        let takes = |node: NodeSlot| task.is_outside(node) && suits(node);
         if !may_run_on_few(cluster, vm, &mut self.few) {
             return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, 0, takes);
         }

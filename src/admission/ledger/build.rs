@@ -9,7 +9,7 @@
 use super::claims::{Claims, Targets};
 use super::class::{Bank, ClassLedger, NO_BANK};
 use crate::cluster::Cluster;
-use crate::dense::{IdVec, Rows, fits, to_u32, to_usize};
+use crate::dense::{IdVec, Rows, fits, to_u32};
 use crate::guarantee::{Bonds, Certificate, Column, Covers, NO_UNIT, NOWHERE, Units};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::policy::Policy;
@@ -32,7 +32,9 @@ impl ClassLedger {
             && cluster.unreachable_nodes().is_empty();
         let units = Units::new(cluster, policy, class).ok().filter(|_| applies)?;
         let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
-        let bonds = Bonds::new(cluster, &units, &concern, &|level| is_respected(cluster, certificate, level))?;
+        let respected: Vec<LevelIx> =
+            cluster.levels.named_levels().filter(|level| is_respected(cluster, certificate, *level)).collect();
+        let bonds = Bonds::new(cluster, &units, &concern, &|level| respected.contains(&level))?;
         let width = cluster.kinds().len();
         let mut most = Rows::new(width);
         most.resize(cluster.node_slots());
@@ -148,5 +150,3 @@ fn fill_order(cluster: &Cluster, nodes: &[NodeSlot]) -> Vec<NodeSlot> {
     let (largest, rest) = order.split_at(quarter.min(order.len()));
     rest.iter().chain(largest.iter().rev()).copied().collect()
 }
-
-const _: () = assert!(to_usize(NO_BANK) == to_usize(u32::MAX), "no bank is no position");

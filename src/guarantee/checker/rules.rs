@@ -27,7 +27,8 @@ struct Member {
     /// Its home, where it migrates to, and its targets, column by column.
     range: Vec<NodeId>,
     targets: Vec<Option<NodeId>>,
-    migrates: bool,
+    /// Where it migrates to.
+    going: Option<NodeId>,
 }
 
 impl Member {
@@ -145,7 +146,7 @@ impl Check<'_> {
         let going = vm.migrating_to().filter(|_| vm.node() == Some(home));
         let range = core::iter::once(home).chain(going).chain(targets.iter().copied().flatten()).collect();
         let may_go = self.evicts.contains_key(&vm.id());
-        Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, migrates: going.is_some() })
+        Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, going })
     }
 
     /// `separate`: whether no domain meets two banks, or none can come to hold more than it may.
@@ -176,8 +177,8 @@ impl Check<'_> {
         };
         let columns = members.first().map_or(0, |member| member.targets.len());
         setting.whole.contains(level)
-            && members.iter().all(|member| !member.migrates)
-            && domains(&mut members.iter().map(|member| Some(member.home))) <= 1
+            && domains(&mut members.iter().flat_map(|member| [Some(member.home), member.going.or(Some(member.home))]))
+                <= 1
             && (0..columns)
                 .all(|column| domains(&mut promised().map(|member| member.targets.get(column).copied().flatten())) <= 1)
     }
