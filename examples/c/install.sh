@@ -12,6 +12,7 @@
 set -eu
 [ $# -ge 1 ] || { echo "usage: $0 PREFIX [DESTDIR]" >&2; exit 2; }
 prefix=$1
+case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
 destination=${2:-}
 here=$(cd "$(dirname "$0")/../.." && pwd)
 profile=${LIFEBOAT_PROFILE:-release}

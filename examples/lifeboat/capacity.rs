@@ -13,7 +13,8 @@ use std::fmt::Write;
 pub(crate) fn run(args: &CapacityArgs, interrupt: &Interrupt) -> Result<Answer, Stop> {
     let (cluster, policy) = input::read_cluster(&args.cluster)?;
     let newcomer = newcomer(&cluster, args)?;
-    let question = CapacityQuestion { levels: args.level.clone(), newcomer, nodes: args.nodes };
+    let levels = input::sound(|faults| names::levels(&cluster, "--level", &args.level, faults))?;
+    let question = CapacityQuestion { levels, newcomer, nodes: args.nodes };
     let capacity = interrupt
         .during("counting", policy.budget.verify, |control| Capacity::ask(&cluster, &policy, &question, control))
         .map_err(|error| match error {

@@ -7,7 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::screen::Screen;
 use crate::verify::stop;
 use crate::words::clean;
-use lifeboat::answers::{Fault, agrees, comparison_json, names, says, status, summary, to_text};
+use lifeboat::answers::{Fault, agrees, comparison_json, names, not_comparable, says, status, summary, to_text};
 use lifeboat::{CompareError, Comparison, Opinion, compare};
 use std::fmt::Write;
 
@@ -15,6 +15,9 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<Answer, S
     let (cluster, mut policy) = input::read_cluster(&args.cluster)?;
     if !args.tolerate.is_empty() {
         policy.tolerate = input::sound(|faults| names::classes(&cluster, "--tolerate", &args.tolerate, faults))?;
+        if let Some(why) = not_comparable(&policy.tolerate) {
+            return Err(Stop::BadInput(vec![Fault::new("--tolerate", None, "tolerate", why)]));
+        }
     }
     let found = interrupt
         .during("comparing", policy.budget.verify, |control| compare(&cluster, &policy, control))

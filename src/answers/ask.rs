@@ -6,7 +6,7 @@
 use super::capacity::{Capacity, CapacityQuestion};
 use super::certificates::{CheckedCertificates, certificates_text};
 use super::check::Checked;
-use super::comparison::comparison_json;
+use super::comparison::{comparison_json, not_comparable};
 use super::decision::{decision_json, transaction};
 use super::faults::{Fault, errors};
 use super::forms::{to_line, to_text};
@@ -128,6 +128,10 @@ fn answer(request: Request, control: &Control) -> Result<Response, Stop> {
     let (cluster, mut policy) = read.map_err(|errors| Fault::of_documents(&errors))?.into_parts();
     if let Some(classes) = request.tolerate {
         policy.tolerate = tolerate(&cluster, classes)?;
+        let bars = || not_comparable(&policy.tolerate);
+        if let Some(why) = (request.question == Question::Compare).then(bars).flatten() {
+            return Err(one("tolerate", "tolerate", why.to_string()).into());
+        }
     }
     let mut faults = Vec::new();
     let failure = request.fail.map(|fail| failure(&cluster, fail, &mut faults));

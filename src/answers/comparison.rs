@@ -2,8 +2,10 @@
 //!
 //! Uses `compare`. Used by `answers::ask` and the example program. Fields are sorted.
 
+use crate::cluster::NODE_LEVEL;
 use crate::compare::{Comparison, Opinion};
 use crate::guarantee::{Answer, ClassVerdict};
+use crate::policy::FailureClass;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -15,6 +17,17 @@ pub const fn says(opinion: &Opinion) -> &'static str {
         Some(false) => "no",
         None => "not_applicable",
     }
+}
+
+/// Why classes that were asked for cannot be compared; `None` if they can.
+pub fn not_comparable(classes: &[FailureClass]) -> Option<&'static str> {
+    let of_nodes = |class: &FailureClass| {
+        class.min_priority.is_none() && class.fail.iter().all(|(level, count)| level == NODE_LEVEL || *count == 0)
+    };
+    if classes.iter().all(of_nodes) {
+        return None;
+    }
+    Some("the rules of other products know nodes only, no racks and no priorities: say node=1 or more, or ask `verify`")
 }
 
 /// Whether a rule says what the verdict says; `None` where one of them says nothing.

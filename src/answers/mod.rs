@@ -41,7 +41,7 @@ pub use capacity::{Capacity, CapacityQuestion, More};
 pub use census::{Census, Level, Share, Use};
 pub use certificates::{CheckedCertificates, certificates_text};
 pub use check::{Checked, Clash, Oddity, Sound};
-pub use comparison::{agrees, comparison_json, says, summary};
+pub use comparison::{agrees, comparison_json, not_comparable, says, summary};
 pub use decision::{decision_json, item_name, outcome_name, transaction};
 pub use faults::{Fault, errors};
 pub use forms::{to_line, to_text};

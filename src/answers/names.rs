@@ -104,6 +104,27 @@ pub fn classes(cluster: &Cluster, path: &str, texts: &[String], faults: &mut Vec
     classes
 }
 
+/// Levels of the cluster by name, `node` included.
+pub fn levels(cluster: &Cluster, path: &str, texts: &[String], faults: &mut Vec<Fault>) -> Vec<String> {
+    let mut levels = Vec::new();
+    for text in texts {
+        match level(cluster, text) {
+            Ok(()) => levels.push(text.clone()),
+            Err(message) => faults.push(Fault::new(path, Some(text), "unknown_level", message)),
+        }
+    }
+    levels
+}
+
+fn level(cluster: &Cluster, name: &str) -> Result<(), String> {
+    if name == NODE_LEVEL || cluster.levels().any(|known| known == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = cluster.levels().chain([NODE_LEVEL]).collect();
+    let hint = hint(name, known.iter().copied());
+    Err(format!("there is no level \"{name}\"{hint}; the levels are {}", known.join(", ")))
+}
+
 fn class(cluster: &Cluster, text: &str) -> Result<FailureClass, String> {
     let (units, priority) = match text.split_once(':') {
         Some((units, priority)) => (units, Some(priority)),
@@ -112,19 +133,15 @@ fn class(cluster: &Cluster, text: &str) -> Result<FailureClass, String> {
     let mut class = FailureClass::nodes(0);
     class.fail.clear();
     for part in units.split(',') {
-        let (level, count) = part
+        let (name, count) = part
             .split_once('=')
             .ok_or_else(|| format!("\"{part}\" is not LEVEL=COUNT, as in node=2 or rack=1,node=1:high"))?;
-        if level != NODE_LEVEL && !cluster.levels().any(|known| known == level) {
-            let known: Vec<&str> = cluster.levels().chain([NODE_LEVEL]).collect();
-            let hint = hint(level, known.iter().copied());
-            return Err(format!("there is no level \"{level}\"{hint}; the levels are {}", known.join(", ")));
-        }
-        if class.fail.iter().any(|(other, _)| other == level) {
-            return Err(format!("the level \"{level}\" is named twice"));
+        level(cluster, name)?;
+        if class.fail.iter().any(|(other, _)| other == name) {
+            return Err(format!("the level \"{name}\" is named twice"));
         }
         let count = count.parse().map_err(|_| format!("\"{count}\" is not a number of units"))?;
-        class.fail.push((level.to_string(), count));
+        class.fail.push((name.to_string(), count));
     }
     if let Some(priority) = priority {
         let named = Priority::from_name(priority).or_else(|| priority.parse().ok().map(Priority));

@@ -41,11 +41,17 @@ pub(crate) struct Bank {
 
 /// Splits the targets into the banks that a proof in bulk needs, such that no domain of the bonds' levels meets two of them;
 /// `None` if it does not apply: there are fewer atoms than banks.
-pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, bonds: &Bonds) -> Option<Vec<Bank>> {
+pub(crate) fn deal(
+    cluster: &Cluster,
+    units: &Units,
+    field: &Field,
+    bonds: &Bonds,
+    shares: Shares,
+) -> Option<Vec<Bank>> {
     let losses = units.losses();
     let wanted: u32 = units.tiers.iter().map(|tier| tier.count + losses - 1).sum();
     let mut banks: Vec<Dealt> = Vec::new();
-    for (tier, needed) in tier_shares(cluster, units, field).into_iter().enumerate() {
+    for (tier, needed) in tier_shares(cluster, units, field, shares).into_iter().enumerate() {
         let count = units.tiers.get(tier).map_or(0, |tier| tier.count + losses - 1);
         let dealt = || Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier, nodes: Vec::new() } };
         banks.extend((0..count).map(|_| dealt()));
@@ -109,9 +115,20 @@ pub(crate) fn deal(cluster: &Cluster, units: &Units, field: &Field, bonds: &Bond
     done(banks)
 }
 
-/// What a bank of each tier should get, against the others: half as much again as its largest unit needs, and the same part
-/// of what is left; where that is more than there is, in proportion to what the largest units need.
-fn tier_shares(cluster: &Cluster, units: &Units, field: &Field) -> Vec<u128> {
+/// What banks of different tiers get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shares {
+    /// In proportion to what the largest unit of the tier needs: the best for large units.
+    Needed,
+    /// Some times that, and the same part of what is left: the best where members have few places.
+    Evened,
+}
+
+/// So many times what the largest unit needs a bank should get at least: holes are never of the right size.
+const MARGIN: u128 = 3;
+
+/// What a bank of each tier should get, against the others.
+fn tier_shares(cluster: &Cluster, units: &Units, field: &Field, shares: Shares) -> Vec<u128> {
     const ALL: u128 = 1 << 30;
     if units.tiers.len() < 2 {
         return alloc::vec![1; units.tiers.len()];
@@ -131,14 +148,14 @@ fn tier_shares(cluster: &Cluster, units: &Units, field: &Field) -> Vec<u128> {
         let parts = totals.iter().enumerate().map(|(kind, total)| sum(kind).saturating_mul(ALL) / (*total).max(1));
         parts.max().unwrap_or(0)
     };
-    let needed: Vec<u128> = units.tiers.iter().map(|tier| tier.units().map(part).max().unwrap_or(0) * 3 / 2).collect();
+    let needed: Vec<u128> = units.tiers.iter().map(|tier| tier.units().map(part).max().unwrap_or(0) * MARGIN).collect();
     let counts = units.tiers.iter().map(|tier| u128::from(tier.count + units.losses() - 1));
     let (mut banks, mut sum) = (0, 0);
     for (count, needed) in counts.zip(&needed) {
         banks += count;
         sum += count * needed;
     }
-    let rest = ALL.saturating_sub(sum) / banks.max(1);
+    let rest = if shares == Shares::Evened { ALL.saturating_sub(sum) / banks.max(1) } else { 0 };
     needed.into_iter().map(|needed| (needed + rest).max(1)).collect()
 }
 

@@ -10,7 +10,7 @@
 //! one. What the budget leaves is undecided. Where the policy allows evictions and a class is not settled with everyone
 //! in place, the same is done on a copy of the cluster without those who may go (`evict`).
 
-use super::banks::{self, Bank, Filled, Setting};
+use super::banks::{self, Bank, Filled, Setting, Shares};
 use super::bonds::Bonds;
 use super::certificate::{Certificate, Column, Covers, NOWHERE};
 use super::error::VerifyError;
@@ -382,11 +382,18 @@ impl<'r> Run<'r> {
             if before.replace(levels.clone()).is_some_and(|before| before == levels) {
                 break;
             }
-            let Some(banks) = banks::deal(cluster, &self.units, field, &bonds) else { continue };
             let bonded = bonds.among(&field.vms);
             let setting = Setting { cluster, units: &self.units, field, bonds: &bonds, bonded, concern: &self.concern };
-            if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? {
-                return Ok(Some(banks.into_iter().zip(filled).collect()));
+            let shares = match (self.units.tiers.len(), bonds.is_empty()) {
+                (0 | 1, _) => &[Shares::Needed][..],
+                (_, true) => &[Shares::Needed, Shares::Evened],
+                (_, false) => &[Shares::Evened, Shares::Needed],
+            };
+            for shares in shares {
+                let Some(banks) = banks::deal(cluster, &self.units, field, &bonds, *shares) else { break };
+                if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? {
+                    return Ok(Some(banks.into_iter().zip(filled).collect()));
+                }
             }
         }
         Ok(None)
