@@ -81,6 +81,8 @@ struct Apart {
 pub(crate) struct Mate {
     pub(crate) side: u32,
     pub(crate) home: NodeSlot,
+    /// Where it migrates to: it counts there, too, until it is displaced.
+    pub(crate) going: Option<NodeSlot>,
     /// Where it goes, if that is decided.
     pub(crate) target: Option<NodeSlot>,
 }
@@ -297,10 +299,11 @@ impl Bonds {
         let mut count: u32 =
             there.filter(|(_, side, _)| in_the_way(*side)).map(|(_, _, count)| *count).fold(0, u32::saturating_add);
         for mate in mates.filter(|mate| in_the_way(mate.side)) {
-            if cluster.levels.domain(apart.level, mate.home) == domain {
+            let is_here = |node: NodeSlot| cluster.levels.domain(apart.level, node) == domain;
+            if is_here(mate.home) || mate.going.is_some_and(is_here) {
                 count = count.saturating_sub(1);
             }
-            if mate.target.is_some_and(|target| cluster.levels.domain(apart.level, target) == domain) {
+            if mate.target.is_some_and(is_here) {
                 count = count.saturating_add(1);
             }
         }

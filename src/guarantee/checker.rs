@@ -115,7 +115,10 @@ pub fn check_verdict(cluster: &Cluster, policy: &Policy, verdict: &Verdict) -> R
     if verdict.classes().len() != policy.tolerate.len() {
         faults.push(VerdictFault::Class { what: "the verdict has another number of classes than the policy".into() });
     }
-    for class in verdict.classes() {
+    for (class, asked) in verdict.classes().iter().zip(&policy.tolerate) {
+        if class.class() != asked {
+            faults.push(VerdictFault::Class { what: "the verdict is on another class than the policy's".into() });
+        }
         faults.extend(check_class(cluster, policy, class));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -155,12 +158,14 @@ pub(super) struct Class<'c> {
 impl<'c> Class<'c> {
     pub(super) fn new(cluster: &'c Cluster, policy: &Policy, class: &FailureClass) -> Result<Self, VerdictFault> {
         let maintenance = cluster.nodes().filter(|node| node.state() == NodeState::Maintenance).count();
+        if let Some((level, _)) = class.fail.iter().find(|(level, _)| !levels_of(cluster).any(|known| known == level)) {
+            return Err(VerdictFault::Class { what: format!("there is no level '{level}'") });
+        }
         let mut tiers = Vec::new();
-        for (level, count) in &class.fail {
-            if level != NODE_LEVEL && !cluster.levels().any(|known| known == level) {
-                return Err(VerdictFault::Class { what: format!("there is no level '{level}'") });
-            }
-            let mut count = *count;
+        for level in levels_of(cluster) {
+            // A level that is named twice may lose the sum.
+            let named = class.fail.iter().filter(|(known, _)| known == level);
+            let mut count = named.map(|(_, count)| *count).fold(0, u32::saturating_add);
             if policy.maintenance_uses_tolerance && level == NODE_LEVEL {
                 count = count.saturating_sub(u32::try_from(maintenance).unwrap_or(u32::MAX));
             }
@@ -169,7 +174,7 @@ impl<'c> Class<'c> {
                 units.entry(unit_name(node, level)).or_default().insert(node.id());
             }
             if count > 0 && !units.is_empty() {
-                tiers.push((level.clone(), count, units));
+                tiers.push((level.to_string(), count, units));
             }
         }
         let gone = cluster.nodes().filter(|node| node.state() == NodeState::Unreachable).map(NodeRef::id).collect();
@@ -236,6 +241,11 @@ impl<'c> Class<'c> {
 
 /// A unit that fails, and the tier that it is of: a node alone in its rack can fail as either.
 type Chosen<'u> = (usize, &'u BTreeSet<NodeId>);
+
+/// All levels, the widest first.
+fn levels_of(cluster: &Cluster) -> impl Iterator<Item = &str> {
+    cluster.levels().chain([NODE_LEVEL])
+}
 
 fn unit_name(node: NodeRef<'_>, level: &str) -> String {
     let own = || format!("node {}", node.name());
@@ -330,6 +340,10 @@ pub fn check_certificate(
         } else {
             check.one_by_one();
         }
+        if check.faults.is_empty() && check.looked_at.len() < certificate.exceptions.len() {
+            let what = "an exception is for no failure of the class".into();
+            check.faults.push(VerdictFault::Class { what });
+        }
     }
     if check.faults.is_empty() { Ok(()) } else { Err(check.faults) }
 }
@@ -350,6 +364,8 @@ struct Check<'c> {
     after: Option<Cluster>,
     /// Whom the certificate may evict, and where they run.
     evicts: BTreeMap<VmId, NodeId>,
+    /// Exceptions that were checked, by position.
+    looked_at: BTreeSet<usize>,
     faults: Vec<VerdictFault>,
 }
 
@@ -359,16 +375,22 @@ impl<'c> Check<'c> {
             return Err(VerdictFault::OtherState);
         }
         let class = Class::new(cluster, policy, &certificate.class)?;
-        let mut proved = certificate.tiers.clone();
-        let mut asked: Vec<(String, u32)> = class
+        let asked: Vec<(String, u32)> = class
             .tiers
             .iter()
             .map(|(level, count, units)| (level.clone(), (*count).min(u32::try_from(units.len()).unwrap_or(u32::MAX))))
             .collect();
-        proved.sort_unstable();
-        asked.sort_unstable();
-        if proved != asked {
+        // In this very order: columns name their tier by its position.
+        if certificate.tiers != asked {
             return Err(VerdictFault::Class { what: "levels and counts are not those of the class".into() });
+        }
+        let columns: Vec<usize> = certificate.columns.iter().map(|column| column.tier).collect();
+        if !columns.is_sorted() || columns.iter().any(|tier| *tier >= asked.len()) {
+            return Err(VerdictFault::Class { what: "columns are not in the order of the levels".into() });
+        }
+        let failed = || certificate.exceptions.iter().map(|exception| &exception.failed);
+        if !failed().zip(failed().skip(1)).all(|(left, right)| left < right) {
+            return Err(VerdictFault::Class { what: "exceptions are not in order, each once".into() });
         }
         let losses = asked.iter().map(|(_, count)| *count).fold(0, u32::saturating_add);
         let standing = certificate.standing(cluster);
@@ -402,8 +424,21 @@ impl<'c> Check<'c> {
         let spoken_of = certificate.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect();
         let waiting = standing.iter().map(|(vm, _)| *vm).collect();
         let faults = Vec::new();
-        let mut check =
-            Self { cluster, class, certificate, losses, home, at, spoken_of, standing, waiting, after, evicts, faults };
+        let mut check = Self {
+            cluster,
+            class,
+            certificate,
+            losses,
+            home,
+            at,
+            spoken_of,
+            standing,
+            waiting,
+            after,
+            evicts,
+            looked_at: BTreeSet::new(),
+            faults,
+        };
         check.evictions(policy);
         Ok(check)
     }
@@ -517,9 +552,11 @@ impl<'c> Check<'c> {
         moved.collect()
     }
 
-    fn exception(&self, nodes: &BTreeSet<NodeId>) -> Option<Vec<(VmId, NodeId)>> {
+    fn exception(&mut self, nodes: &BTreeSet<NodeId>) -> Option<Vec<(VmId, NodeId)>> {
         let failed: Vec<_> = nodes.iter().map(|node| node.slot).collect();
-        let exception = self.certificate.exceptions.iter().find(|exception| exception.failed == failed)?;
+        let at = self.certificate.exceptions.binary_search_by(|exception| exception.failed.cmp(&failed)).ok()?;
+        self.looked_at.insert(at);
+        let exception = self.certificate.exceptions.get(at)?;
         let ids =
             exception.placements.iter().map(|(vm, node)| (self.cluster.vm_id_of(*vm), self.cluster.node_id_of(*node)));
         Some(ids.collect())
@@ -606,7 +643,9 @@ impl<'c> Check<'c> {
     }
 
     fn one_by_one(&mut self) {
-        if self.losses > 1 && self.certificate.covers == Covers::AnyOrder {
+        // Without banks those that wait are placed with the loss, not before.
+        let waits = self.losses == 1 && !self.standing.is_empty();
+        if (self.losses > 1 || waits) && self.certificate.covers == Covers::AnyOrder {
             self.faults.push(VerdictFault::Class { what: "base plans cover losses at once only".into() });
         }
         let tiers = self.certificate.tiers.clone();
@@ -636,7 +675,7 @@ impl<'c> Check<'c> {
                 }
                 plan.into_iter().collect()
             });
-            self.legal(&nodes, &plan, false);
+            self.legal(&nodes, &plan, self.certificate.covers == Covers::AnyOrder);
         }
     }
 }

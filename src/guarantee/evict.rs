@@ -191,20 +191,26 @@ impl<'c> Choice<'c> {
         }
     }
 
-    /// Who has to go: whoever need not stays, the most important first.
+    /// Who has to go: whoever need not stays, the most important first, until nobody more can.
     fn settle(mut self) -> BTreeSet<VmSlot> {
-        let mut order: Vec<VmSlot> = self.gone.iter().copied().collect();
-        order.sort_by_key(|vm| Reverse(self.importance(*vm)));
-        for vm in order {
-            if !self.nodes(vm).all(|node| self.fits(node, Some(vm))) {
-                continue;
+        loop {
+            let before = self.gone.len();
+            let mut order: Vec<VmSlot> = self.gone.iter().copied().collect();
+            order.sort_by_key(|vm| Reverse(self.importance(*vm)));
+            for vm in order {
+                if !self.nodes(vm).all(|node| self.fits(node, Some(vm))) {
+                    continue;
+                }
+                self.stay(vm);
+                if self.tied.contains(&vm) && !self.is_legal() {
+                    self.go(vm);
+                }
             }
-            self.stay(vm);
-            if self.tied.contains(&vm) && !self.is_legal() {
-                self.go(vm);
+            // One who stays can make it legal for another to stay.
+            if self.gone.len() == before {
+                return self.gone;
             }
         }
-        self.gone
     }
 
     /// By class and priority, then by name: who counts for more comes later.

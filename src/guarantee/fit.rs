@@ -286,8 +286,9 @@ impl Kernel {
                     }
                     Bond::Apart(apart, side) => {
                         let vm = items.vms.get(item).and_then(|vm| task.setting.cluster.vm_record(*vm));
+                        let going = vm.and_then(|vm| vm.migrating_to);
                         let Some(home) = vm.and_then(|vm| vm.node) else { return false };
-                        self.mates.push((*apart, item, Mate { side: *side, home, target: None }));
+                        self.mates.push((*apart, item, Mate { side: *side, home, going, target: None }));
                     }
                 }
             }

@@ -72,12 +72,7 @@ impl Units {
         let mut wanted: Vec<(LevelIx, u32)> = Vec::new();
         for (name, count) in &class.fail {
             let level = cluster.levels.find(name).ok_or_else(|| VerifyError::UnknownLevel { level: name.clone() })?;
-            let taken = if policy.maintenance_uses_tolerance && level == cluster.levels.node_level() {
-                to_u32(cluster.nodes().filter(|node| node.state() == NodeState::Maintenance).count())
-            } else {
-                0
-            };
-            wanted.push((level, count.saturating_sub(taken)));
+            wanted.push((level, *count));
         }
         wanted.sort_unstable();
         // Spoken of twice, a level may lose the sum: no document says so, a caller might.
@@ -86,6 +81,12 @@ impl Units {
             first.1 = if same { first.1.saturating_add(later.1) } else { first.1 };
             same
         });
+        if policy.maintenance_uses_tolerance {
+            let taken = to_u32(cluster.nodes().filter(|node| node.state() == NodeState::Maintenance).count());
+            for (_, count) in wanted.iter_mut().filter(|(level, _)| *level == cluster.levels.node_level()) {
+                *count = count.saturating_sub(taken);
+            }
+        }
         let fallible = fallible(cluster);
         let mut units = Self { tiers: Vec::new(), starts: IdVec::new(), nodes: Vec::new(), domains: IdVec::new() };
         for (level, count) in wanted {
@@ -228,8 +229,8 @@ impl Units {
     }
 
     /// Units that explain why these nodes failed, if the class allows it: each node in one of them. `given` are units that
-    /// failed before and count. Of several explanations one of the fewest units, and of
-    /// those one whose units have the fewest other nodes.
+    /// failed before and count. Of several explanations one whose units have the fewest other nodes, as plans are made for
+    /// the loss of whole units, and of those one of the fewest units.
     pub(crate) fn explain(&self, given: &[UnitIx], nodes: &[NodeSlot]) -> Option<Vec<UnitIx>> {
         let mut left: Vec<u32> = self.tiers.iter().map(|tier| tier.count).collect();
         for unit in given {
@@ -256,7 +257,7 @@ impl Units {
         best: &mut Option<((usize, usize), Vec<UnitIx>)>,
     ) {
         let Some(node) = open.iter().find(|node| !self.covers(units, **node)) else {
-            let size = (units.len(), self.union(units).len());
+            let size = (self.union(units).len(), units.len());
             if best.as_ref().is_none_or(|(least, _)| size < *least) {
                 *best = Some((size, units.clone()));
             }

@@ -27,6 +27,7 @@ pub mod verdict;
 pub mod verdict_cases;
 pub mod verdict_known;
 mod verdict_model;
+pub mod verdict_nasty;
 pub mod verdict_replay;
 
 pub use choices::Choices;
