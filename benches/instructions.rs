@@ -103,6 +103,7 @@ fn tolerating(shape: Shape, losses: u32, expected: Answer) -> (Cluster, Policy) 
 #[bench::two_of_64_640(tolerating(Shape::new(64, 640), 2, Answer::Holds))]
 #[bench::two_of_64_8000(tolerating(Shape::new(64, 8_000), 2, Answer::Holds))]
 #[bench::two_of_1000_10000(tolerating(Shape::new(1_000, 10_000), 2, Answer::Holds))]
+#[bench::two_of_1000_10000_rules(tolerating(Shape::new(1_000, 10_000).with_rules(), 2, Answer::Holds))]
 #[bench::no_of_64_8000(tolerating(Shape::new(64, 8_000).utilisation(99), 2, Answer::Fails))]
 fn verdict((cluster, policy): (Cluster, Policy)) -> (Cluster, Policy, Verdict) {
     let verdict = verify(black_box(&cluster), &policy).expect("a class of the cluster");
