@@ -2,7 +2,7 @@
 //!
 //! Uses `cluster` (priorities). Used by `document`, `restart` and, later, the guarantee and admission.
 
-use crate::cluster::Priority;
+use crate::cluster::{NODE_LEVEL, Priority};
 use crate::named::named;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -76,6 +76,11 @@ impl FailureClass {
     #[must_use]
     pub fn units(level: &str, count: u32) -> Self {
         Self { fail: vec![(level.to_string(), count)], min_priority: None, mode: None, any_order: false }
+    }
+
+    /// Whether it speaks of nodes alone, of whatever priority what runs there is.
+    pub(crate) fn is_of_nodes(&self) -> bool {
+        self.min_priority.is_none() && self.fail.iter().all(|(level, count)| level == NODE_LEVEL || *count == 0)
     }
 }
 

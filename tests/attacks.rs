@@ -20,7 +20,7 @@
 use lifeboat::document::to_json;
 use lifeboat::policy::{FailureClass, Preemption};
 use lifeboat::{
-    Answer, Certificate, Change, Cluster, Covers, Failure, Guard, Node, NodeId, Planner, Policy, Promise,
+    Answer, Certificate, Change, Cluster, Cover, Covers, Failure, Guard, Node, NodeId, Planner, Policy, Promise,
     ResourceKinds, Rule, RuleKind, StoredCertificates, Vm, VmId, VmRef, check_certificate, check_evictions, check_plan,
     check_verdict, verify,
 };
@@ -54,6 +54,25 @@ fn with_class(policy: &Policy, class: &FailureClass) -> Policy {
     one
 }
 
+/// Plays every loss of a class that a certificate covers, with this answer to each.
+fn play(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    without: &BTreeSet<VmId>,
+    certificate: &Certificate,
+    mut answer: impl FnMut(&Cluster, &mut Cover<'_>, &Failure) -> Option<Restart>,
+) -> Result<Played, Broken> {
+    let order = if certificate.covers() == Covers::AnyOrder { Order::AnyOrder } else { Order::AtOnce };
+    let begin = certificate.begin(cluster).expect("its own state");
+    replay(cluster, policy, class, without, order, begin, |moment| {
+        let mut cover = moment.memory.clone();
+        let failure = Failure::of(moment.now.iter().copied());
+        let restart = answer(moment.cluster, &mut cover, &failure)?;
+        Some((restart, cover))
+    })
+}
+
 fn look_up(
     cluster: &Cluster,
     policy: &Policy,
@@ -61,16 +80,10 @@ fn look_up(
     without: &BTreeSet<VmId>,
     certificate: &Certificate,
 ) -> Result<Played, Broken> {
-    let order = if certificate.covers() == Covers::AnyOrder { Order::AnyOrder } else { Order::AtOnce };
-    let begin = certificate.begin(cluster).expect("its own state");
-    replay(cluster, policy, class, without, order, begin, |moment| {
-        let mut cover = moment.memory.clone();
-        let failure = Failure::of(moment.now.iter().copied());
-        let Promise { placements, evictions } = cover.lose(&failure).ok()?;
-        if check_evictions(moment.cluster, policy, &failure, &placements, &evictions).is_err() {
-            return None;
-        }
-        Some((Restart { placements, evictions }, cover))
+    play(cluster, policy, class, without, certificate, |now, cover, failure| {
+        let Promise { placements, evictions } = cover.lose(failure).ok()?;
+        check_evictions(now, policy, failure, &placements, &evictions).ok()?;
+        Some(Restart { placements, evictions })
     })
 }
 
@@ -81,20 +94,16 @@ fn by_planner(
     without: &BTreeSet<VmId>,
     certificate: &Certificate,
 ) -> Result<Played, Broken> {
-    let order = if certificate.covers() == Covers::AnyOrder { Order::AnyOrder } else { Order::AtOnce };
-    let begin = certificate.begin(cluster).expect("its own state");
     let mut planner = Planner::new();
-    replay(cluster, policy, class, without, order, begin, |moment| {
-        let mut cover = moment.memory.clone();
-        let failure = Failure::of(moment.now.iter().copied());
-        let plan = planner.restart_covered(&mut cover, moment.cluster, policy, &failure).ok()?;
-        if let Err(faults) = check_plan(moment.cluster, policy, &failure, &plan) {
+    play(cluster, policy, class, without, certificate, |now, cover, failure| {
+        let plan = planner.restart_covered(cover, now, policy, failure).ok()?;
+        if let Err(faults) = check_plan(now, policy, failure, &plan) {
             println!("check_plan: {faults:?}");
             return None;
         }
         let evictions = plan.evictions().iter().map(|evicted| (evicted.vm, evicted.node)).collect();
         let placements = plan.placements().iter().map(|placed| (placed.vm, placed.node)).collect();
-        Some((Restart { placements, evictions }, cover))
+        Some(Restart { placements, evictions })
     })
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Uses `compare`. Used by `answers::ask` and the example program. Fields are sorted.
 
-use crate::cluster::NODE_LEVEL;
 use crate::compare::{Comparison, Opinion};
 use crate::guarantee::{Answer, ClassVerdict};
 use crate::policy::FailureClass;
@@ -21,10 +20,7 @@ pub const fn says(opinion: &Opinion) -> &'static str {
 
 /// Why classes that were asked for cannot be compared; `None` if they can.
 pub fn not_comparable(classes: &[FailureClass]) -> Option<&'static str> {
-    let of_nodes = |class: &FailureClass| {
-        class.min_priority.is_none() && class.fail.iter().all(|(level, count)| level == NODE_LEVEL || *count == 0)
-    };
-    if classes.iter().all(of_nodes) {
+    if classes.iter().all(FailureClass::is_of_nodes) {
         return None;
     }
     Some("the rules of other products know nodes only, no racks and no priorities: say node=1 or more, or ask `verify`")

@@ -33,14 +33,17 @@ impl Cluster {
         })
     }
 
+    /// Whether a VM is not started without another one.
+    pub(crate) fn gives_up_on(&self, vm: VmSlot, needed: VmSlot) -> bool {
+        self.vms.get(vm).is_some_and(|record| {
+            record.starts_after.iter().any(|edge| edge.vm == needed && edge.on_timeout == OnTimeout::GiveUp)
+        })
+    }
+
     /// The VMs that need a VM, each once or more.
     fn needers(&self, slot: VmSlot) -> Vec<VmSlot> {
         let Some(record) = self.vms.get(slot) else { return Vec::new() };
-        let dependents = record.dependents.iter().copied().filter(|dependent| {
-            self.vms.get(*dependent).is_some_and(|dependent| {
-                dependent.starts_after.iter().any(|edge| edge.vm == slot && edge.on_timeout == OnTimeout::GiveUp)
-            })
-        });
+        let dependents = record.dependents.iter().copied().filter(|dependent| self.gives_up_on(*dependent, slot));
         let followers = record
             .leads
             .iter()

@@ -154,10 +154,7 @@ pub fn compare(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<
         nodes.map(|(_, count)| *count).max()
     };
     let failures = policy.tolerate.iter().filter_map(of_nodes).max().unwrap_or(1);
-    let plain = |class: &&FailureClass| {
-        class.min_priority.is_none() && class.fail.iter().all(|(level, count)| level == NODE_LEVEL || *count == 0)
-    };
-    let beyond = policy.tolerate.len().saturating_sub(policy.tolerate.iter().filter(plain).count());
+    let beyond = policy.tolerate.iter().filter(|class| !class.is_of_nodes()).count();
     let mut asked = policy.clone();
     asked.tolerate = alloc::vec![FailureClass::nodes(failures)];
     let verdict = verify_controlled(cluster, &asked, control)?;

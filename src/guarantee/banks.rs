@@ -133,13 +133,7 @@ fn tier_shares(cluster: &Cluster, units: &Units, field: &Field, shares: Shares) 
     if units.tiers.len() < 2 {
         return alloc::vec![1; units.tiers.len()];
     }
-    let kinds = cluster.kinds().len();
-    let mut totals = alloc::vec![0_u128; kinds];
-    for node in cluster.room_index().iter() {
-        for (total, free) in totals.iter_mut().zip(&cluster.free_rows()[node]) {
-            *total += u128::from(*free);
-        }
-    }
+    let totals = free_in_all(cluster, cluster.room_index().iter());
     // The largest part of all that is free, over the kinds.
     let part = |unit: UnitIx| {
         let sum = |kind: usize| -> u128 {
@@ -221,15 +215,20 @@ fn are_large(cluster: &Cluster, level: LevelIx, atoms: &Atoms, banks: usize) -> 
     atoms.nodes.len() >= domains.len() * banks * DOMAIN_SHARE
 }
 
-/// How large the hole on each target is: the smallest of its shares, over the kinds, of what a target has on average.
-fn holes(cluster: &Cluster, targets: &[NodeSlot]) -> IdVec<NodeSlot, u64> {
-    let kinds = cluster.kinds().len();
-    let mut totals = alloc::vec![0_u128; kinds];
-    for node in targets {
-        for (total, free) in totals.iter_mut().zip(&cluster.free_rows()[*node]) {
+/// What these nodes have free together, per kind.
+fn free_in_all(cluster: &Cluster, nodes: impl Iterator<Item = NodeSlot>) -> Vec<u128> {
+    let mut totals = alloc::vec![0_u128; cluster.kinds().len()];
+    for node in nodes {
+        for (total, free) in totals.iter_mut().zip(&cluster.free_rows()[node]) {
             *total += u128::from(*free);
         }
     }
+    totals
+}
+
+/// How large the hole on each target is: the smallest of its shares, over the kinds, of what a target has on average.
+fn holes(cluster: &Cluster, targets: &[NodeSlot]) -> IdVec<NodeSlot, u64> {
+    let totals = free_in_all(cluster, targets.iter().copied());
     let mut holes = IdVec::filled(0, cluster.node_slots());
     let count = u128::from(to_u32(targets.len()));
     for node in targets {

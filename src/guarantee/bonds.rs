@@ -23,8 +23,8 @@
 
 use super::banks::DOMAIN_SHARE;
 use super::field::MemberIx;
-use super::units::{NO_UNIT, Tier, UnitIx, Units};
-use crate::cluster::{Cluster, NodeState, OnTimeout, RuleBody, RuleRecord, Strength};
+use super::units::{NO_UNIT, Tier, Units};
+use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
@@ -484,10 +484,8 @@ impl Maker<'_> {
             return *whole;
         }
         let whole = self.units.tiers.iter().all(|tier| {
-            let mut unit_of: BTreeMap<DomainKey, UnitIx> = BTreeMap::new();
             let units = tier.unit_of.enumerate().filter(|(_, unit)| **unit != NO_UNIT);
-            let domains = units.map(|(node, unit)| (self.cluster.levels.domain(level, node), *unit));
-            domains.into_iter().all(|(domain, unit)| *unit_of.entry(domain).or_insert(unit) == unit)
+            one_per_domain(self.cluster, level, units.map(|(node, unit)| (node, *unit)))
         });
         self.whole.push((level, whole));
         whole
@@ -565,16 +563,11 @@ impl Maker<'_> {
 
     /// Promised VMs that give up on one which nothing could take.
     fn needs_one_left_out(&self) -> Vec<VmSlot> {
-        let gives_up = |vm: VmSlot, needed: VmSlot| {
-            self.cluster.vm_record(vm).is_some_and(|record| {
-                record.starts_after.iter().any(|edge| edge.vm == needed && edge.on_timeout == OnTimeout::GiveUp)
-            })
-        };
         let mut found = Vec::new();
         for needed in &self.concern.left_out {
             let dependents = self.cluster.vm_record(*needed).map_or(&[][..], |record| &record.dependents);
             let promised = dependents.iter().filter(|vm| self.concern.includes(self.cluster, **vm));
-            found.extend(promised.copied().filter(|vm| gives_up(*vm, *needed)));
+            found.extend(promised.copied().filter(|vm| self.cluster.gives_up_on(*vm, *needed)));
         }
         found
     }
@@ -603,6 +596,16 @@ impl Maker<'_> {
         let ranks = levels.into_iter().map(|level| (level, ranks(cluster, level))).collect();
         Bonds { spans, all, paintings, aparts, ranks }
     }
+}
+
+/// Whether nodes that share a domain of a level share what is said of them.
+pub(crate) fn one_per_domain<T: PartialEq + Copy>(
+    cluster: &Cluster,
+    level: LevelIx,
+    mut said: impl Iterator<Item = (NodeSlot, T)>,
+) -> bool {
+    let mut of_domain: BTreeMap<DomainKey, T> = BTreeMap::new();
+    said.all(|(node, what)| *of_domain.entry(cluster.levels.domain(level, node)).or_insert(what) == what)
 }
 
 /// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.

@@ -124,7 +124,7 @@ pub(super) struct Kernel {
     taken: Vec<PositionIx>,
     /// The nodes that a limited member is limited to.
     few: Vec<NodeSlot>,
-    /// Members of `separate` rules in the unit at hand: the rule, which item, and what is known of it.
+    /// Members of `separate` rules in the unit at hand: the rule, which item, and what is known of it. Sorted.
     mates: Vec<(ApartIx, usize, Mate)>,
     /// How free each item of the unit at hand is.
     freedoms: Vec<Freedom>,
@@ -233,8 +233,7 @@ impl Kernel {
         let mut last_need: &[u64] = &[];
         let needs = items.need.chunks_exact(width.max(1));
         for (((need, vm), limited), target) in needs.zip(items.vms).zip(items.limited).zip(targets) {
-            let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
-            let from = if same { last } else { 0 };
+            let from = if are_same(need, last_need) { last } else { 0 };
             let found = if *limited {
                 self.search_limited::<WIDTH>(task, *vm, need, |node| may_run_on(task.setting.cluster, *vm, node))
             } else {
@@ -338,8 +337,7 @@ impl Kernel {
                 if (freedom == Freedom::Few) != few || targets.get(item) != Some(&NOWHERE) {
                     continue;
                 }
-                let same = last_need.len() == need.len() && need.iter().zip(last_need).all(|(one, other)| one == other);
-                let from = if same { last } else { 0 };
+                let from = if are_same(need, last_need) { last } else { 0 };
                 let Some((position, node)) = self.place_one::<WIDTH>(task, item, need, freedom, from) else {
                     return false;
                 };
@@ -448,13 +446,12 @@ impl<'t> Task<'t> {
             let before = group.get(..done).unwrap_or_default();
             let apart = |bond: &Bond| {
                 let Bond::Apart(apart, side) = bond else { return true };
-                let of_rule = mates.iter().filter(|(rule, _, _)| rule == apart);
-                let mates =
-                    of_rule.map(
-                        |(_, other, mate)| {
-                            if before.contains(other) { Mate { target: Some(node), ..*mate } } else { *mate }
-                        },
-                    );
+                let first = mates.partition_point(|(rule, _, _)| rule < apart);
+                let of_rule = mates.get(first..).unwrap_or_default().iter().take_while(|(rule, _, _)| rule == apart);
+                let mates = of_rule.map(|(_, other, mate)| Mate {
+                    target: if before.contains(other) { Some(node) } else { mate.target },
+                    ..*mate
+                });
                 bonds.is_apart(cluster, (*apart, *side), node, mates)
             };
             bonds.colours_allow(cluster, *vm, node)
@@ -462,6 +459,12 @@ impl<'t> Task<'t> {
                 && (self.items.limited.get(*item) != Some(&true) || may_run_on(cluster, *vm, node))
         })
     }
+}
+
+/// Whether two needs are the same: they are short, so that a call to compare memory would take longer.
+#[inline]
+fn are_same(left: &[u64], right: &[u64]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }
 
 /// The first position from `from` on that has the room and that `accepts` takes.

@@ -26,7 +26,7 @@ mod verdict;
 mod verify;
 mod words;
 
-pub(crate) use bonds::{Bond, Bonds, Mate};
+pub(crate) use bonds::{Bond, Bonds, Mate, one_per_domain};
 pub use certificate::{Certificate, CertificateError, Covers};
 pub(crate) use certificate::{Column, NOWHERE};
 pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};

@@ -9,7 +9,7 @@
 
 use super::field::{Field, MemberIx};
 use super::units::{NO_UNIT, UnitIx, Units};
-use crate::cluster::{Cluster, OnTimeout, RuleBody, Strength};
+use crate::cluster::{Cluster, RuleBody, Strength};
 use crate::dense::IdVec;
 use crate::ids::{LevelIx, RuleSlot, VmSlot};
 use crate::restart::Concern;
@@ -97,10 +97,7 @@ impl Ties {
         for needed in &concern.left_out {
             let dependents = cluster.vm_record(*needed).map_or(&[][..], |record| &record.dependents);
             for vm in dependents {
-                let gives_up = cluster.vm_record(*vm).is_some_and(|record| {
-                    record.starts_after.iter().any(|edge| edge.vm == *needed && edge.on_timeout == OnTimeout::GiveUp)
-                });
-                if member_of[*vm].is_none() || !gives_up {
+                if member_of[*vm].is_none() || !cluster.gives_up_on(*vm, *needed) {
                     continue;
                 }
                 let mut spanned: Vec<UnitIx> =

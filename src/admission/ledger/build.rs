@@ -3,19 +3,18 @@
 //! Uses `guarantee` (certificates), `ledger::class`.
 //!
 //! Plans of a certificate fill the largest holes to the brim: the next VM to be started would be put exactly there, and
-//! every plan would have to move. So plans are packed again, first into holes of middling size,
-//! leaving an eighth of each; where that does not work out for a unit, the certificate's plan stands.
+//! every plan would have to move. So plans are packed again, first into holes of middling size, leaving an eighth of each;
+//! where that does not work out for a unit, the certificate's plan stands.
 
 use super::claims::{Claims, Targets};
 use super::class::{Bank, ClassLedger, NO_BANK};
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, Rows, fits, to_u32};
-use crate::guarantee::{Bonds, Certificate, Column, Covers, NO_UNIT, NOWHERE, Units};
-use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
+use crate::guarantee::{Bonds, Certificate, Column, Covers, NO_UNIT, NOWHERE, Units, one_per_domain};
+use crate::ids::{LevelIx, NodeSlot, VmSlot};
 use crate::policy::Policy;
 use crate::restart::Concern;
 use crate::room::{RoomIndex, RoomKey};
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 impl ClassLedger {
@@ -128,10 +127,9 @@ impl ClassLedger {
 
 /// Whether no domain of a level meets two banks.
 fn is_respected(cluster: &Cluster, certificate: &Certificate, level: LevelIx) -> bool {
-    let mut bank_of: BTreeMap<DomainKey, usize> = BTreeMap::new();
     let banks = certificate.columns.iter().enumerate();
-    let mut nodes = banks.flat_map(|(at, column)| column.bank.iter().flatten().map(move |node| (at, *node)));
-    nodes.all(|(at, node)| *bank_of.entry(cluster.levels.domain(level, node)).or_insert(at) == at)
+    let nodes = banks.flat_map(|(at, column)| column.bank.iter().flatten().map(move |node| (*node, at)));
+    one_per_domain(cluster, level, nodes)
 }
 
 /// The nodes of a bank in the order in which plans fill them: from the hole that a quarter of them exceed downwards, the

@@ -26,12 +26,7 @@ pub(crate) fn is_plain(cluster: &Cluster, vm: VmSlot) -> bool {
     if traits.any(VmTraits::EDGES) && record.starts_after.iter().any(|edge| edge.on_timeout == OnTimeout::GiveUp) {
         return false;
     }
-    let gives_up = |dependent: &VmSlot| {
-        cluster.vm_record(*dependent).is_some_and(|dependent| {
-            dependent.starts_after.iter().any(|edge| edge.vm == vm && edge.on_timeout == OnTimeout::GiveUp)
-        })
-    };
-    !record.dependents.iter().any(gives_up)
+    !record.dependents.iter().any(|dependent| cluster.gives_up_on(*dependent, vm))
 }
 
 /// Whether a VM that is to be added will be plain, and nothing will limit where it may go.

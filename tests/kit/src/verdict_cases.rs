@@ -61,13 +61,7 @@ pub fn tight(choices: &mut Choices<'_>) -> VerdictCase {
                 if choices.chance(1, 12) {
                     node.role = Role::Spare;
                 }
-                node.state = choices.weighted(&[
-                    (NodeState::Online, 40),
-                    (NodeState::Cordoned, 2),
-                    (NodeState::Maintenance, 1),
-                    (NodeState::Unreachable, 1),
-                    (NodeState::Failed, 1),
-                ]);
+                node.state = state(choices);
             }
             cluster.add_node(node).expect("a good node")
         })
@@ -78,6 +72,17 @@ pub fn tight(choices: &mut Choices<'_>) -> VerdictCase {
         add_rule(choices, &mut cluster, number, &nodes, &vms);
     }
     VerdictCase { policy: policy(choices, plain), cluster }
+}
+
+/// Nearly always online.
+pub(crate) fn state(choices: &mut Choices<'_>) -> NodeState {
+    choices.weighted(&[
+        (NodeState::Online, 40),
+        (NodeState::Cordoned, 2),
+        (NodeState::Maintenance, 1),
+        (NodeState::Unreachable, 1),
+        (NodeState::Failed, 1),
+    ])
 }
 
 /// A case in which banks apply, from a seed.

@@ -3,11 +3,11 @@
 //! Uses `choices`. What waits, migrates, is unreachable or best effort is in them, levels that cross, and nodes without a domain.
 
 use crate::choices::Choices;
-use crate::verdict_cases::VerdictCase;
+use crate::verdict_cases::{VerdictCase, state};
 use lifeboat::policy::{FailureClass, Preemption};
 use lifeboat::{
-    Cluster, NODE_LEVEL, Node, NodeState, OnTimeout, Policy, Power, Priority, ResourceKinds, RestartClass, Rule,
-    RuleKind, StartEdge, Strength, Vm, VmId,
+    Cluster, NODE_LEVEL, Node, OnTimeout, Policy, Power, Priority, ResourceKinds, RestartClass, Rule, RuleKind,
+    StartEdge, Strength, Vm, VmId,
 };
 
 /// A class that may lose so many units of each of these levels.
@@ -68,13 +68,7 @@ pub fn nasty(seed: u64) -> VerdictCase {
             node = node.domain("feed", format!("f{}", choices.below(feeds)));
         }
         if odd {
-            node.state = choices.weighted(&[
-                (NodeState::Online, 40),
-                (NodeState::Cordoned, 2),
-                (NodeState::Maintenance, 1),
-                (NodeState::Unreachable, 1),
-                (NodeState::Failed, 1),
-            ]);
+            node.state = state(choices);
         }
         nodes.push(cluster.add_node(node).unwrap());
     }
