@@ -354,7 +354,7 @@ impl<'c> Objects<'c> {
         self.read("vm", input, |resolver, mut raw: RawVm<'de>| {
             let edges = raw.rare.as_mut().map(|rare| core::mem::take(&mut rare.starts_after)).unwrap_or_default();
             let name = raw.name.take().unwrap_or_default();
-            let mut vm = resolver.vm(self.cluster, raw, &name);
+            let mut vm = resolver.vm(self.cluster, raw, &name, None);
             vm.name = name.into_owned();
             vm.starts_after = resolver.edges(self.cluster, &edges).into_iter().map(|(_, edge)| edge).collect();
             vm

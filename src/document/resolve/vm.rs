@@ -10,6 +10,7 @@ use crate::document::error::{DocumentWarning, item, join, quoted, segment};
 use crate::document::parse::rule::RawRule;
 use crate::document::parse::vm::{RareOfVm, RawVm};
 use crate::document::read::Text;
+use crate::ids::NodeId;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,19 +25,21 @@ impl<'de> Resolver<'de> {
         let mut all_starts = Vec::new();
         let mut labels = UnknownLabels::new();
         let mut carried = Text::default();
-        for (index, mut raw) in raw.into_iter().enumerate() {
+        // Each look-up waits for memory; in a loop of nothing else they wait together, and what they read stays near.
+        let homes: Vec<Option<NodeId>> = raw.iter().map(|raw| cluster.node_id(raw.node.as_deref()?)).collect();
+        for ((index, mut raw), home) in raw.into_iter().enumerate().zip(homes) {
             let start = self.reader.sink.mark();
             let edges = raw.rare.as_mut().map(|rare| core::mem::take(&mut rare.starts_after)).unwrap_or_default();
             let mut starts = (!edges.is_empty()).then_some(Starts { at: index, vm: None, name: String::new(), edges });
             note_labels(cluster, &raw, index, &mut labels, &mut carried);
             let Some(name) = raw.name.take() else {
-                self.vm(cluster, raw, "");
+                self.vm(cluster, raw, "", home);
                 self.place_errors(start, "vms", index, None);
                 all_starts.extend(starts);
                 continue;
             };
             let mut broken = raw.broken;
-            let vm = self.vm(cluster, raw, &name);
+            let vm = self.vm(cluster, raw, &name, home);
             if !self.lost_vms.is_empty() {
                 if let Some(earlier) = self.lost_vms.get(&name).copied() {
                     duplicate(self.sink(), "VM", &name, "vms", Some(earlier));
@@ -74,8 +77,15 @@ impl<'de> Resolver<'de> {
         duplicate(self.sink(), "VM", name, "vms", at);
     }
 
-    /// The VM as a cluster takes it, as far as it has no errors, without its name and start edges.
-    pub(in crate::document) fn vm(&mut self, cluster: &Cluster, raw: RawVm<'de>, name: &str) -> Vm {
+    /// The VM as a cluster takes it, as far as it has no errors, without its name and start edges. `home` is its node, if
+    /// that was looked up already.
+    pub(in crate::document) fn vm(
+        &mut self,
+        cluster: &Cluster,
+        raw: RawVm<'de>,
+        name: &str,
+        home: Option<NodeId>,
+    ) -> Vm {
         let on = raw.power.map_or(raw.node.is_some(), |power| power == Power::On);
         let mut vm = Vm::named(String::new());
         vm.power = Some(if on { Power::On } else { Power::Off });
@@ -96,7 +106,7 @@ impl<'de> Resolver<'de> {
                 vm.reservation = Some(self.amounts(cluster, "reservation", span, &[]).0);
             }
         }
-        vm.node = raw.node.as_ref().and_then(|name| self.find_node(cluster, name, || "node".into()));
+        vm.node = home.or_else(|| self.find_node(cluster, raw.node.as_deref()?, || "node".into()));
         vm.priority = raw.priority.unwrap_or_default();
         vm.restart = raw.restart.unwrap_or_default();
         vm.preemptible = raw.preemptible;
