@@ -23,6 +23,7 @@ use crate::cluster::{Cluster, EditError, VmBefore};
 use crate::guarantee::{Answer, Certificate};
 use crate::ids::{NodeId, VmId};
 use crate::policy::{FailureClass, Mode, Policy};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
@@ -223,10 +224,10 @@ impl Guard {
         Ok(verdict.map_err(ItemError::from)?.certificate().cloned())
     }
 
-    /// The ledger of every class of the policy, where there is one.
-    pub(crate) fn ledgers(&mut self) -> Result<&[Option<ClassLedger>], GuardError> {
+    /// What is guarded, and the ledger of every class of the policy where there is one.
+    pub(crate) fn ledgers(&mut self) -> Result<(&Cluster, &Policy, &[Option<ClassLedger>]), GuardError> {
         self.look()?;
-        Ok(&self.books.classes)
+        Ok((&self.cluster, &self.policy, &self.books.classes))
     }
 
     fn look(&mut self) -> Result<Arc<[ItemState]>, GuardError> {
@@ -421,10 +422,11 @@ impl Guard {
         let all_back = changes.iter().all(Change::can_be_taken_back);
         // One operation alone is carried out or refused as a whole.
         let copy = (changes.len() > 1 && !all_back).then(|| (self.cluster.clone(), self.policy.clone()));
-        let mut back: Vec<VmBefore> = Vec::new();
+        let taken_back = changes.len() > 1 && all_back;
+        let mut back: Vec<VmBefore> = Vec::with_capacity(if taken_back { changes.len() } else { 0 });
         let mut touched: SmallVec<[VmId; 2]> = SmallVec::new();
         for (at, change) in changes.iter().enumerate() {
-            if changes.len() > 1 && copy.is_none() {
+            if taken_back {
                 let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
                 back.extend(slot.and_then(|slot| self.cluster.vm_before(slot)));
             }
@@ -531,19 +533,20 @@ pub(super) fn compare(before: &[ItemState], after: &[ItemState]) -> Vec<Violatio
     violations
 }
 
-/// Where VMs are, or are going.
+/// Where VMs are, or are going: each once.
 pub(super) fn placed(cluster: &Cluster, vms: &[VmId]) -> Vec<Placed> {
-    let mut placed: Vec<Placed> = Vec::new();
+    let mut placed: Vec<Placed> = Vec::with_capacity(vms.len());
+    let mut told: BTreeSet<VmId> = BTreeSet::new();
     for vm in vms {
-        let Ok(record) = cluster.vm(*vm) else { continue };
-        let node = record.migrating_to().or_else(|| record.node()).filter(|_| record.is_on());
-        let Some(node) = node.and_then(|node| cluster.node(node).ok()) else { continue };
-        if placed.iter().all(|other| other.vm != *vm) {
+        let Some(record) = cluster.vm_slot(*vm).ok().and_then(|slot| cluster.vm_record(slot)) else { continue };
+        let Some(node) = record.migrating_to.or(record.node).filter(|_| record.on) else { continue };
+        let Some(target) = cluster.node_record(node) else { continue };
+        if vms.len() == 1 || told.insert(*vm) {
             placed.push(Placed {
                 vm: *vm,
-                vm_name: record.name().into(),
-                node: node.id(),
-                node_name: node.name().into(),
+                vm_name: Arc::clone(&record.name),
+                node: cluster.node_id_of(node),
+                node_name: Arc::clone(&target.name),
             });
         }
     }

@@ -222,7 +222,7 @@ impl<'d> Desk<'d> {
             return self.first(seeker, record, open.into_iter());
         }
         let mut tried = 0_usize;
-        self.books.seats(cluster).begin(&wish);
+        self.books.seats(cluster).begin(cluster, &wish);
         while tried < MAX_TRIES {
             let node = self.books.seats(cluster).next(cluster, &wish)?;
             if Some(node) == home || !may_go(cluster, record, node, seeker.live) {

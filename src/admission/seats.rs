@@ -3,9 +3,14 @@
 //! Uses `cluster`. Used by `admission::guard`; `admission::choose` finds the same order by looking at every node.
 //!
 //! A node's *share* is how full its fullest kind would be with the VM, in 2^32nds of what is allocatable. `spread` takes the
-//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand by size, then
-//! by name, in blocks of 32 and runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best
-//! bound is opened first, so a search that takes the first node looks at few blocks, the fewer the more nodes differ.
+//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in blocks of 32 and
+//! runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best bound is opened first.
+//!
+//! A bound is worth as much as the nodes below it are alike. So nodes are arranged as a k-d tree has them: halves, halves of
+//! halves and so on, each time along the kind in which they differ most, be it in how full it would be with the VM that
+//! is looked for or in how large it is. A search for the first node then opens a handful of blocks, of ten thousand nodes
+//! as of a hundred. Where nodes stand is not touched as what they use changes: bounds stay right, and grow loose. Once the
+//! searches have cost several times what arranging costs, nodes are arranged anew, for the VM that is looked for then.
 
 use crate::cluster::{Cluster, NodeState, Role};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
@@ -26,16 +31,19 @@ const GROUP: usize = 32;
 /// See the module documentation.
 #[derive(Clone, Debug)]
 pub(super) struct Seats {
-    /// The nodes, those of one size together, then by name.
-    nodes: Vec<NodeSlot>,
-    at: IdVec<NodeSlot, u32>,
-    /// The place of each of them in the order of all names, and back.
-    ranks: Vec<u32>,
+    /// The nodes by name.
     by_rank: Vec<NodeSlot>,
+    /// The rank by name of the node at each position, and back.
+    ranks: Vec<u32>,
+    at: IdVec<NodeSlot, u32>,
     /// Nodes, blocks, runs.
     heights: [Bounds; 3],
-    /// What lies open during a search: the key, how deep it is (nodes last), the position, or of a node the rank.
-    open: BinaryHeap<Reverse<(u64, u8, u32)>>,
+    /// What nodes are arranged by, by rank.
+    features: Rows<SeatIx>,
+    /// How much may be looked at before nodes are arranged anew.
+    patience: usize,
+    /// What lies open during a search: the least key and the lowest rank there, the height, and the position.
+    open: BinaryHeap<Reverse<(u64, u32, u8, u32)>>,
 }
 
 /// What bounds the shares of the nodes below each position.
@@ -47,6 +55,8 @@ struct Bounds {
     free: Rows<SeatIx>,
     largest: Rows<SeatIx>,
     smallest: Rows<SeatIx>,
+    /// The lowest rank.
+    first: IdVec<SeatIx, u32>,
 }
 
 impl Bounds {
@@ -56,7 +66,7 @@ impl Bounds {
             rows.resize(len);
             rows
         };
-        Self { least: rows(), most: rows(), free: rows(), largest: rows(), smallest: rows() }
+        Self { least: rows(), most: rows(), free: rows(), largest: rows(), smallest: rows(), first: IdVec::filled(NOT_THERE, len) }
     }
 }
 
@@ -90,6 +100,9 @@ pub(super) fn share(amount: u64, of: u64) -> u64 {
     u64::try_from(full.checked_div(u128::from(of)).unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
+/// How often every node may be looked at before nodes are arranged anew: four times what that costs, by measurement.
+const PATIENCE: usize = 64;
+
 const NOT_THERE: u32 = u32::MAX;
 
 impl Seats {
@@ -102,32 +115,60 @@ impl Seats {
         let mut nodes: Vec<NodeSlot> =
             (0..cluster.node_slots()).map(NodeSlot::from_index).filter(|node| takes(node)).collect();
         nodes.sort_unstable_by_key(|node| cluster.node_record(*node).map(|record| &*record.name));
-        let by_rank = nodes.clone();
-        let mut rank_of = IdVec::filled(0, cluster.node_slots());
-        for (rank, node) in by_rank.iter().enumerate() {
-            rank_of[*node] = to_u32(rank);
-        }
-        // Stable: by name within a size.
-        nodes.sort_by(|left, right| cluster.allocatable_row(*left).cmp(cluster.allocatable_row(*right)));
-        let ranks = nodes.iter().map(|node| rank_of[*node]).collect();
         let width = cluster.kinds().len();
         let blocks = nodes.len().div_ceil(GROUP);
-        let lens = [nodes.len(), blocks, blocks.div_ceil(GROUP)];
-        let mut at = IdVec::filled(NOT_THERE, cluster.node_slots());
-        for (position, node) in nodes.iter().enumerate() {
-            at[*node] = to_u32(position);
+        let heights = [nodes.len(), blocks, blocks.div_ceil(GROUP)].map(|len| Bounds::new(width, len));
+        let ranks = (0..to_u32(nodes.len())).collect();
+        let at = IdVec::filled(NOT_THERE, cluster.node_slots());
+        let mut seats = Self { by_rank: nodes, ranks, at, heights, features: Rows::new(0), patience: 0, open: BinaryHeap::new() };
+        seats.lay(cluster);
+        seats
+    }
+
+    /// Takes in where the nodes stand, and what that means for all bounds.
+    fn lay(&mut self, cluster: &Cluster) {
+        for bounds in &mut self.heights {
+            bounds.first.reset(NOT_THERE, bounds.least.len());
         }
-        let heights = lens.map(|len| Bounds::new(width, len));
-        let mut seats = Self { nodes, at, ranks, by_rank, heights, open: BinaryHeap::new() };
-        for position in 0..seats.nodes.len() {
-            seats.measure(cluster, position);
-        }
-        for (height, len) in lens.iter().enumerate().skip(1) {
-            for position in 0..*len {
-                seats.gather(height, position);
+        for (position, rank) in self.ranks.iter().enumerate() {
+            let mut above = position;
+            for bounds in &mut self.heights {
+                let first = &mut bounds.first[SeatIx::from_index(above)];
+                *first = *rank.min(first);
+                above /= GROUP;
             }
         }
-        seats
+        for position in 0..self.ranks.len() {
+            if let Some(node) = self.node(position) {
+                self.at[node] = to_u32(position);
+            }
+            self.measure(cluster, position);
+        }
+        for height in 1..self.heights.len() {
+            for position in 0..self.heights.get(height).map_or(0, |bounds| bounds.least.len()) {
+                self.gather(height, position);
+            }
+        }
+    }
+
+    fn node(&self, position: usize) -> Option<NodeSlot> {
+        self.ranks.get(position).and_then(|rank| self.by_rank.get(to_usize(*rank))).copied()
+    }
+
+    /// Puts nodes together that are alike for a VM. O(n log n).
+    fn arrange(&mut self, cluster: &Cluster, need: &[u64]) {
+        let features = &mut self.features;
+        features.reset(need.len().saturating_mul(2), self.by_rank.len());
+        for (rank, node) in self.by_rank.iter().enumerate() {
+            let rows = need.iter().zip(&cluster.used_rows()[*node]).zip(cluster.allocatable_row(*node));
+            let row = &mut features[SeatIx::from_index(rank)];
+            for (((need, used), all), cells) in rows.zip(row.chunks_exact_mut(2)) {
+                cells.copy_from_slice(&[share(used.saturating_add(*need), *all), share(*need, *all)]);
+            }
+        }
+        halve(features, &mut self.ranks);
+        self.lay(cluster);
+        self.patience = self.ranks.len().saturating_mul(PATIENCE);
     }
 
     /// Takes in how much of a node is used now.
@@ -179,8 +220,8 @@ impl Seats {
     }
 
     fn measure(&mut self, cluster: &Cluster, position: usize) {
+        let (Some(node), here) = (self.node(position), SeatIx::from_index(position)) else { return };
         let [nodes, ..] = &mut self.heights;
-        let (Some(node), here) = (self.nodes.get(position).copied(), SeatIx::from_index(position)) else { return };
         let (used, all) = (&cluster.used_rows()[node], cluster.allocatable_row(node));
         for (kind, (used, all)) in used.iter().zip(all).enumerate() {
             let set = |rows: &mut Rows<SeatIx>, amount: u64| {
@@ -225,7 +266,10 @@ impl Seats {
     }
 
     /// Begins a search.
-    pub(super) fn begin(&mut self, wish: &Wish<'_>) {
+    pub(super) fn begin(&mut self, cluster: &Cluster, wish: &Wish<'_>) {
+        if self.patience == 0 && self.ranks.len() > GROUP {
+            self.arrange(cluster, wish.need);
+        }
         self.open.clear();
         let [_, _, runs] = &self.heights;
         for position in 0..to_u32(runs.least.len()) {
@@ -235,12 +279,12 @@ impl Seats {
 
     /// The next node of a search.
     pub(super) fn next(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<NodeSlot> {
-        while let Some(Reverse((_, depth, position))) = self.open.pop() {
+        while let Some(Reverse((_, rank, height, position))) = self.open.pop() {
             let position = to_usize(position);
-            let height = usize::from(2_u8.saturating_sub(depth));
-            let Some(below) = height.checked_sub(1) else { return self.by_rank.get(position).copied() };
+            let Some(below) = height.checked_sub(1) else { return self.by_rank.get(to_usize(rank)).copied() };
             let first = position.saturating_mul(GROUP);
-            let len = self.heights.get(below).map_or(0, |bounds| bounds.least.len());
+            let len = self.heights.get(usize::from(below)).map_or(0, |bounds| bounds.least.len());
+            self.patience = self.patience.saturating_sub(GROUP);
             for child in first..first.saturating_add(GROUP).min(len) {
                 if below == 0 {
                     self.offer_node(cluster, wish, child);
@@ -257,32 +301,57 @@ impl Seats {
         if !fits(wish.need, &nodes.free[SeatIx::from_index(position)]) {
             return;
         }
-        let (Some(node), Some(rank)) = (self.nodes.get(position).copied(), self.ranks.get(position).copied()) else {
-            return;
-        };
+        let (Some(node), Some(rank)) = (self.node(position), self.ranks.get(position).copied()) else { return };
         let share = dominant(cluster, node, wish.need);
-        self.open.push(Reverse((wish.key(share), 2, rank)));
+        self.open.push(Reverse((wish.key(share), rank, 0, to_u32(position))));
     }
 
-    fn offer(&mut self, wish: &Wish<'_>, height: usize, position: u32) {
+    fn offer(&mut self, wish: &Wish<'_>, height: u8, position: u32) {
         let here = SeatIx(position);
-        let Some(bounds) = self.heights.get(height) else { return };
+        let Some(bounds) = self.heights.get(usize::from(height)) else { return };
         if !fits(wish.need, &bounds.free[here]) {
             return;
         }
-        let bound = match wish.strategy {
-            Strategy::Spread => {
-                let kinds = bounds.least[here].iter().zip(&bounds.largest[here]).zip(wish.need);
-                kinds.map(|((used, all), need)| used.saturating_add(share(*need, *all))).max()
+        let row = |rows: &'_ Rows<SeatIx>, kind: usize| rows[here].get(kind).copied().unwrap_or(0);
+        let bound = wish.need.iter().enumerate().map(|(kind, need)| {
+            let (largest, smallest) = (row(&bounds.largest, kind), row(&bounds.smallest, kind));
+            match wish.strategy {
+                // Where all are of one size the least that is used is known, and nothing is lost to rounding: of equals no
+                // block is opened but the first.
+                Strategy::Spread if largest == smallest => {
+                    let used = largest.saturating_sub(row(&bounds.free, kind));
+                    share(used.saturating_add(*need), largest)
+                }
+                Strategy::Spread => row(&bounds.least, kind).saturating_add(share(*need, largest)),
+                Strategy::Pack => row(&bounds.most, kind).saturating_add(share(*need, smallest)).saturating_add(1),
             }
-            Strategy::Pack => {
-                let kinds = bounds.most[here].iter().zip(&bounds.smallest[here]).zip(wish.need);
-                kinds.map(|((used, all), need)| used.saturating_add(share(*need, *all)).saturating_add(1)).max()
-            }
-        };
-        let depth = u8::from(height < 2);
-        self.open.push(Reverse((wish.key(bound.unwrap_or(0)), depth, position)));
+        });
+        let bound = bound.max();
+        let key = wish.key(bound.unwrap_or(0));
+        self.open.push(Reverse((key, bounds.first[here], height, position)));
     }
+}
+
+/// Arranges nodes so that those of a block, and of a run, are alike: see the module documentation.
+fn halve(features: &Rows<SeatIx>, ranks: &mut [u32]) {
+    // Whole runs, then whole blocks.
+    let unit = if ranks.len() > GROUP * GROUP { GROUP * GROUP } else { GROUP };
+    let middle = (ranks.len() / 2).next_multiple_of(unit);
+    let spread = |column: usize| {
+        let cells = ranks.iter().filter_map(|rank| features[SeatIx(*rank)].get(column));
+        let (least, most) = cells.fold((u64::MAX, 0), |(least, most), cell| (least.min(*cell), most.max(*cell)));
+        most.saturating_sub(least)
+    };
+    let widest = (0..features.width()).map(|column| (spread(column), Reverse(column))).max();
+    let Some((_, Reverse(column))) = widest.filter(|(spread, _)| *spread > 0 && middle < ranks.len()) else {
+        // Alike: by name, so that of equals the first is near its like.
+        ranks.sort_unstable();
+        return;
+    };
+    ranks.select_nth_unstable_by_key(middle, |rank| (features[SeatIx(*rank)].get(column).copied(), *rank));
+    let (low, high) = ranks.split_at_mut(middle);
+    halve(features, low);
+    halve(features, high);
 }
 
 /// How full the fullest kind of a node is with so much more.
@@ -344,7 +413,8 @@ mod tests {
                 // The node of a VM that was removed has been named, too: both are the same.
                 continue;
             }
-            let fresh = Seats::new(&cluster);
+            let mut fresh = seats.clone();
+            fresh.lay(&cluster);
             for (kept, made) in seats.heights.iter().zip(&fresh.heights) {
                 for (kept, made) in [(&kept.least, &made.least), (&kept.most, &made.most), (&kept.free, &made.free)] {
                     assert!(kept.iter().eq(made.iter()), "step {step}");
@@ -363,10 +433,40 @@ mod tests {
                     .map(|node| (wish.key(dominant(&cluster, node.id().slot, &need)), node.name(), node.id().slot))
                     .collect();
                 expected.sort_unstable();
-                seats.begin(&wish);
+                seats.begin(&cluster, &wish);
                 let found: Vec<NodeSlot> = core::iter::from_fn(|| seats.next(&cluster, &wish)).collect();
                 assert!(found.iter().eq(expected.iter().map(|(_, _, node)| node)), "step {step}, {strategy:?}");
             }
+        }
+    }
+
+    /// A search for the first node opens few blocks and runs, however many nodes there are and whether they differ or not.
+    #[test]
+    fn few_blocks_are_opened() {
+        for (nodes, kinds, alike) in [(1_000, 2, false), (30_000, 2, false), (30_000, 4, false), (30_000, 2, true)] {
+            let names = (0..kinds).map(|kind| (format!("kind {kind}"), ""));
+            let mut cluster = Cluster::new(ResourceKinds::new(names).unwrap(), [""; 0]).unwrap();
+            let mut state = 1_u64;
+            let mut random = move |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            for at in 0..nodes {
+                let node = cluster.add_node(Node::named(format!("n{at:05}")).capacity(alloc::vec![1_000_u64; kinds]));
+                // A sum of several, as where many VMs are.
+                let mut amount = || if alike { 500 } else { (0..8).map(|_| random(120)).sum::<u64>() };
+                let demand: Vec<u64> = (0..kinds).map(|_| amount()).collect();
+                cluster.add_vm(Vm::named(format!("v{at}")).demand(demand).on(node.unwrap())).unwrap();
+            }
+            let mut seats = Seats::new(&cluster);
+            let need = alloc::vec![20_u64; kinds];
+            let wish = Wish { need: &need, strategy: Strategy::Spread };
+            seats.begin(&cluster, &wish);
+            let before = seats.patience;
+            assert!(seats.next(&cluster, &wish).is_some());
+            let opened = (before - seats.patience) / GROUP;
+            let limit = if alike { 2 } else { 8 * kinds };
+            assert!(opened <= limit, "{opened} of {nodes}, {kinds} kinds");
         }
     }
 }

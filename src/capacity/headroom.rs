@@ -18,7 +18,7 @@
 //! steps is logarithmic in the answer.
 
 use super::newcomer::{Order, Template};
-use crate::admission::ledger::ClassLedger;
+use crate::admission::ledger::{ClassLedger, Ghost};
 use crate::admission::reserves::{ReserveError, Reserves};
 use crate::admission::{Guard, GuardError};
 use crate::cluster::{Cluster, EditError, NodeState};
@@ -27,11 +27,15 @@ use crate::ids::{NodeId, NodeSlot, VmId};
 use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy};
 use crate::resources::Amounts;
+use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// In clusters of up to so many nodes halving is tried besides the ledgers, to find a few more.
 const SMALL: usize = 16;
+
+/// What is found in bulk is answered if it is within this part of what is possible.
+const NEAR: usize = 32;
 
 /// No more than so many copies are tried: `least` is never larger.
 pub const MAX_TRIED: usize = 100_000;
@@ -165,13 +169,10 @@ pub fn headroom(cluster: &Cluster, policy: &Policy, newcomer: &Newcomer) -> Resu
 /// # }
 /// ```
 pub fn headroom_guarded(guard: &mut Guard, newcomer: &Newcomer, control: &Control) -> Result<Headroom, HeadroomError> {
-    let ledgers = guard.ledgers()?;
-    let ledgers: Vec<Option<Arc<ClassLedger>>> =
-        ledgers.iter().map(|ledger| ledger.as_ref().map(|ledger| Arc::new(ledger.clone()))).collect();
-    let (cluster, policy) = (guard.cluster(), guard.policy());
+    let (cluster, policy, ledgers) = guard.ledgers()?;
     let classes = policy.tolerate.iter().enumerate();
     let kept = classes.map(|(at, class)| match ledgers.get(at).and_then(Option::as_ref) {
-        Some(ledger) => Ok(Some(Kept::Class(class.clone(), Proof::Ledger(Arc::clone(ledger))))),
+        Some(ledger) => Ok(Some(Kept::Class(class.clone(), Proof::Ledger(ledger)))),
         None => kept_of(cluster, policy, class, control),
     });
     let kept = kept.collect::<Result<Vec<_>, _>>()?;
@@ -278,24 +279,24 @@ fn last<E>(most: u64, mut yes: impl FnMut(u64) -> Result<bool, E>) -> Result<u64
 }
 
 /// What is kept of every class.
-fn kept(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<Vec<Option<Kept>>, HeadroomError> {
+fn kept(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<Vec<Option<Kept<'static>>>, HeadroomError> {
     policy.tolerate.iter().map(|class| kept_of(cluster, policy, class, control)).collect()
 }
 
 /// What is kept of a class.
 #[derive(Clone, Debug)]
-enum Kept {
+enum Kept<'l> {
     /// It is not looked at.
     Off,
     /// This much of it.
-    Class(FailureClass, Proof),
+    Class(FailureClass, Proof<'l>),
 }
 
 /// Why what is kept holds now.
 #[derive(Clone, Debug)]
-enum Proof {
+enum Proof<'l> {
     Certificate(Arc<Certificate>),
-    Ledger(Arc<ClassLedger>),
+    Ledger(&'l ClassLedger),
 }
 
 /// The first of the chain of lowered counts that holds: narrowest level first, down to the empty failure.
@@ -304,7 +305,7 @@ fn kept_of(
     policy: &Policy,
     class: &FailureClass,
     control: &Control,
-) -> Result<Option<Kept>, HeadroomError> {
+) -> Result<Option<Kept<'static>>, HeadroomError> {
     if class.mode.unwrap_or(policy.admission) == Mode::Off {
         return Ok(Some(Kept::Off));
     }
@@ -342,7 +343,7 @@ struct Ask<'a> {
     cluster: &'a Cluster,
     policy: &'a Policy,
     template: Template,
-    kept: Vec<Option<Kept>>,
+    kept: Vec<Option<Kept<'a>>>,
     reserves: Reserves,
     /// What every reserve is short of now; `None` if it is not looked at.
     short: Vec<Option<Vec<u128>>>,
@@ -354,7 +355,7 @@ impl<'a> Ask<'a> {
         cluster: &'a Cluster,
         policy: &'a Policy,
         newcomer: &Newcomer,
-        kept: Vec<Option<Kept>>,
+        kept: Vec<Option<Kept<'a>>>,
         control: &'a Control,
     ) -> Result<Self, HeadroomError> {
         let template = Template::new(cluster, newcomer)?;
@@ -416,15 +417,15 @@ impl<'a> Ask<'a> {
         let Some(ghost) = self.template.ghost(self.cluster).filter(|_| self.short.iter().all(Option::is_none)) else {
             return Ok(best);
         };
-        let mut fresh: Vec<Arc<ClassLedger>> = Vec::new();
+        let mut fresh: Vec<Cow<'_, ClassLedger>> = Vec::new();
         for kept in &self.kept {
             let ledger = match kept {
                 Some(Kept::Off) => continue,
-                Some(Kept::Class(_, Proof::Ledger(ledger))) => Some(Arc::clone(ledger)),
+                Some(Kept::Class(_, Proof::Ledger(ledger))) => Some(Cow::Borrowed(*ledger)),
                 Some(Kept::Class(_, Proof::Certificate(certificate))) => Some(certificate)
                     .filter(|certificate| certificate.is_for(self.cluster))
                     .and_then(|certificate| ClassLedger::new(self.cluster, self.policy, certificate))
-                    .map(Arc::new),
+                    .map(Cow::Owned),
                 None => None,
             };
             match ledger.filter(|ledger| ghost.like.is_none_or(|like| !ledger.leaves_out(like))) {
@@ -432,8 +433,14 @@ impl<'a> Ask<'a> {
                 None => return Ok(best),
             }
         }
+        let again = || fresh.iter().map(|ledger| ClassLedger::clone(ledger)).collect::<Vec<_>>();
+        best = self.in_bulk(again(), &ghost, tried);
+        // As near to what is possible as makes no difference to who plans with it.
+        if best.len() >= tried.saturating_sub(tried / NEAR) {
+            return Ok(best);
+        }
         for order in Order::ALL {
-            let mut ledgers: Vec<ClassLedger> = fresh.iter().map(|ledger| (**ledger).clone()).collect();
+            let mut ledgers = again();
             let sequence = self.template.sequence(self.cluster, order, tried, |node| {
                 let takes = ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &ghost, node));
                 if takes {
@@ -452,6 +459,37 @@ impl<'a> Ask<'a> {
             }
         }
         Ok(best)
+    }
+
+    /// The same, node by node, the smallest hole first, with as many copies at a time as the node takes: about one look-up
+    /// for every node and plan, where the other orders take one for every copy. Copies that start together have one place
+    /// together in each plan.
+    fn in_bulk(&self, mut ledgers: Vec<ClassLedger>, ghost: &Ghost<'_>, tried: usize) -> Vec<NodeSlot> {
+        let mut found: Vec<NodeSlot> = Vec::new();
+        let mut seats = self.template.seats(self.cluster);
+        seats.sort_unstable_by_key(|(_, key, fit)| (*fit, *key));
+        for (node, _, fit) in seats {
+            let mut left = usize::try_from(fit).unwrap_or(usize::MAX).min(tried.saturating_sub(found.len()));
+            let mut count = left;
+            while count > 0 {
+                let times = |row: &[u64]| -> Amounts {
+                    row.iter().map(|amount| amount.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX))).collect()
+                };
+                let (demand, need) = (times(ghost.demand), times(ghost.need));
+                let batch = Ghost { demand: &demand, need: &need, ..*ghost };
+                if ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &batch, node)) {
+                    for ledger in &mut ledgers {
+                        ledger.start(self.cluster, &batch, node);
+                    }
+                    found.extend(core::iter::repeat_n(node, count));
+                    left = left.saturating_sub(count);
+                    count = count.min(left);
+                } else {
+                    count /= 2;
+                }
+            }
+        }
+        found
     }
 
     /// A node on which one can be started with everything kept.

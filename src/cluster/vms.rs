@@ -292,14 +292,21 @@ impl Cluster {
         let (own_restart_demand, own_reservation) = (restart_demand.is_some(), reservation.is_some());
         let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart_demand, reservation)?;
         prepared.on = on;
-        self.withdraw(slot);
+        let weighs_on = self.weighs_on(slot);
+        for node in weighs_on.into_iter().flatten() {
+            subtract_row(&mut self.used[node], &self.demand[slot]);
+        }
         self.amounts_of_vm(slot, Some(&prepared));
         if let Some(record) = self.vms.get_mut(slot) {
             record.has_demand = true;
             record.own_restart_demand = own_restart_demand;
             record.own_reservation = own_reservation;
         }
-        self.enter(slot);
+        self.refresh_facts(slot);
+        for node in weighs_on.into_iter().flatten() {
+            add_row(&mut self.used[node], &self.demand[slot]);
+            self.refresh_free(node);
+        }
         self.stamp_vm(slot);
         self.changed();
         Ok(())
@@ -627,26 +634,27 @@ impl Cluster {
             self.homeless.push(slot);
             return;
         };
-        let mut source_runs = false;
         if let Some(node) = self.nodes.get_mut(node) {
             record.place_at = to_u32(node.residents.len());
             node.residents.push(slot);
             node.hear(self.bulk, &mut self.fingerprint, Said::RunsOn, key, true);
-            source_runs = node.state.runs_vms();
         }
-        if let Some(target) = record.migrating_to {
-            if let Some(target) = self.nodes.get_mut(target) {
-                record.incoming_at = to_u32(target.incoming.len());
-                target.incoming.push(slot);
-                target.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, true);
-            }
-            if source_runs {
-                add_row(&mut self.used[target], &self.demand[slot]);
-                self.refresh_free(target);
-            }
+        if let Some(target) = record.migrating_to.and_then(|target| self.nodes.get_mut(target)) {
+            record.incoming_at = to_u32(target.incoming.len());
+            target.incoming.push(slot);
+            target.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, true);
         }
-        add_row(&mut self.used[node], &self.demand[slot]);
-        self.refresh_free(node);
+        for node in self.weighs_on(slot).into_iter().flatten() {
+            add_row(&mut self.used[node], &self.demand[slot]);
+            self.refresh_free(node);
+        }
+    }
+
+    /// The nodes whose room a VM uses: its own, and the target of a move from a node that runs.
+    fn weighs_on(&self, slot: VmSlot) -> [Option<NodeSlot>; 2] {
+        let Some(record) = self.vms.get(slot).filter(|record| record.on) else { return [None; 2] };
+        let runs = |node| self.nodes.get(node).is_some_and(|node| node.state.runs_vms());
+        [record.migrating_to.filter(|_| record.node.is_some_and(runs)), record.node]
     }
 
     /// Takes a VM out of everything that counts it.
@@ -669,9 +677,8 @@ impl Cluster {
             }
             return;
         };
-        let mut source_runs = false;
+        let weighs_on = self.weighs_on(slot);
         if let Some(node) = self.nodes.get_mut(node) {
-            source_runs = node.state.runs_vms();
             node.hear(self.bulk, &mut self.fingerprint, Said::RunsOn, key, false);
             if let Some(moved) = take_out(&mut node.residents, place_at) {
                 if let Some(moved) = self.vms.get_mut(moved) {
@@ -679,22 +686,18 @@ impl Cluster {
                 }
             }
         }
-        if let Some(target) = target {
-            if let Some(node) = self.nodes.get_mut(target) {
-                node.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, false);
-                if let Some(moved) = take_out(&mut node.incoming, incoming_at) {
-                    if let Some(moved) = self.vms.get_mut(moved) {
-                        moved.incoming_at = incoming_at;
-                    }
+        if let Some(node) = target.and_then(|target| self.nodes.get_mut(target)) {
+            node.hear(self.bulk, &mut self.fingerprint, Said::MovesTo, key, false);
+            if let Some(moved) = take_out(&mut node.incoming, incoming_at) {
+                if let Some(moved) = self.vms.get_mut(moved) {
+                    moved.incoming_at = incoming_at;
                 }
             }
-            if source_runs {
-                subtract_row(&mut self.used[target], &self.demand[slot]);
-                self.refresh_free(target);
-            }
         }
-        subtract_row(&mut self.used[node], &self.demand[slot]);
-        self.refresh_free(node);
+        for node in weighs_on.into_iter().flatten() {
+            subtract_row(&mut self.used[node], &self.demand[slot]);
+            self.refresh_free(node);
+        }
     }
 
     fn resolve_edges(&self, edges: &[StartEdge]) -> Result<Box<[Edge]>, EditError> {
