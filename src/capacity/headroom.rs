@@ -461,7 +461,7 @@ impl<'a> Ask<'a> {
         Ok(best)
     }
 
-    /// The same, node by node, the smallest hole first, with as many copies at a time as the node takes: about one look-up
+    /// The same, node by node, the smallest hole first, with many copies at a time: a few look-ups
     /// for every node and plan, where the other orders take one for every copy. Copies that start together have one place
     /// together in each plan.
     fn in_bulk(&self, mut ledgers: Vec<ClassLedger>, ghost: &Ghost<'_>, tried: usize) -> Vec<NodeSlot> {
@@ -470,7 +470,8 @@ impl<'a> Ask<'a> {
         seats.sort_unstable_by_key(|(_, key, fit)| (*fit, *key));
         for (node, _, fit) in seats {
             let mut left = usize::try_from(fit).unwrap_or(usize::MAX).min(tried.saturating_sub(found.len()));
-            let mut count = left;
+            // Other nodes have holes of about this size: half of them have a place there at once.
+            let mut count = left.div_ceil(2);
             while count > 0 {
                 let times = |row: &[u64]| -> Amounts {
                     row.iter().map(|amount| amount.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX))).collect()
