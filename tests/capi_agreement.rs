@@ -212,7 +212,7 @@ fn plans_agree(block: &Block, fails: &[(String, String)]) {
         failure = failure.domain(&cluster, level, name).unwrap();
     }
     let plan = Planner::new().restart(&cluster, &policy, &failure).unwrap();
-    let planned = Planned::of(&cluster, &policy, &failure, plan, &[]).unwrap();
+    let planned = Planned::of(&cluster, &policy, &failure, plan, &[], &Control::new()).unwrap();
     let json = to_text(&planned.json());
 
     let units: Vec<Unit> = fails.iter().map(|(level, name)| Unit { level: str(level), name: str(name) }).collect();

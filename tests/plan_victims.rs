@@ -15,8 +15,8 @@
 
 use lifeboat::policy::Preemption;
 use lifeboat::{
-    Cluster, Failure, Node, NodeId, Planner, Policy, Priority, ResourceKinds, RestartClass, Rule, RuleKind, Vm,
-    check_plan,
+    Cluster, Failure, Node, NodeId, Planner, Policy, Priority, ResourceKinds, RestartClass, RestartPlan, Rule,
+    RuleKind, Vm, check_plan,
 };
 
 /// A small generator of numbers: the same everywhere.
@@ -159,4 +159,77 @@ fn who_is_in_the_way_by_a_rule_makes_way() {
     cluster.add_rule(Rule::new("apart", kind).vms(apart)).unwrap();
     assert_eq!(victims(&cluster, nodes[0], Preemption::BestEffort), (1, 0));
     assert_eq!(victims(&cluster, nodes[0], Preemption::LowerPriority), (1, 0));
+}
+
+/// In clusters of hundreds of nodes, some of them over-full: with evictions allowed nobody more important stays down than
+/// without, and no protected VM does while a single best-effort VM in its way could go.
+#[test]
+fn large_clusters_make_way_too() {
+    let mut evicted = 0;
+    for (seed, nodes) in [(1, 60), (2, 200), (3, 400)] {
+        let mut numbers = Numbers(seed);
+        let (mut cluster, all) = empty(2, nodes, 110);
+        for at in 0..nodes * 10 {
+            let class = if numbers.below(2) == 0 { RestartClass::Protected } else { RestartClass::BestEffort };
+            let vm = Vm::named(format!("v{at:05}")).demand([1 + numbers.below(20), 1 + numbers.below(20)]);
+            let vm = vm.priority(Priority(1_000 + 1_000 * numbers.below(3) as u32)).restart(class);
+            cluster.add_vm(vm.on(all[at % nodes])).unwrap();
+        }
+        let failure = Failure::of(all.iter().step_by(10).copied());
+        let plan_with = |preemption| {
+            let mut policy = Policy::default();
+            policy.preemption = preemption;
+            let plan = Planner::new().restart(&cluster, &policy, &failure).unwrap();
+            check_plan(&cluster, &policy, &failure, &plan).unwrap();
+            plan
+        };
+        let (without, with) = (plan_with(Preemption::Never), plan_with(Preemption::BestEffort));
+        let protected = |plan: &RestartPlan| -> Vec<u32> {
+            let classes = plan.classes().iter().filter(|class| class.restart == RestartClass::Protected);
+            classes.map(|class| class.placed).collect()
+        };
+        assert!(protected(&with) >= protected(&without), "seed {seed}");
+        evicted += with.evictions().len();
+        let gone = |vm| with.evictions().iter().any(|gone| gone.vm == vm);
+        for left in with.unplaced().iter().map(|left| cluster.vm(left.vm).unwrap()) {
+            if left.restart() != RestartClass::Protected {
+                continue;
+            }
+            for node in cluster.nodes().filter(|node| !failure.contains(node.id())) {
+                let placed = with.placements().iter().filter(|placed| placed.node == node.id());
+                let placed: Vec<_> = placed.map(|placed| cluster.vm(placed.vm).unwrap()).collect();
+                let stay: Vec<_> = node.vms().filter(|vm| !gone(*vm)).map(|vm| cluster.vm(vm).unwrap()).collect();
+                for victim in stay.iter().filter(|vm| vm.restart() == RestartClass::BestEffort) {
+                    let load = |kind: usize| {
+                        let stay = stay.iter().filter(|vm| vm.id() != victim.id()).map(|vm| vm.demand()[kind]);
+                        stay.chain(placed.iter().map(|vm| vm.restart_demand()[kind])).sum::<u64>()
+                    };
+                    let fits = (0..2).all(|kind| load(kind) + left.restart_demand()[kind] <= 110);
+                    assert!(!fits, "seed {seed}: {} could take the room of {}", left.name(), victim.name());
+                }
+            }
+        }
+    }
+    assert!(evicted > 10, "{evicted}");
+}
+
+/// A victim may make room for a third VM: somebody who may evict it starts where it was, though another node would do.
+#[test]
+fn an_evictor_starts_where_it_helps_another() {
+    let (mut cluster, nodes) = empty(1, 3, 11);
+    let (failed, wide, narrow) = (nodes[0], nodes[1], nodes[2]);
+    let labelled = Node::named("n02").capacity([7]).label("a");
+    cluster.update_node(narrow, labelled).unwrap();
+    let victim = cluster.add_vm(Vm::named("v0").demand([4]).on(narrow)).unwrap();
+    cluster.add_vm(Vm::named("v2").demand([2]).priority(Priority(2_500)).on(failed)).unwrap();
+    cluster.add_vm(Vm::named("v4").demand([1]).requires("a").on(failed)).unwrap();
+    cluster.add_vm(Vm::named("v8").demand([3]).on(narrow)).unwrap();
+    let mut policy = Policy::default();
+    policy.preemption = Preemption::LowerPriority;
+    let failure = Failure::of([failed]);
+    let plan = Planner::new().restart(&cluster, &policy, &failure).unwrap();
+    check_plan(&cluster, &policy, &failure, &plan).unwrap();
+    assert!(plan.is_optimal() && plan.unplaced().is_empty());
+    assert_eq!(plan.evictions().iter().map(|gone| gone.vm).collect::<Vec<_>>(), [victim]);
+    assert!(plan.placements().iter().any(|placed| placed.vm == victim && placed.node == wide));
 }

@@ -56,7 +56,7 @@ fn headline(out: &mut String, planned: &Planned<'_>, screen: Screen) {
             "Proved: not all protected VMs can restart. Whether a few more could is not proved (see \"at most\")."
         }
         (PlanStatus::Unproved, false) => {
-            "Not proved: the work budget ended before it was clear whether more can restart (see \"at most\")."
+            "Not proved: the search ended before it was clear whether more can restart (see \"at most\")."
         }
     };
     screen.paragraph(out, 0, proof);

@@ -66,7 +66,14 @@ impl Bounds {
             rows.resize(len);
             rows
         };
-        Self { least: rows(), most: rows(), free: rows(), largest: rows(), smallest: rows(), first: IdVec::filled(NOT_THERE, len) }
+        Self {
+            least: rows(),
+            most: rows(),
+            free: rows(),
+            largest: rows(),
+            smallest: rows(),
+            first: IdVec::filled(NOT_THERE, len),
+        }
     }
 }
 
@@ -120,7 +127,8 @@ impl Seats {
         let heights = [nodes.len(), blocks, blocks.div_ceil(GROUP)].map(|len| Bounds::new(width, len));
         let ranks = (0..to_u32(nodes.len())).collect();
         let at = IdVec::filled(NOT_THERE, cluster.node_slots());
-        let mut seats = Self { by_rank: nodes, ranks, at, heights, features: Rows::new(0), patience: 0, open: BinaryHeap::new() };
+        let mut seats =
+            Self { by_rank: nodes, ranks, at, heights, features: Rows::new(0), patience: 0, open: BinaryHeap::new() };
         seats.lay(cluster);
         seats
     }

@@ -59,19 +59,20 @@ impl<'a> Planned<'a> {
     ) -> Result<Self, PlanError> {
         let mut planner = Planner::new();
         let plan = planner.restart_controlled(cluster, policy, failure, control)?;
-        Self::of(cluster, policy, failure, plan, asked)
+        Self::of(cluster, policy, failure, plan, asked, control)
     }
 
     /// The same of a plan that is there already.
     ///
     /// # Errors
-    /// A plan, a failure or VMs of another state of the cluster.
+    /// A plan, a failure or VMs of another state of the cluster, or the caller cancelled.
     pub fn of(
         cluster: &'a Cluster,
         policy: &Policy,
         failure: &Failure,
         plan: RestartPlan,
         asked: &[VmId],
+        control: &Control,
     ) -> Result<Self, PlanError> {
         let mut planner = Planner::new();
         let explained = asked
@@ -82,7 +83,7 @@ impl<'a> Planned<'a> {
             .unplaced()
             .iter()
             .take(HELPED)
-            .map(|left| Ok((left.vm, planner.help(cluster, failure, &plan, left.vm)?)))
+            .map(|left| Ok((left.vm, planner.help_controlled(cluster, failure, &plan, left.vm, control)?)))
             .collect::<Result<_, PlanError>>()?;
         let (free, estimate) = (plan.free(cluster), plan.estimate(cluster, policy));
         Ok(Self { cluster, plan, free, estimate, help, explained })

@@ -512,7 +512,7 @@ pub unsafe extern "C" fn lifeboat_plan_to_json(
         let cluster = &cluster.cluster;
         body.same_state(cluster)?;
         put_text(out, || {
-            let planned = Planned::of(cluster, &policy, &body.losses, body.plan.clone(), &[])?;
+            let planned = Planned::of(cluster, &policy, &body.losses, body.plan.clone(), &[], &crate::Control::new())?;
             Ok(to_text(&planned.json()))
         })
     })

@@ -20,9 +20,9 @@ mod tests;
 
 pub use fault::PlanFault;
 
-use crate::cluster::{Cluster, OnTimeout, Priority, RestartClass, VmRef};
+use crate::cluster::{Cluster, NodeRef, OnTimeout, Priority, RestartClass, RuleKind, VmRef};
 use crate::failure::Failure;
-use crate::ids::{NodeId, VmId};
+use crate::ids::{NodeId, RuleId, VmId};
 use crate::policy::{Policy, Preemption};
 use crate::restart::plan::RestartPlan;
 use after::{After, Fate, amount};
@@ -206,27 +206,38 @@ fn check_target(after: &After<'_>, vm: VmId, node: NodeId, faults: &mut Vec<Plan
 /// In every node and kind, residents by demand and placed VMs by restart demand fit. Of a kind that the placed VMs do
 /// not need, a node may have too little already.
 fn check_capacity(after: &After<'_>, faults: &mut Vec<PlanFault>) {
+    for (node, vms) in received(after) {
+        if let Ok(node) = after.cluster.node(node) {
+            node_faults(after, node, &vms, faults);
+        }
+    }
+}
+
+/// What is placed on each node.
+fn received<'a>(after: &After<'a>) -> BTreeMap<NodeId, Vec<VmRef<'a>>> {
     let mut received: BTreeMap<NodeId, Vec<VmRef<'_>>> = BTreeMap::new();
     for (vm, node) in &after.placed {
         if let Ok(vm) = after.cluster.vm(*vm) {
             received.entry(*node).or_default().push(vm);
         }
     }
-    for (node, vms) in received {
-        let Ok(node) = after.cluster.node(node) else { continue };
-        for (kind, declared) in after.cluster.kinds().iter().enumerate() {
-            let sizes = vms.iter().map(|vm| amount(vm.restart_demand(), kind));
-            let needed = sizes.fold(0, u128::saturating_add);
-            let load = after.residents_hold(node, kind).saturating_add(needed);
-            let allocatable = node.failover_allocatable().get(kind).copied().unwrap_or(0);
-            if needed > 0 && load > u128::from(allocatable) {
-                faults.push(PlanFault::Capacity {
-                    node: node.name().to_string(),
-                    kind: declared.name.clone(),
-                    load,
-                    allocatable,
-                });
-            }
+    received
+}
+
+/// Whether a node holds its residents and these placed VMs.
+fn node_faults(after: &After<'_>, node: NodeRef<'_>, placed: &[VmRef<'_>], faults: &mut Vec<PlanFault>) {
+    for (kind, declared) in after.cluster.kinds().iter().enumerate() {
+        let sizes = placed.iter().map(|vm| amount(vm.restart_demand(), kind));
+        let needed = sizes.fold(0, u128::saturating_add);
+        let load = after.residents_hold(node, kind).saturating_add(needed);
+        let allocatable = node.failover_allocatable().get(kind).copied().unwrap_or(0);
+        if needed > 0 && load > u128::from(allocatable) {
+            faults.push(PlanFault::Capacity {
+                node: node.name().to_string(),
+                kind: declared.name.clone(),
+                load,
+                allocatable,
+            });
         }
     }
 }
@@ -245,19 +256,18 @@ fn check_prerequisites(after: &After<'_>, faults: &mut Vec<PlanFault>) {
 
 /// Every eviction is allowed by the policy, and needed: if the VM stays, some placed VM that may evict it does not fit.
 fn eviction_faults(after: &After<'_>, policy: &Policy, faults: &mut Vec<PlanFault>) {
+    let mut by_kind: BTreeMap<(RestartClass, Priority, bool), Evictors<'_>> = BTreeMap::new();
     for vm in after.evicted.iter().filter_map(|vm| after.cluster.vm(*vm).ok()) {
+        let (class, priority) = vm.effective();
         let evicts = |placed: &VmId| {
             after.cluster.vm(*placed).is_ok_and(|placed| may_evict(policy.preemption, placed.effective(), vm))
         };
-        let evictors: BTreeMap<VmId, NodeId> = after
-            .placed
-            .iter()
-            .filter(|(placed, _)| **placed != vm.id() && evicts(placed))
-            .map(|(vm, node)| (*vm, *node))
-            .collect();
-        if evictors.is_empty() {
+        let evictors = by_kind
+            .entry((class, priority, vm.is_preemptible()))
+            .or_insert_with(|| Evictors::new(after, after.placed.iter().filter(|(placed, _)| evicts(placed))));
+        if evictors.case.placed.is_empty() {
             faults.push(PlanFault::EvictionForbidden { vm: vm.name().to_string(), preemption: policy.preemption });
-        } else if !is_needed(after, vm.id(), &evictors) {
+        } else if !evictors.need(vm) {
             faults.push(PlanFault::EvictionUnneeded { vm: vm.name().to_string() });
         }
     }
@@ -274,16 +284,50 @@ fn may_evict(preemption: Preemption, by: (RestartClass, Priority), vm: VmRef<'_>
         }
 }
 
-/// Whether those that may evict a VM would break something if it stayed, and would not otherwise.
-fn is_needed(after: &After<'_>, vm: VmId, evictors: &BTreeMap<VmId, NodeId>) -> bool {
-    let faults_of = |evicted: BTreeSet<VmId>| {
-        let case = After { cluster: after.cluster, failure: after.failure, placed: evictors.clone(), evicted };
+/// The placed VMs that may evict VMs of one kind, as if they alone were placed.
+struct Evictors<'a> {
+    case: After<'a>,
+    /// What is placed on each node.
+    received: BTreeMap<NodeId, Vec<VmRef<'a>>>,
+    /// The rules that speak of them, and those of them in which a VM leads.
+    rules: BTreeSet<RuleId>,
+    led: BTreeMap<VmId, Vec<RuleId>>,
+}
+
+impl<'a> Evictors<'a> {
+    fn new<'p>(after: &After<'a>, placed: impl Iterator<Item = (&'p VmId, &'p NodeId)>) -> Self {
+        let placed = placed.map(|(vm, node)| (*vm, *node)).collect();
+        let case = After { cluster: after.cluster, failure: after.failure, placed, evicted: after.evicted.clone() };
+        let rules = rules::spoken_of(&case);
+        let mut led: BTreeMap<VmId, Vec<RuleId>> = BTreeMap::new();
+        for rule in rules.iter().filter_map(|rule| case.cluster.rule(*rule).ok()) {
+            if let RuleKind::Follow { leader } = rule.kind() {
+                led.entry(leader).or_default().push(rule.id());
+            }
+        }
+        Self { received: received(&case), case, rules, led }
+    }
+
+    /// Whether they would break something if a VM stayed, and would not otherwise. That can only be the room of the nodes
+    /// where it is, or a rule that speaks of it.
+    fn need(&mut self, vm: VmRef<'a>) -> bool {
+        let gone = self.faults_about(vm);
+        self.case.evicted.remove(&vm.id());
+        let stays = self.faults_about(vm);
+        self.case.evicted.insert(vm.id());
+        stays.iter().any(|fault| !gone.contains(fault))
+    }
+
+    fn faults_about(&self, vm: VmRef<'a>) -> Vec<PlanFault> {
         let mut faults = Vec::new();
-        check_capacity(&case, &mut faults);
-        rules::check_rules(&case, &mut faults);
+        for node in vm.node().into_iter().chain(vm.migrating_to()) {
+            if let Some((node, vms)) = self.case.cluster.node(node).ok().zip(self.received.get(&node)) {
+                node_faults(&self.case, node, vms, &mut faults);
+            }
+        }
+        let of_it = vm.rules().filter(|rule| self.rules.contains(rule));
+        let of_it: BTreeSet<RuleId> = of_it.chain(self.led.get(&vm.id()).into_iter().flatten().copied()).collect();
+        rules::check_these(&self.case, of_it, &mut faults);
         faults
-    };
-    let without: BTreeSet<VmId> = after.evicted.iter().copied().filter(|evicted| *evicted != vm).collect();
-    let gone = faults_of(after.evicted.clone());
-    faults_of(without).iter().any(|fault| !gone.contains(fault))
+    }
 }

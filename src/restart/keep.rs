@@ -1,6 +1,7 @@
 //! A plan in which some VMs go where they were promised a place, and the others around them.
 //!
-//! Uses `restart::{planner, scene, waves}` and `cluster`. Used by `guarantee::keep`.
+//! Uses `restart::{planner, scene, waves}` and `cluster`. Used by `guarantee::keep`, and by `restart::preempt`, which adds to
+//! a plan that it has.
 //!
 //! **The data's path.** On a copy of the cluster those with a promise stand in their places and what is claimed for later is
 //! taken; the planner plans for everyone else there. What it finds and what was promised then become one plan of the
@@ -14,6 +15,7 @@ use crate::cluster::{Cluster, NodeState, RestartClass, Vm};
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::placement::budget::Control;
 use crate::policy::{Policy, Preemption};
 use crate::resources::Amounts;
 use alloc::collections::BTreeSet;
@@ -43,22 +45,28 @@ impl Planner {
         failure: &Failure,
         kept: &Kept,
     ) -> Result<RestartPlan, PlanError> {
+        let mut without_evictions = policy.clone();
+        without_evictions.preemption = Preemption::Never;
+        let policy = &without_evictions;
         if kept.evicted.is_empty() {
-            return self.keep(cluster, policy, failure, kept);
+            return self.keep(cluster, policy, failure, None, kept, Detail::Full);
         }
-        let mut plan = self.keep(&preempt::lifted(cluster, &kept.evicted), policy, failure, kept)?;
+        let lifted = preempt::lifted(cluster, &kept.evicted);
+        let mut plan = self.keep(&lifted, policy, failure, None, kept, Detail::Full)?;
         preempt::tell_victims(cluster, &kept.evicted, &mut plan);
         preempt::tell_counts(cluster, &kept.evicted, &mut plan);
         Ok(plan)
     }
 
-    /// The same with the victims waiting for a place.
-    fn keep(
+    /// The same with the victims waiting for a place. The policy allows no evictions.
+    pub(super) fn keep(
         &mut self,
         cluster: &Cluster,
         policy: &Policy,
         failure: &Failure,
+        control: Option<&Control>,
         kept: &Kept,
+        detail: Detail,
     ) -> Result<RestartPlan, PlanError> {
         let mut around = cluster.clone();
         for (vm, node) in &kept.places {
@@ -76,9 +84,10 @@ impl Planner {
         if let Some(claims) = &kept.claims {
             claim(&mut around, claims);
         }
-        let mut without_evictions = policy.clone();
-        without_evictions.preemption = Preemption::Never;
-        let rest = self.plan_as_it_is(&around, &without_evictions, failure, None, Detail::Full)?;
+        let rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
+        let mut planned: Vec<(VmSlot, NodeSlot)> =
+            rest.placements.iter().map(|placed| (placed.vm.slot, placed.node.slot)).collect();
+        planned.sort_unstable();
 
         self.scene.set(cluster, failure)?;
         self.parts.set(cluster, &mut self.scene);
@@ -87,10 +96,11 @@ impl Planner {
         self.describe(cluster, failure, &mut plan);
         self.places.reset(None, self.scene.items.len());
         for (item, vm) in self.scene.items.enumerate() {
-            let promised = kept.places.binary_search_by_key(vm, |(vm, _)| *vm).ok();
-            let promised = promised.and_then(|at| kept.places.get(at)).map(|(_, node)| *node);
-            let planned = || rest.placements.iter().find(|placed| placed.vm.slot == *vm).map(|placed| placed.node.slot);
-            self.places[item] = promised.or_else(planned);
+            let place_in = |places: &[(VmSlot, NodeSlot)]| {
+                let at = places.binary_search_by_key(vm, |(vm, _)| *vm).ok()?;
+                places.get(at).map(|(_, node)| *node)
+            };
+            self.places[item] = place_in(&kept.places).or_else(|| place_in(&planned));
         }
         for (class, (item, vm)) in self.scene.class_of().zip(self.scene.items.enumerate()) {
             if self.places[item].is_some() {

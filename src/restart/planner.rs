@@ -179,8 +179,6 @@ fn is_soft(cluster: &Cluster, rule: RuleSlot) -> bool {
 pub(super) enum Detail {
     /// Places alone.
     Brief,
-    /// The same places, with reasons.
-    AsFound,
     /// Evened out by the strategy, with a proof of its costs, with reasons.
     Full,
 }
@@ -278,10 +276,7 @@ impl Planner {
         if policy.preemption == Preemption::Never {
             return self.plan_as_it_is(cluster, policy, failure, control, Detail::Full);
         }
-        // Half of the work is for finding out what evictions are good for.
-        let mut half = policy.clone();
-        half.budget.plan = policy.budget.plan.div_ceil(2);
-        let plan = self.plan_as_it_is(cluster, &half, failure, control, Detail::Full)?;
+        let plan = self.plan_as_it_is(cluster, policy, failure, control, Detail::Full)?;
         if plan.unplaced.is_empty() {
             return Ok(plan);
         }
@@ -323,7 +318,7 @@ impl Planner {
             if complete {
                 self.parts.complete(cluster, &mut self.scene);
             }
-            self.prefer(cluster, policy, failure, control, &mut plan, detail != Detail::Full)?;
+            self.prefer(cluster, policy, failure, control, &mut plan, detail == Detail::Brief)?;
         }
         if !complete && detail == Detail::Full {
             self.tidy(cluster, policy, failure, control, &mut plan)?;

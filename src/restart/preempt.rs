@@ -8,26 +8,33 @@
 //! so a victim may be placed elsewhere by the same plan, and rules see it as it is then. The *ceiling* is a plan for a
 //! cluster in which all candidates are gone: no set of victims lets more be placed, so where nothing is gained even then,
 //! nobody is evicted. With few candidates every set is tried, those of fewer and less important victims first, until
-//! one reaches the ceiling. With many, victims are chosen for the VMs left out (`victims`), and those who turn out not to
-//! be needed stay after all, one by one. One copy of the cluster serves all tries: from one set to the next only those
-//! change in whom they differ. A set whose evictions are not all allowed and needed, as the checker of plans has it, is
-//! never taken.
+//! one reaches the ceiling; where the plan that is found for a set is better but does not need all of them, it is tried
+//! what comes of somebody starting just where a victim was. With many, victims are chosen for the VMs left out (`victims`)
+//! and the plan is *extended*: what it places stays where it is, and only those left out and the victims are planned for.
+//! So a plan with evictions is never worse than the one without, however large the cluster is. Victims who turn out not to
+//! be needed stay after all. One copy of the cluster serves all tries: from one set to the next only those change in whom
+//! they differ. A set whose evictions are not all allowed and needed, as the checker of plans has it, is never taken.
+//!
+//! The plan without evictions may take the whole budget, as if there were none; the search for victims as much again.
 
 mod victims;
 
-use super::checker::check_evictions;
+use super::checker::{PlanFault, check_evictions, check_placements};
+use super::eligible::may_run_on;
+use super::keep::Kept;
 use super::plan::{ClassCount, Eviction, Note, Reason, ReasonCount, RestartPlan, Unplaced};
 use super::planner::{Detail, PlanError, Planner};
 use crate::cluster::{Cluster, NodeRef, NodeState, OnTimeout, Power, Priority, RestartClass, RuleBody, Strength, Vm};
 use crate::dense::to_u32;
 use crate::failure::Failure;
-use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::placement::budget::Control;
 use crate::policy::{Policy, Preemption};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use victims::Choice;
 
 /// Up to so many candidates every set of victims is tried.
 const TRY_ALL: usize = 10;
@@ -35,6 +42,10 @@ const TRY_ALL: usize = 10;
 const SINGLES: usize = 8;
 /// How many victims are tried to be kept after all.
 const KEEP_TRIES: usize = 200;
+/// How many ways of starting somebody where each victim was are tried for one set of victims.
+const SEATINGS: usize = 64;
+/// How often victims who need not go are looked for in one plan.
+const PRUNINGS: usize = 8;
 /// The share of the work left that one try may take.
 const TRY_SHARE: u64 = 8;
 
@@ -58,8 +69,14 @@ struct Attempt {
     victims: BTreeSet<VmId>,
     plan: RestartPlan,
     net: Net,
-    /// The work that it was allowed: with as much the same plan is found again.
-    budget: u64,
+    /// The work that it was allowed: with as much the same plan is found again. `None`: it extends another plan.
+    budget: Option<u64>,
+}
+
+impl Attempt {
+    fn is_better_than(&self, other: &Self) -> bool {
+        compare(&self.net, &other.net).is_gt()
+    }
 }
 
 /// What the search for victims reads.
@@ -92,7 +109,7 @@ impl Planner {
             failure,
             control,
             candidates: Vec::new(),
-            work: base.work,
+            work: 0,
             copy: None,
             lifted: BTreeSet::new(),
         };
@@ -100,8 +117,9 @@ impl Planner {
         if search.candidates.is_empty() {
             return Ok(base);
         }
+        let without = base.work;
         let nobody =
-            Attempt { victims: BTreeSet::new(), net: search.net(&base, &BTreeSet::new()), plan: base, budget: 0 };
+            Attempt { victims: BTreeSet::new(), net: search.net(&base, &BTreeSet::new()), plan: base, budget: None };
         let ceiling = search.ceiling(self)?;
         let reached = |attempt: &Attempt| ceiling.as_ref().is_some_and(|ceiling| same_counts(&attempt.net, ceiling));
         let (best, proved) = if reached(&nobody) {
@@ -111,7 +129,9 @@ impl Planner {
         } else {
             search.try_some(self, nobody)?
         };
-        search.finish(self, best, ceiling.as_ref(), proved)
+        let mut plan = search.finish(self, best, ceiling.as_ref(), proved)?;
+        plan.work = without.saturating_add(search.work);
+        Ok(plan)
     }
 }
 
@@ -194,6 +214,7 @@ impl Search<'_> {
             return Ok(None);
         }
         let mut without = self.cluster.clone();
+        self.note_copy();
         for vm in &self.candidates {
             // One that others need cannot be stopped.
             if without.stop_vm(*vm).is_err() {
@@ -235,15 +256,87 @@ impl Search<'_> {
         // The changes are work, too.
         self.work = self.work.saturating_add(plan.work).saturating_add(1);
         let net = self.net(&plan, &victims);
-        Ok(Attempt { victims, plan, net, budget: policy.budget.plan })
+        Ok(Attempt { victims, plan, net, budget: Some(policy.budget.plan) })
+    }
+
+    /// The same with VMs in their places already: only the others are planned for.
+    fn attempt_around(
+        &mut self,
+        planner: &mut Planner,
+        victims: BTreeSet<VmId>,
+        mut places: Vec<(VmSlot, NodeSlot)>,
+    ) -> Result<Attempt, PlanError> {
+        self.lift(&victims);
+        self.note_copy();
+        places.sort_unstable();
+        let kept = Kept { places, ..Kept::default() };
+        let cluster = self.copy.as_ref().unwrap_or(self.cluster);
+        let policy = self.part(TRY_SHARE);
+        let plan = planner.keep(cluster, &policy, self.failure, self.control, &kept, Detail::Brief)?;
+        self.work = self.work.saturating_add(plan.work).saturating_add(1);
+        let net = self.net(&plan, &victims);
+        Ok(Attempt { victims, plan, net, budget: None })
+    }
+
+    /// Extends an attempt by further victims, or takes some back: what it places stays, but for whoever has to give way to
+    /// those who go back. `seats` are more places that are given.
+    fn extend(
+        &mut self,
+        planner: &mut Planner,
+        attempt: &Attempt,
+        victims: BTreeSet<VmId>,
+        seats: &[(VmSlot, NodeSlot)],
+    ) -> Result<Attempt, PlanError> {
+        let home = |vm: &VmId| self.cluster.vm_record(vm.slot).and_then(|record| record.node);
+        let back: BTreeSet<NodeSlot> = attempt.victims.difference(&victims).filter_map(home).collect();
+        let goes_back = |vm: VmId| attempt.victims.contains(&vm) && !victims.contains(&vm);
+        let stay = attempt.plan.placements.iter().filter(|item| !goes_back(item.vm) && !back.contains(&item.node.slot));
+        let places = stay.map(|item| (item.vm.slot, item.node.slot)).chain(seats.iter().copied()).collect();
+        self.attempt_around(planner, victims, places)
+    }
+
+    /// A plan with fewer victims that places as much, if the checker finds some who need not go; else the attempt itself.
+    fn without_unneeded(&mut self, planner: &mut Planner, mut attempt: Attempt) -> Result<Attempt, PlanError> {
+        for _ in 0..PRUNINGS {
+            let unneeded = self.unneeded(&attempt);
+            if unneeded.is_empty() || !self.may_go_on() {
+                break;
+            }
+            let fewer: BTreeSet<VmId> = attempt.victims.difference(&unneeded).copied().collect();
+            let next = self.extend(planner, &attempt, fewer, &[])?;
+            if attempt.is_better_than(&next) {
+                break;
+            }
+            attempt = next;
+        }
+        Ok(attempt)
+    }
+
+    /// Victims who may not be evicted, or need not go.
+    fn unneeded(&self, attempt: &Attempt) -> BTreeSet<VmId> {
+        let (placements, evictions) = (placements(&attempt.plan), self.evictions(&attempt.victims));
+        let faults = check_evictions(self.cluster, self.policy, self.failure, &placements, &evictions);
+        let named = faults.err().unwrap_or_default().into_iter().filter_map(|fault| match fault {
+            PlanFault::EvictionUnneeded { vm } | PlanFault::EvictionForbidden { vm, .. } => self.cluster.vm_id(&vm),
+            _ => None,
+        });
+        named.collect()
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.work < self.policy.budget.plan
+    }
+
+    /// Counts a copy of the cluster as work.
+    fn note_copy(&mut self) {
+        self.work = self.work.saturating_add(u64::from(to_u32(self.cluster.vm_count())));
     }
 
     /// Has just these victims wait in the copy.
     fn lift(&mut self, victims: &BTreeSet<VmId>) {
         let cluster = self.cluster;
         if self.copy.is_none() {
-            let copied = u64::from(to_u32(cluster.vm_count())).saturating_div(64);
-            self.work = self.work.saturating_add(copied);
+            self.note_copy();
         }
         let copy = self.copy.get_or_insert_with(|| cluster.clone());
         let mut good = true;
@@ -262,11 +355,11 @@ impl Search<'_> {
         victims.iter().filter_map(|vm| Some((*vm, self.cluster.vm(*vm).ok()?.node()?))).collect()
     }
 
-    /// Whether every eviction is allowed and needed.
+    /// Whether the plan is feasible, and every eviction allowed and needed.
     fn is_legal(&self, victims: &BTreeSet<VmId>, plan: &RestartPlan) -> bool {
-        let placements: Vec<(VmId, NodeId)> = plan.placements.iter().map(|item| (item.vm, item.node)).collect();
-        let evictions = self.evictions(victims);
+        let (placements, evictions) = (placements(plan), self.evictions(victims));
         check_evictions(self.cluster, self.policy, self.failure, &placements, &evictions).is_ok()
+            && check_placements(self.cluster, self.failure, &placements, &evictions).is_ok()
     }
 
     /// How bad a set of victims is: their number, then how many of the highest class, and so on.
@@ -300,49 +393,91 @@ impl Search<'_> {
             if ceiling.is_some_and(|ceiling| ceiling.is_optimal() && same_counts(&best.net, ceiling)) {
                 break;
             }
-            if self.policy.budget.plan <= self.work {
+            if !self.may_go_on() {
                 proved = false;
                 break;
             }
-            let attempt = self.attempt(planner, victims, TRY_SHARE)?;
-            let better = compare(&attempt.net, &best.net).is_gt();
-            if better && self.is_legal(&attempt.victims, &attempt.plan) {
-                proved &= attempt.plan.is_optimal();
+            let mut attempt = self.attempt(planner, victims, TRY_SHARE)?;
+            let most = attempt.plan.is_optimal().then(|| attempt.net.clone());
+            if attempt.is_better_than(&best) && !self.is_legal(&attempt.victims, &attempt.plan) {
+                attempt = self.seat_evictors(planner, attempt, &best)?;
+            }
+            let better = attempt.is_better_than(&best) && self.is_legal(&attempt.victims, &attempt.plan);
+            // Another plan for these victims could be better, or legal, but where this one comes to as much as any.
+            proved &= most.is_some_and(|most| compare(&most, if better { &attempt.net } else { &best.net }).is_le());
+            if better {
                 best = attempt;
-            } else {
-                // Another plan for these victims could be better, or legal.
-                proved &= !better && attempt.plan.is_optimal();
             }
         }
         Ok((best, proved))
+    }
+
+    /// A legal plan for the victims of an attempt whose own plan is not: a victim has to go only if somebody more important
+    /// starts where it was, so that is tried with one after the other. What is best of it, legal or not.
+    fn seat_evictors(
+        &mut self,
+        planner: &mut Planner,
+        attempt: Attempt,
+        least: &Attempt,
+    ) -> Result<Attempt, PlanError> {
+        let cluster = self.cluster;
+        let displaced = attempt.plan.placements.iter().map(|item| item.vm);
+        let displaced: Vec<VmId> = displaced.chain(attempt.plan.unplaced.iter().map(|item| item.vm)).collect();
+        let mut seatings: Vec<Vec<(VmSlot, NodeSlot)>> = alloc::vec![Vec::new()];
+        for victim in &attempt.victims {
+            let Some(home) = cluster.vm_record(victim.slot).and_then(|record| record.node) else { continue };
+            let class = self.class(*victim);
+            let evicts = |vm: &&VmId| {
+                *vm != victim
+                    && outranks(self.policy.preemption, self.class(**vm), class)
+                    && may_run_on(cluster, vm.slot, home)
+            };
+            let evictors: Vec<VmSlot> = displaced.iter().filter(evicts).map(|vm| vm.slot).collect();
+            let mut longer = Vec::new();
+            for seating in &seatings {
+                for vm in &evictors {
+                    let seat = seating.iter().find(|(seated, _)| seated == vm).map(|(_, node)| *node);
+                    let mut next = seating.clone();
+                    match seat {
+                        None => next.push((*vm, home)),
+                        Some(node) if node != home => continue,
+                        Some(_) => {}
+                    }
+                    longer.push(next);
+                }
+            }
+            longer.truncate(SEATINGS);
+            seatings = longer;
+        }
+        let mut best = attempt;
+        for seating in seatings {
+            if !self.may_go_on() {
+                break;
+            }
+            let found = self.attempt_around(planner, best.victims.clone(), seating)?;
+            if found.is_better_than(least) && self.is_legal(&found.victims, &found.plan) {
+                let legal = self.is_legal(&best.victims, &best.plan);
+                if !legal || found.is_better_than(&best) {
+                    best = found;
+                }
+            }
+        }
+        Ok(best)
     }
 
     /// Chooses victims for the VMs left out, node by node, and keeps those that need not go.
     fn try_some(&mut self, planner: &mut Planner, nobody: Attempt) -> Result<(Attempt, bool), PlanError> {
         let mut best = nobody;
         let mut singles = SINGLES;
-        loop {
-            if self.policy.budget.plan <= self.work {
-                return Ok((best, false));
-            }
+        while self.may_go_on() {
             let left_out: Vec<VmId> = best.plan.unplaced.iter().map(|unplaced| unplaced.vm).collect();
-            let chosen = self.choose(&best, &left_out);
-            let mut improved = None;
-            if chosen.len() > best.victims.len() {
-                let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
-                improved = (compare(&attempt.net, &best.net).is_gt() && self.is_legal(&attempt.victims, &attempt.plan))
-                    .then_some(attempt);
-            }
-            let mut each = left_out.iter().filter(|vm| !best.victims.contains(vm));
-            while let Some(vm) = each.next().filter(|_| improved.is_none() && singles > 0) {
+            let mut improved = self.improve(planner, &best, &left_out)?;
+            let each = left_out.iter().filter(|vm| !best.victims.contains(vm) && self.can_evict(**vm));
+            let each: Vec<VmId> = each.copied().take(singles).collect();
+            let mut each = each.into_iter();
+            while let Some(vm) = each.next().filter(|_| improved.is_none() && self.may_go_on()) {
                 singles = singles.saturating_sub(1);
-                let chosen = self.choose(&best, core::slice::from_ref(vm));
-                if chosen.len() > best.victims.len() {
-                    let attempt = self.attempt(planner, chosen, TRY_SHARE)?;
-                    improved = (compare(&attempt.net, &best.net).is_gt()
-                        && self.is_legal(&attempt.victims, &attempt.plan))
-                    .then_some(attempt);
-                }
+                improved = self.improve(planner, &best, &[vm])?;
             }
             match improved {
                 Some(attempt) => best = attempt,
@@ -353,17 +488,58 @@ impl Search<'_> {
         order
             .sort_by(|left, right| (self.class(*right), self.name(*left)).cmp(&(self.class(*left), self.name(*right))));
         for vm in order.into_iter().take(KEEP_TRIES) {
-            if self.policy.budget.plan <= self.work {
+            if !self.may_go_on() {
                 break;
             }
             let mut fewer = best.victims.clone();
-            fewer.remove(&vm);
+            // With another one it may have stayed already.
+            if !fewer.remove(&vm) {
+                continue;
+            }
+            let attempt = self.extend(planner, &best, fewer.clone(), &[])?;
+            let attempt = self.without_unneeded(planner, attempt)?;
+            if !best.is_better_than(&attempt) && self.is_legal(&attempt.victims, &attempt.plan) {
+                best = attempt;
+                continue;
+            }
+            if !self.may_go_on() {
+                break;
+            }
             let attempt = self.attempt(planner, fewer, TRY_SHARE)?;
-            if compare(&attempt.net, &best.net).is_ge() && self.is_legal(&attempt.victims, &attempt.plan) {
+            if !best.is_better_than(&attempt) && self.is_legal(&attempt.victims, &attempt.plan) {
                 best = attempt;
             }
         }
         Ok((best, false))
+    }
+
+    /// A better attempt with more victims, chosen for some VMs that are left out. The plan is extended with everyone where it
+    /// was chosen for, then with the choice left to the planner; last it is made anew.
+    fn improve(
+        &mut self,
+        planner: &mut Planner,
+        best: &Attempt,
+        left_out: &[VmId],
+    ) -> Result<Option<Attempt>, PlanError> {
+        let Choice { victims, seats } = self.choose(best, left_out);
+        if victims.len() <= best.victims.len() {
+            return Ok(None);
+        }
+        for way in 0..3_u32 {
+            let attempt = match way {
+                0 => self.extend(planner, best, victims.clone(), &seats)?,
+                1 => self.extend(planner, best, victims.clone(), &[])?,
+                _ => self.attempt(planner, victims.clone(), TRY_SHARE)?,
+            };
+            let attempt = self.without_unneeded(planner, attempt)?;
+            if attempt.is_better_than(best) && self.is_legal(&attempt.victims, &attempt.plan) {
+                return Ok(Some(attempt));
+            }
+            if !self.may_go_on() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Makes the plan of the best attempt in full, and says of it what it is.
@@ -374,22 +550,8 @@ impl Search<'_> {
         ceiling: Option<&RestartPlan>,
         proved: bool,
     ) -> Result<RestartPlan, PlanError> {
-        let victims = best.victims;
-        let mut plan = if victims.is_empty() {
-            best.plan
-        } else {
-            let cluster = lifted(self.cluster, &victims);
-            let mut policy = self.part(1);
-            policy.budget.plan = best.budget;
-            let plan = planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, Detail::Full)?;
-            if self.is_legal(&victims, &plan) {
-                plan
-            } else {
-                // Evened out, it no longer needs someone's room: so it stays as it was found.
-                planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, Detail::AsFound)?
-            }
-        };
-        plan.work = plan.work.saturating_add(self.work);
+        let Attempt { victims, plan, budget, .. } = best;
+        let mut plan = if victims.is_empty() { plan } else { self.in_full(planner, &victims, &plan, budget)? };
         tell_victims(self.cluster, &victims, &mut plan);
         // Other victims, as many and as important, could let rules cost less.
         plan.costs_open |= !victims.is_empty() && !plan.broken_rules.is_empty();
@@ -419,6 +581,37 @@ impl Search<'_> {
         }
         Ok(plan)
     }
+
+    /// The plan of an attempt again, with everything that is told of a plan.
+    fn in_full(
+        &mut self,
+        planner: &mut Planner,
+        victims: &BTreeSet<VmId>,
+        brief: &RestartPlan,
+        budget: Option<u64>,
+    ) -> Result<RestartPlan, PlanError> {
+        let cluster = lifted(self.cluster, victims);
+        let mut policy = self.part(1);
+        if let Some(budget) = budget {
+            policy.budget.plan = budget;
+            let plan = planner.plan_as_it_is(&cluster, &policy, self.failure, self.control, Detail::Full)?;
+            self.work = self.work.saturating_add(plan.work);
+            if self.is_legal(victims, &plan) {
+                return Ok(plan);
+            }
+        }
+        // Evened out, it no longer needs someone's room: so it stays as it was found.
+        let mut places: Vec<(VmSlot, NodeSlot)> =
+            brief.placements.iter().map(|item| (item.vm.slot, item.node.slot)).collect();
+        places.sort_unstable();
+        policy.budget.plan = 0;
+        let kept = Kept { places, ..Kept::default() };
+        planner.keep(&cluster, &policy, self.failure, self.control, &kept, Detail::Full)
+    }
+}
+
+fn placements(plan: &RestartPlan) -> Vec<(VmId, NodeId)> {
+    plan.placements.iter().map(|item| (item.vm, item.node)).collect()
 }
 
 /// What a plan for the cluster in which victims wait for a place says of itself as a plan with evictions, but for the
@@ -492,23 +685,5 @@ fn preempted(vm: VmId) -> Unplaced {
         vm,
         reasons: alloc::vec![ReasonCount { reason: Reason::Preempted, nodes: 0, examples: Vec::new() }],
         message: String::from("evicted to make room for more important VMs, and fits nowhere else"),
-    }
-}
-
-fn add(room: &mut [u64], amounts: &[u64]) {
-    for (room, amount) in room.iter_mut().zip(amounts) {
-        *room = room.saturating_add(*amount);
-    }
-}
-
-fn subtract(room: &mut [u64], amounts: &[u64]) {
-    for (room, amount) in room.iter_mut().zip(amounts) {
-        *room = room.saturating_sub(*amount);
-    }
-}
-
-fn take(free: &mut BTreeMap<NodeSlot, Vec<u64>>, node: NodeSlot, amounts: &[u64]) {
-    if let Some(room) = free.get_mut(&node) {
-        subtract(room, amounts);
     }
 }

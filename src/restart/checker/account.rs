@@ -54,7 +54,7 @@ fn check_lists(after: &After<'_>, plan: &RestartPlan, faults: &mut Vec<PlanFault
         let never = vm.restart() == RestartClass::Never;
         let placed = after.placed.contains_key(&id);
         let displaced = fate == Fate::Displaced;
-        // An evicted VM without a new place may be explained among the unplaced.
+        // An evicted VM without a new place is told among the unplaced.
         let evicted = after.evicted.contains(&id);
         let name = || String::from(vm.name());
         if unplaced.contains(&id) && (placed || never || !(displaced || evicted)) {
@@ -63,7 +63,7 @@ fn check_lists(after: &After<'_>, plan: &RestartPlan, faults: &mut Vec<PlanFault
         if left_alone.contains(&id) && !(displaced && never) {
             faults.push(PlanFault::Listed { vm: name(), list: "left_alone" });
         }
-        if displaced && !placed && !unplaced.contains(&id) && !left_alone.contains(&id) {
+        if (displaced || evicted) && !placed && !unplaced.contains(&id) && !left_alone.contains(&id) {
             faults.push(PlanFault::Missing { vm: name() });
         }
         let waits = matches!(fate, Fate::Stays { waits: true, .. });

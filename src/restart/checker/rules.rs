@@ -12,8 +12,16 @@ use alloc::vec::Vec;
 
 /// Checks every required rule that a placed VM is a member of.
 pub(super) fn check_rules(after: &After<'_>, faults: &mut Vec<PlanFault>) {
-    let placed = after.placed.keys().filter_map(|vm| after.cluster.vm(*vm).ok());
-    let rules: BTreeSet<RuleId> = placed.flat_map(VmRef::rules).collect();
+    check_these(after, spoken_of(after), faults);
+}
+
+/// The rules that a placed VM is a member of.
+pub(super) fn spoken_of(after: &After<'_>) -> BTreeSet<RuleId> {
+    after.placed.keys().filter_map(|vm| after.cluster.vm(*vm).ok()).flat_map(VmRef::rules).collect()
+}
+
+/// Checks those of these rules that are required.
+pub(super) fn check_these(after: &After<'_>, rules: BTreeSet<RuleId>, faults: &mut Vec<PlanFault>) {
     for rule in rules.into_iter().filter_map(|rule| after.cluster.rule(rule).ok()) {
         if rule.strength() == Strength::Required {
             check_rule(after, rule, faults);

@@ -455,11 +455,16 @@ fn an_eviction_is_in_the_account() -> Done {
         placements: vec![Placement { vm: new, node: n, wave: 1 }],
         evictions: vec![Eviction { vm: batch, node: n }],
         classes: vec![ClassCount { restart, priority, displaced: 1, placed: 1, bound: 1 }],
+        unplaced: vec![Unplaced { vm: batch, reasons: Vec::new(), message: String::new() }],
         ..RestartPlan::default()
     };
     assert_eq!(check_plan(&cluster, &policy, &Failure::none(), &plan), Ok(()));
     let forbidden = check_plan(&cluster, &Policy::default(), &Failure::none(), &plan);
     assert_eq!(codes_of(forbidden), ["eviction_forbidden"]);
+    // It is told who stays down.
+    let silent = RestartPlan { unplaced: Vec::new(), ..plan };
+    let missing = check_plan(&cluster, &policy, &Failure::none(), &silent);
+    assert_eq!(missing, Err(vec![PlanFault::Missing { vm: "batch".into() }]));
     Ok(())
 }
 

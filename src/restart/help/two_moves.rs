@@ -3,30 +3,35 @@
 //! Uses `cluster` and the replay of `restart::help`. Called by it.
 //!
 //! Two ways: *two leave* the node, or one leaves it for a node that *another leaves first*. Amounts decide what is
-//! worth a replay, and small VMs come first; both the amounts looked at and the replays are limited.
+//! worth a replay, and small VMs come first; both the amounts looked at and the replays are limited. A VM that no node has
+//! room for is not compared with every node.
 
 use super::{Help, LiveMove, NodeId, Search, may_move};
 use crate::cluster::{Cluster, VmRef};
+use crate::placement::budget::Control;
 use alloc::vec::Vec;
 
 /// How many combinations of VMs and nodes are looked at, by their amounts alone.
-const COMBINATIONS: usize = 100_000;
+const COMBINATIONS: usize = 400_000;
 /// How many of them are replayed.
 const REPLAYS: usize = 64;
 
 /// What each node has free, by name of the node.
 type Free = [(NodeId, Vec<u64>)];
 
-struct Counter {
+/// What may still be looked at.
+struct Counter<'c> {
     combinations: usize,
     replays: usize,
+    control: Option<&'c Control>,
 }
 
-impl Counter {
-    /// Takes one combination; nothing if there are none left.
+impl Counter<'_> {
+    /// Takes one combination; nothing if there are none left, or if the caller has cancelled.
     fn look(&mut self) -> Option<()> {
         self.combinations = self.combinations.checked_sub(1)?;
-        Some(())
+        let cancelled = self.combinations % 4096 == 0 && self.control.is_some_and(Control::is_cancelled);
+        (!cancelled).then_some(())
     }
 }
 
@@ -37,7 +42,7 @@ impl Search<'_> {
         }
         let mut replay = self.after_failure(cluster)?;
         let free = self.free_after(cluster);
-        let mut counter = Counter { combinations: COMBINATIONS, replays: REPLAYS };
+        let mut counter = Counter { combinations: COMBINATIONS, replays: REPLAYS, control: self.control };
         rooms.iter().find_map(|(from, missing)| {
             let two = self.two_leave(cluster, &mut replay, &free, *from, missing, &mut counter);
             two.or_else(|| self.another_first(cluster, &mut replay, &free, *from, missing, &mut counter))
@@ -50,7 +55,7 @@ impl Search<'_> {
         let mut movable: Vec<VmRef<'c>> = vms
             .filter_map(|vm| cluster.vm(vm).ok())
             .filter(|vm| vm.is_migratable() && vm.migrating_to().is_none())
-            .filter(|vm| !self.evictions.iter().any(|(evicted, _)| *evicted == vm.id()))
+            .filter(|vm| !self.evicted.contains(&vm.id()))
             .collect();
         movable.sort_by(|left, right| (left.demand(), left.name()).cmp(&(right.demand(), right.name())));
         movable
@@ -62,7 +67,7 @@ impl Search<'_> {
         first: LiveMove,
         second: LiveMove,
         node: NodeId,
-        counter: &mut Counter,
+        counter: &mut Counter<'_>,
     ) -> Option<Help> {
         counter.replays = counter.replays.checked_sub(1)?;
         // What is replayed here has a limit of its own.
@@ -77,9 +82,11 @@ impl Search<'_> {
         free: &Free,
         from: NodeId,
         missing: &[(usize, u64)],
-        counter: &mut Counter,
+        counter: &mut Counter<'_>,
     ) -> Option<Help> {
-        let movable = self.movable(cluster, from);
+        let largest = largest(free);
+        let movable: Vec<VmRef<'_>> =
+            self.movable(cluster, from).into_iter().filter(|vm| fits(*vm, &largest)).collect();
         for (at, one) in movable.iter().enumerate() {
             for other in movable.iter().take(at) {
                 counter.look()?;
@@ -87,9 +94,16 @@ impl Search<'_> {
                 if missing.iter().any(|(kind, missing)| together(*kind) < *missing) {
                     continue;
                 }
-                for (to, room) in free.iter().filter(|(to, room)| *to != from && fits(*one, room)) {
-                    for (second_to, second_room) in free.iter().filter(|(to, _)| *to != from) {
+                for (to, room) in free {
+                    counter.look()?;
+                    if *to == from || !fits(*one, room) {
+                        continue;
+                    }
+                    for (second_to, second_room) in free {
                         counter.look()?;
+                        if *second_to == from || !fits(*other, second_room) {
+                            continue;
+                        }
                         let left: Vec<u64> = if second_to == to { without(room, *one) } else { second_room.clone() };
                         if fits(*other, &left)
                             && may_move(cluster, *one, *to)
@@ -117,8 +131,9 @@ impl Search<'_> {
         free: &Free,
         from: NodeId,
         missing: &[(usize, u64)],
-        counter: &mut Counter,
+        counter: &mut Counter<'_>,
     ) -> Option<Help> {
+        let largest = largest(free);
         let enough = |vm: &VmRef<'_>| missing.iter().all(|(kind, missing)| amount(*vm, *kind) >= *missing);
         for one in self.movable(cluster, from).into_iter().filter(enough) {
             for (to, room) in free.iter().filter(|(to, _)| *to != from) {
@@ -128,12 +143,15 @@ impl Search<'_> {
                 }
                 for other in self.movable(cluster, *to) {
                     counter.look()?;
-                    if !fits(one, &with(room, other)) {
+                    if !fits(other, &largest) || !fits(one, &with(room, other)) {
                         continue;
                     }
-                    for (other_to, _) in free.iter().filter(|(node, room)| *node != from && fits(other, room)) {
+                    for (other_to, other_room) in free {
                         counter.look()?;
-                        if other_to != to && may_move(cluster, other, *other_to) && counter.replays > 0 {
+                        if *other_to == from || other_to == to || !fits(other, other_room) {
+                            continue;
+                        }
+                        if may_move(cluster, other, *other_to) && counter.replays > 0 {
                             let first = LiveMove { vm: other.id(), from: *to, to: *other_to };
                             let second = LiveMove { vm: one.id(), from, to: *to };
                             let found = self.try_out(replay, first, second, from, counter);
@@ -149,11 +167,23 @@ impl Search<'_> {
     }
 }
 
+/// The most that any node has free, kind by kind.
+pub(super) fn largest(free: &Free) -> Vec<u64> {
+    let mut largest: Vec<u64> = Vec::new();
+    for (_, room) in free {
+        largest.resize(room.len(), 0);
+        for (most, amount) in largest.iter_mut().zip(room) {
+            *most = (*most).max(*amount);
+        }
+    }
+    largest
+}
+
 fn amount(vm: VmRef<'_>, kind: usize) -> u64 {
     vm.demand().get(kind).copied().unwrap_or(0)
 }
 
-fn fits(vm: VmRef<'_>, room: &[u64]) -> bool {
+pub(super) fn fits(vm: VmRef<'_>, room: &[u64]) -> bool {
     vm.demand().iter().zip(room).all(|(demand, room)| demand <= room)
 }
 
