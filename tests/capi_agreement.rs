@@ -526,7 +526,7 @@ fn a_cluster_made_by_typed_calls_is_the_one_of_the_document() {
         unit: str(unit),
         per_vm,
         optional: 0,
-        padding: 0,
+        size: u32::try_from(size_of::<ResourceSpec>()).unwrap(),
     });
     let (levels, labels, groups) = ([str("rack")], [str("san")], [str("g")]);
     let (capacity, reserved, overcommit) = ([8_u64, 4096], [0_u64, 96], [400_u64, 0]);

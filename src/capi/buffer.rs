@@ -2,16 +2,16 @@
 //!
 //! Uses `handle` and `values`. Used by every part of `capi` that makes text or works long.
 
-use super::error::Failure;
+use super::error::{Failure, fail};
 use super::handle::{free, kind, lend, quietly, share};
-use super::status::Status;
+use super::status::{LIFEBOAT_CANCELLED, Status};
 use super::values::{Str, Text, constant, put, put_handle, writable};
 use crate::placement::budget::Control;
 use alloc::string::String;
 use core::ffi::c_char;
 
 /// The version of the ABI: it grows when calls are added; what is there stays as it is.
-pub const LIFEBOAT_ABI_VERSION: u32 = 2;
+pub const LIFEBOAT_ABI_VERSION: u32 = 3;
 
 /// Text that a call made.
 pub struct BufferHandle {
@@ -67,18 +67,31 @@ pub unsafe extern "C" fn lifeboat_cancel_set(cancel: *const CancelHandle) -> Sta
 /// How much work was done under a cancel flag, in node evaluations: for showing progress, from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_cancel_work_done(cancel: *const CancelHandle, out: *mut u64) -> Status {
-    quietly(|| put(out, share(cancel)?.work_done()))
+    quietly(|| {
+        let flag = share(cancel)?;
+        put(out, flag.work_done())
+    })
 }
 
-/// Frees a cancel flag, which no call may use any more; NULL is fine.
+/// Frees a cancel flag; NULL is fine. LIFEBOAT_BUSY while a call uses it: free it once that has returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_cancel_free(cancel: *mut CancelHandle) -> Status {
     free(cancel)
 }
 
-/// Runs long work under the caller's flag, or under none.
+/// Runs long work under the caller's flag, or under none. One that is set already ends it before it begins.
 pub(super) fn controlled<T>(cancel: *const CancelHandle, work: impl FnOnce(&Control) -> T) -> Result<T, Failure> {
-    if cancel.is_null() { Ok(work(&Control::new())) } else { Ok(work(share(cancel)?)) }
+    flagged(cancel, |control| {
+        if control.is_cancelled() {
+            return Err(fail(LIFEBOAT_CANCELLED, "the call was cancelled before it began"));
+        }
+        Ok(work(control))
+    })?
+}
+
+/// Runs work under the caller's flag, or under none, whether it is set or not.
+pub(super) fn flagged<T>(cancel: *const CancelHandle, work: impl FnOnce(&Control) -> T) -> Result<T, Failure> {
+    if cancel.is_null() { Ok(work(&Control::new())) } else { Ok(work(&*share(cancel)?)) }
 }
 
 /// Gives text to the caller.

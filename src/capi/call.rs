@@ -2,13 +2,13 @@
 //!
 //! Uses `answers` and `compare`.
 
-use super::buffer::{BufferHandle, CancelHandle, controlled, put_text};
+use super::buffer::{BufferHandle, CancelHandle, controlled, flagged, put_text};
 use super::cluster::ClusterHandle;
 use super::error::{ErrorHandle, Failure, coded};
 use super::handle::{guard, lend};
 use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_INVALID_ARGUMENT, Status};
-use super::values::{Str, Text, put_handle, put_if, text, writable};
+use super::values::{Str, Text, put_handle, put_if, text, writable, writable_if};
 use crate::answers::{ask_controlled, comparison_json, to_text};
 use crate::compare::{CompareError, compare};
 use alloc::string::ToString;
@@ -35,8 +35,9 @@ pub unsafe extern "C" fn lifeboat_json_call(
 ) -> Status {
     guard(error, || {
         writable(out)?;
+        writable_if(answer)?;
         let request = text(request)?;
-        let response = controlled(cancel, |control| ask_controlled(request, control))?;
+        let response = flagged(cancel, |control| ask_controlled(request, control))?;
         put_if(answer, i32::from(response.status))?;
         put_handle(out, Text::new(response.text))
     })
@@ -52,6 +53,7 @@ pub unsafe extern "C" fn lifeboat_compare(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
         put_text(out, || {
             let found = controlled(cancel, |control| compare(&cluster.cluster, &policy, control))??;

@@ -8,7 +8,7 @@ use super::error::{ErrorHandle, Failure, coded, fail};
 use super::handle::{guard, lend};
 use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_INVALID_ARGUMENT, Status};
-use super::values::{Sized32, Str, fill, list, list_mut, put_if, text};
+use super::values::{Str, fill, fillable, first_version, list, list_mut, put_if, text, writable, writable_if};
 use crate::answers::{Capacity, CapacityQuestion, to_text};
 use crate::capacity::{
     HeadroomError, HeadroomLimit, Newcomer, headroom_controlled, largest_vm, max_tolerable_controlled,
@@ -42,9 +42,7 @@ pub struct HeadroomInterval {
     pub most: u64,
 }
 
-impl Sized32 for HeadroomInterval {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(HeadroomInterval { .., most: u64 } = 32 | 32);
 
 impl From<HeadroomError> for Failure {
     fn from(error: HeadroomError) -> Self {
@@ -67,6 +65,8 @@ pub unsafe extern "C" fn lifeboat_max_tolerable(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(least)?;
+        writable_if(most)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
         let level = text(level)?;
         let found = controlled(cancel, |control| max_tolerable_controlled(&cluster.cluster, &policy, level, control))??;
@@ -86,7 +86,9 @@ pub unsafe extern "C" fn lifeboat_headroom(
     out: *mut HeadroomInterval,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    more(cluster, policy, cancel, out, error, |_| Ok(Newcomer::Shape(list(demand, kind_count)?.into())))
+    more(cluster, policy, cancel, out, error, |cluster| {
+        Ok(Newcomer::Shape(list(demand, kind_count, cluster.kinds().len())?.into()))
+    })
 }
 
 /// How many more VMs like this one, with its limits and rules, can be started with everything kept.
@@ -111,6 +113,7 @@ fn more(
     newcomer: impl FnOnce(&Cluster) -> Result<Newcomer, Failure>,
 ) -> Status {
     guard(error, || {
+        fillable(out)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         let newcomer = newcomer(cluster)?;
@@ -140,17 +143,19 @@ pub unsafe extern "C" fn lifeboat_largest_vm(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(least)?;
+        writable_if(most)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         if kind_count != cluster.kinds().len() {
             return Err(fail(LIFEBOAT_INVALID_ARGUMENT, "the lists need as many places as there are kinds"));
         }
-        let shape: Amounts = list(proportion, kind_count)?.into();
+        let shape: Amounts = list(proportion, kind_count, kind_count)?.into();
         let found = controlled(cancel, |control| largest_vm(cluster, &policy, &shape, control))??;
         let sure = found.least.map_or_else(Amounts::default, |(amounts, _)| amounts);
         for (out, amounts) in [(least, &sure), (most, &found.most)] {
             if !out.is_null() {
-                let out = list_mut(out, kind_count)?;
+                let out = list_mut(out, kind_count, kind_count)?;
                 out.iter_mut().enumerate().for_each(|(at, place)| *place = amounts.of(at));
             }
         }
@@ -168,6 +173,7 @@ pub unsafe extern "C" fn lifeboat_capacity(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
         let question = CapacityQuestion::default();
         put_text(out, || {

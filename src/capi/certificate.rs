@@ -49,6 +49,7 @@ pub unsafe extern "C" fn lifeboat_certificate_to_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (certificates, cluster) = (lend(certificates)?, lend(cluster)?);
         for certificate in certificates.iter() {
             certificate.begin(&cluster.cluster)?;

@@ -9,15 +9,17 @@ use super::handle::{free, guard, kind, lend};
 use super::policy::PolicyHandle;
 use super::specs::{NodeSpec, ResourceSpec, VmSpec, node_of_spec, vm_of_spec};
 use super::status::{LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NULL_ARGUMENT, Status};
-use super::values::{Str, Unit, list, not_found, put_handle, put_if, sized, text, texts, writable};
+use super::values::{
+    Str, Unit, at_least_one, list, not_found, put_handle, put_if, sized, sized_list, text, texts, writable, writable_if,
+};
 use crate::admission::{Change, read_changes};
 use crate::answers::{Sound, to_text};
-use crate::cluster::{Cluster, NODE_LEVEL, NodeState};
+use crate::cluster::{Cluster, MAX_LEVELS, NODE_LEVEL, NodeState};
 use crate::document::{Document, to_json, to_json_pretty};
 use crate::failure::Failure as Losses;
 use crate::ids::{NodeId, RuleId, VmId};
 use crate::policy::Policy;
-use crate::resources::{ResourceKind, ResourceKinds};
+use crate::resources::{MAX_KINDS, ResourceKind, ResourceKinds};
 use crate::restart::Planner;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -52,6 +54,8 @@ pub unsafe extern "C" fn lifeboat_cluster_from_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(cluster)?;
+        writable_if(policy)?;
         let (read, rules) = Document::from_json(text(document)?)?.into_parts();
         if !cluster.is_null() {
             put_handle(cluster, ClusterBody::new(read))?;
@@ -73,6 +77,7 @@ pub unsafe extern "C" fn lifeboat_cluster_to_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let cluster = lend(cluster)?;
         let given = if policy.is_null() { None } else { Some(lend(policy)?) };
         let standard = Policy::default();
@@ -93,15 +98,16 @@ pub unsafe extern "C" fn lifeboat_cluster_new(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let mut found: Vec<ResourceKind> = Vec::new();
-        for kind in list(kinds, kind_count)? {
+        for kind in sized_list(kinds, kind_count, MAX_KINDS)? {
             let mut one = ResourceKind::new(text(kind.name)?, text(kind.unit)?);
             (one.per_vm, one.optional) = (kind.per_vm, kind.optional != 0);
             found.push(one);
         }
         let wrong = |message: String| fail(LIFEBOAT_INVALID_ARGUMENT, message);
         let kinds = ResourceKinds::from_kinds(found).map_err(|error| wrong(error.to_string()))?;
-        let cluster = Cluster::new(kinds, texts(levels, level_count)?)?;
+        let cluster = Cluster::new(kinds, texts(levels, level_count, MAX_LEVELS)?)?;
         put_handle(out, ClusterBody::new(cluster))
     })
 }
@@ -136,6 +142,9 @@ pub unsafe extern "C" fn lifeboat_cluster_counts(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        for out in [kinds, nodes, vms, rules] {
+            writable_if(out)?;
+        }
         let ClusterBody { cluster, .. } = &*lend(cluster)?;
         put_if(kinds, cluster.kinds().len())?;
         put_if(nodes, cluster.node_count())?;
@@ -152,6 +161,7 @@ pub unsafe extern "C" fn lifeboat_cluster_check(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let cluster = lend(cluster)?.cluster.clone();
         put_text(out, || Ok(to_text(&Sound::of(cluster, Vec::new()).json())))
     })
@@ -166,7 +176,7 @@ pub unsafe extern "C" fn lifeboat_cluster_add_node(
 ) -> Status {
     guard(error, || {
         let cluster = &mut lend(cluster)?.cluster;
-        cluster.add_node(node_of_spec(&sized(node)?)?)?;
+        cluster.add_node(node_of_spec(cluster, &sized(node)?)?)?;
         Ok(())
     })
 }
@@ -180,7 +190,7 @@ pub unsafe extern "C" fn lifeboat_cluster_update_node(
 ) -> Status {
     guard(error, || {
         let cluster = &mut lend(cluster)?.cluster;
-        let node = node_of_spec(&sized(node)?)?;
+        let node = node_of_spec(cluster, &sized(node)?)?;
         let id = node_of(cluster, &node.name)?;
         Ok(cluster.update_node(id, node)?)
     })
@@ -423,7 +433,9 @@ pub(super) fn state_of(name: &str) -> Result<NodeState, Failure> {
 pub(super) fn losses(cluster: &Cluster, units: *const Unit, count: usize) -> Result<Losses, Failure> {
     let mut nodes: Vec<NodeId> = Vec::new();
     let mut losses = Losses::none();
-    for unit in list(units, count)? {
+    // Each node, and the domains of each level, of which there are no more than nodes.
+    let most = cluster.node_count().saturating_mul(cluster.levels().len().saturating_add(1));
+    for unit in list(units, count, at_least_one(most))? {
         // A name may be NULL only by mistake: an empty one is no node's.
         if unit.name.data.is_null() {
             return Err(fail(LIFEBOAT_NULL_ARGUMENT, "the name of a unit is NULL"));

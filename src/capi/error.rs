@@ -4,8 +4,9 @@
 
 use super::handle::{free, kind, lend, quietly};
 use super::status::{
-    LIFEBOAT_BAD_DOCUMENT, LIFEBOAT_CANCELLED, LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NOT_FOUND, LIFEBOAT_NOT_VALID,
-    LIFEBOAT_REFUSED, LIFEBOAT_STALE, Status,
+    LIFEBOAT_BAD_DOCUMENT, LIFEBOAT_BAD_HANDLE, LIFEBOAT_BUSY, LIFEBOAT_CANCELLED, LIFEBOAT_INVALID_ARGUMENT,
+    LIFEBOAT_NOT_FOUND, LIFEBOAT_NOT_UTF8, LIFEBOAT_NOT_VALID, LIFEBOAT_NULL_ARGUMENT, LIFEBOAT_PANIC,
+    LIFEBOAT_POISONED, LIFEBOAT_REFUSED, LIFEBOAT_STALE, LIFEBOAT_UNSUPPORTED, Status,
 };
 use super::values::{Str, Text, put};
 use crate::admission::GuardError;
@@ -44,6 +45,13 @@ pub(super) fn fail(status: i32, message: impl Into<String>) -> Failure {
         LIFEBOAT_CANCELLED => "cancelled",
         LIFEBOAT_BAD_DOCUMENT => "bad_document",
         LIFEBOAT_REFUSED => "refused",
+        LIFEBOAT_NULL_ARGUMENT => "null_argument",
+        LIFEBOAT_NOT_UTF8 => "not_utf8",
+        LIFEBOAT_BAD_HANDLE => "bad_handle",
+        LIFEBOAT_BUSY => "busy",
+        LIFEBOAT_POISONED => "poisoned",
+        LIFEBOAT_PANIC => "panic",
+        LIFEBOAT_UNSUPPORTED => "unsupported",
         _ => "call",
     };
     coded(status, code, message)

@@ -9,7 +9,7 @@ use super::handle::{free, guard, kind, lend};
 use super::plan::pair;
 use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_NO, LIFEBOAT_OBSERVED, LIFEBOAT_YES, Status};
-use super::values::{Sized32, Str, Texts, fill, position, put_handle, text, writable};
+use super::values::{Str, Texts, fill, first_version, position, put_handle, text, writable, writable_if};
 use crate::admission::{Change, Decision, DecisionOutcome, Guard, ItemState, read_changes};
 use crate::answers::{decision_json, item_name, to_line};
 use alloc::vec::Vec;
@@ -44,9 +44,7 @@ pub struct DecisionSummary {
     pub items_after: usize,
 }
 
-impl Sized32 for DecisionSummary {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(DecisionSummary { .., items_after: usize } = 40 | 24);
 
 /// Something that stands against a request. `size` is sizeof(lifeboat_violation).
 #[repr(C)]
@@ -66,9 +64,7 @@ pub struct ViolationView {
     pub message: Str,
 }
 
-impl Sized32 for ViolationView {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(ViolationView { .., message: Str } = 48 | 32);
 
 /// The state of one item of the policy. `size` is sizeof(lifeboat_policy_item).
 #[repr(C)]
@@ -88,9 +84,7 @@ pub struct ItemView {
     pub message: Str,
 }
 
-impl Sized32 for ItemView {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(ItemView { .., message: Str } = 72 | 40);
 
 /// A decision, and its texts once they are asked for.
 #[derive(Debug)]
@@ -180,6 +174,8 @@ pub unsafe extern "C" fn lifeboat_guard_state(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(cluster)?;
+        writable_if(policy)?;
         let judge = lend(judge)?;
         if !cluster.is_null() {
             put_handle(cluster, ClusterBody::new(judge.cluster().clone()))?;
@@ -309,6 +305,7 @@ fn observe(
     changes: impl FnOnce(&Guard) -> Result<Vec<Change>, Failure>,
 ) -> Status {
     guard(error, || {
+        writable_if(out)?;
         let mut judge = lend(judge)?;
         let changes = changes(&judge)?;
         let decision = judge.observe(&changes)?;
@@ -411,6 +408,7 @@ pub unsafe extern "C" fn lifeboat_decision_to_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (body, judge) = (lend(decision)?, lend(judge)?);
         put_text(out, || Ok(to_line(&decision_json(judge.cluster(), &body.decision))))
     })

@@ -2,11 +2,13 @@
 //!
 //! Uses `status` and `error`. Used by every part of `capi`. A handle is a header (what it is, whether it is in use,
 //! whether a panic passed through it) and a value. The C side sees an opaque type per kind of handle. A call borrows the
-//! value by [`lend`]; the lease gives it back, and poisons it when it is dropped by a panic.
+//! value by [`lend`]; the lease gives it back, and poisons it when it is dropped by a panic. What many calls use at a time is
+//! taken by [`share`], which counts them. Freed is only what nobody uses.
 
 use super::error::{ErrorHandle, Failure, fail, report};
 use super::status::{
-    LIFEBOAT_BAD_HANDLE, LIFEBOAT_BUSY, LIFEBOAT_NULL_ARGUMENT, LIFEBOAT_OK, LIFEBOAT_PANIC, LIFEBOAT_POISONED,
+    LIFEBOAT_BAD_HANDLE, LIFEBOAT_BUSY, LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NULL_ARGUMENT, LIFEBOAT_OK, LIFEBOAT_PANIC,
+    LIFEBOAT_POISONED,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -39,6 +41,8 @@ pub(super) use kind;
 const IDLE: u32 = 0;
 const IN_USE: u32 = 1;
 const POISON: u32 = 2;
+/// The state of a shared handle is so much for each call that uses it.
+const USER: u32 = 4;
 
 /// What every handle begins with.
 #[repr(C)]
@@ -82,6 +86,25 @@ impl<T> Drop for Lease<'_, T> {
     }
 }
 
+/// A value while a call uses it beside others.
+pub(super) struct Share<'h, T> {
+    state: &'h AtomicU32,
+    value: &'h T,
+}
+
+impl<T> Deref for Share<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<T> Drop for Share<'_, T> {
+    fn drop(&mut self) {
+        self.state.fetch_sub(USER, Ordering::Release);
+    }
+}
+
 /// A new handle.
 pub(super) fn create<K: Kind>(value: K::Value) -> *mut K {
     let header = Header { tag: AtomicU32::new(K::TAG), state: AtomicU32::new(IDLE) };
@@ -122,14 +145,21 @@ pub(super) fn lend<'h, K: Kind>(handle: *mut K) -> Result<Lease<'h, K::Value>, F
     }
 }
 
-/// The value behind a handle, beside other calls: only for kinds that are never lent.
-pub(super) fn share<'h, K: Kind>(handle: *const K) -> Result<&'h K::Value, Failure>
+/// The value behind a handle, beside other calls: only for kinds that are never lent. While it is shared it cannot be freed.
+pub(super) fn share<'h, K: Kind>(handle: *const K) -> Result<Share<'h, K::Value>, Failure>
 where
     K::Value: Sync,
 {
     let inner = check(handle)?;
-    // SAFETY: a live handle of this kind, whose value is only ever reached by this function.
-    Ok(unsafe { &(*inner).value })
+    // SAFETY: checked to be a live handle of this kind; the state is an atomic.
+    let state = unsafe { &(*inner).header.state };
+    let one_more = |users: u32| if users == IN_USE { None } else { users.checked_add(USER) };
+    match state.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more) {
+        // SAFETY: a live handle of this kind, whose value is only ever reached by this function; the state keeps it from
+        // being freed until the share is dropped.
+        Ok(_) => Ok(Share { state, value: unsafe { &(*inner).value } }),
+        Err(_) => Err(fail(LIFEBOAT_BUSY, format!("the {} is being freed", K::NAME))),
+    }
 }
 
 /// Frees a handle; NULL is fine. What is not of this kind, or is in use, is left alone.
@@ -157,6 +187,10 @@ pub(super) fn free<K: Kind>(handle: *mut K) -> i32 {
 
 /// Runs the inside of a call: a failure or a panic becomes a status, and an error object where one is wanted.
 pub(super) fn guard(error: *mut *mut ErrorHandle, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
+    // Nothing is done that could not be told.
+    if !error.is_null() && !error.is_aligned() {
+        return LIFEBOAT_INVALID_ARGUMENT;
+    }
     let failure = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => return LIFEBOAT_OK,
         Ok(Err(failure)) => failure,

@@ -105,7 +105,7 @@
 #define LIFEBOAT_UNDECIDED 3
 
 /** The version of the ABI: it grows when calls are added; what is there stays as it is. */
-#define LIFEBOAT_ABI_VERSION 2
+#define LIFEBOAT_ABI_VERSION 3
 
 /** In `flags` of a VM: it must not be evicted. */
 #define LIFEBOAT_VM_NOT_PREEMPTIBLE 1
@@ -190,18 +190,21 @@ typedef struct lifeboat_str {
     size_t length;
 } lifeboat_str;
 
-/** A kind of resource: what is counted, for example memory in MiB. */
+/**
+ * A kind of resource: what is counted, for example memory in MiB. `size` is sizeof(lifeboat_resource_spec), the same in all
+ * places of a list.
+ */
 typedef struct lifeboat_resource_spec {
+    /** sizeof(lifeboat_resource_spec). */
+    uint32_t size;
+    /** Not 0: nodes and VMs may leave it out without a remark. */
+    uint32_t optional;
     /** Its name. */
     struct lifeboat_str name;
     /** Its unit, for display. */
     struct lifeboat_str unit;
     /** Added to every demand and reservation. */
     uint64_t per_vm;
-    /** Not 0: nodes and VMs may leave it out without a remark. */
-    uint32_t optional;
-    /** 0. */
-    uint32_t padding;
 } lifeboat_resource_spec;
 
 /** A node. `size` is sizeof(lifeboat_node_spec); zeros stand for what is left out. */
@@ -230,7 +233,7 @@ typedef struct lifeboat_node_spec {
     const struct lifeboat_str *levels;
     /** Names of domains. */
     const struct lifeboat_str *domains;
-    /** How many levels and domains. */
+    /** How many levels and domains: at most as many as the cluster has levels. */
     size_t domain_count;
     /** Labels. */
     const struct lifeboat_str *labels;
@@ -272,7 +275,7 @@ typedef struct lifeboat_vm_spec {
     size_t requires_count;
     /** The nodes that it can run on; none: any, unless LIFEBOAT_VM_ALLOWED_IS_SET. */
     const struct lifeboat_str *allowed_nodes;
-    /** How many. */
+    /** How many: at most as many as there are nodes. */
     size_t allowed_count;
     /** Labels that the target of a live move must carry besides. */
     const struct lifeboat_str *migrate_requires;
@@ -304,7 +307,7 @@ typedef struct lifeboat_tolerance_spec {
     size_t level_count;
 } lifeboat_tolerance_spec;
 
-/** A unit that fails: a node, or a whole domain of a level. */
+/** A unit that fails: a node, or a whole domain of a level. Like lifeboat_str it is what it is for ever, and never grows. */
 typedef struct lifeboat_unit {
     /** The level; empty or `node` for a node. */
     struct lifeboat_str level;
@@ -524,7 +527,7 @@ lifeboat_status lifeboat_cancel_set(const struct lifeboat_cancel *cancel);
 /** How much work was done under a cancel flag, in node evaluations: for showing progress, from any thread. */
 lifeboat_status lifeboat_cancel_work_done(const struct lifeboat_cancel *cancel, uint64_t *out);
 
-/** Frees a cancel flag, which no call may use any more; NULL is fine. */
+/** Frees a cancel flag; NULL is fine. LIFEBOAT_BUSY while a call uses it: free it once that has returned. */
 lifeboat_status lifeboat_cancel_free(struct lifeboat_cancel *cancel);
 
 /** Reads a document lifeboat/1. Either of `cluster` and `policy` may be NULL. */
@@ -1098,11 +1101,11 @@ LIFEBOAT_LAYOUT(lifeboat_str, sizeof(lifeboat_str) == 16 &&
     offsetof(lifeboat_str, data) == 0 &&
     offsetof(lifeboat_str, length) == 8);
 LIFEBOAT_LAYOUT(lifeboat_resource_spec, sizeof(lifeboat_resource_spec) == 48 &&
-    offsetof(lifeboat_resource_spec, name) == 0 &&
-    offsetof(lifeboat_resource_spec, unit) == 16 &&
-    offsetof(lifeboat_resource_spec, per_vm) == 32 &&
-    offsetof(lifeboat_resource_spec, optional) == 40 &&
-    offsetof(lifeboat_resource_spec, padding) == 44);
+    offsetof(lifeboat_resource_spec, size) == 0 &&
+    offsetof(lifeboat_resource_spec, optional) == 4 &&
+    offsetof(lifeboat_resource_spec, name) == 8 &&
+    offsetof(lifeboat_resource_spec, unit) == 24 &&
+    offsetof(lifeboat_resource_spec, per_vm) == 40);
 LIFEBOAT_LAYOUT(lifeboat_node_spec, sizeof(lifeboat_node_spec) == 136 &&
     offsetof(lifeboat_node_spec, size) == 0 &&
     offsetof(lifeboat_node_spec, start_limit) == 4 &&
@@ -1233,11 +1236,11 @@ LIFEBOAT_LAYOUT(lifeboat_str, sizeof(lifeboat_str) == 8 &&
     offsetof(lifeboat_str, data) == 0 &&
     offsetof(lifeboat_str, length) == 4);
 LIFEBOAT_LAYOUT(lifeboat_resource_spec, sizeof(lifeboat_resource_spec) == 32 &&
-    offsetof(lifeboat_resource_spec, name) == 0 &&
-    offsetof(lifeboat_resource_spec, unit) == 8 &&
-    offsetof(lifeboat_resource_spec, per_vm) == 16 &&
-    offsetof(lifeboat_resource_spec, optional) == 24 &&
-    offsetof(lifeboat_resource_spec, padding) == 28);
+    offsetof(lifeboat_resource_spec, size) == 0 &&
+    offsetof(lifeboat_resource_spec, optional) == 4 &&
+    offsetof(lifeboat_resource_spec, name) == 8 &&
+    offsetof(lifeboat_resource_spec, unit) == 16 &&
+    offsetof(lifeboat_resource_spec, per_vm) == 24);
 LIFEBOAT_LAYOUT(lifeboat_node_spec, sizeof(lifeboat_node_spec) == 72 &&
     offsetof(lifeboat_node_spec, size) == 0 &&
     offsetof(lifeboat_node_spec, start_limit) == 4 &&

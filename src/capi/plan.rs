@@ -10,7 +10,9 @@ use super::error::{ErrorHandle, Failure, fail};
 use super::handle::{free, guard, kind, lend};
 use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NO, LIFEBOAT_STALE, LIFEBOAT_UNDECIDED, LIFEBOAT_YES, Status};
-use super::values::{Sized32, Str, Texts, Unit, fill, list_mut, position, put, put_handle, put_if, writable};
+use super::values::{
+    Str, Texts, Unit, fill, first_version, list_mut, position, put, put_handle, put_if, writable, writable_if,
+};
 use crate::answers::{Planned, to_text};
 use crate::cluster::{Cluster, NodeRef, RestartClass, VmRef};
 use crate::failure::Failure as Losses;
@@ -64,9 +66,7 @@ pub struct PlanSummary {
     pub broken_rules: usize,
 }
 
-impl Sized32 for PlanSummary {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(PlanSummary { .., broken_rules: usize } = 88 | 56);
 
 /// What became of the VMs of one class and priority. `size` is sizeof(lifeboat_plan_class_counts).
 #[repr(C)]
@@ -86,9 +86,7 @@ pub struct PlanClassCounts {
     pub bound: u32,
 }
 
-impl Sized32 for PlanClassCounts {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(PlanClassCounts { .., bound: u32 } = 24 | 24);
 
 /// A reason why a VM has no place. `size` is sizeof(lifeboat_reason).
 #[repr(C)]
@@ -113,9 +111,7 @@ pub struct ReasonView {
     pub name: Str,
 }
 
-impl Sized32 for ReasonView {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(ReasonView { .., name: Str } = 72 | 56);
 
 /// A reason, with its texts by position.
 #[derive(Debug)]
@@ -292,6 +288,7 @@ pub unsafe extern "C" fn lifeboat_plan_placement(
     guard(error, || {
         let body = lend(plan)?;
         let start = body.plan.placements().get(index).ok_or_else(position)?;
+        writable_if(wave)?;
         pair(&body.texts, 0, index, vm, node)?;
         put_if(wave, start.wave)
     })
@@ -326,6 +323,7 @@ pub unsafe extern "C" fn lifeboat_plan_unplaced(
     guard(error, || {
         let body = lend(plan)?;
         let told = body.reasons.get(index).ok_or_else(position)?;
+        writable_if(reasons)?;
         pair(&body.texts, body.unplaced, index, vm, message)?;
         put_if(reasons, told.len())
     })
@@ -440,10 +438,12 @@ pub unsafe extern "C" fn lifeboat_plan_free_amounts(
         if count != cluster.kinds().len() {
             return Err(fail(LIFEBOAT_INVALID_ARGUMENT, "the lists need as many places as there are kinds"));
         }
+        writable_if(total)?;
+        writable_if(largest)?;
         let free = body.plan.free(cluster);
         for (out, amounts) in [(total, &free.total), (largest, &free.largest)] {
             if !out.is_null() {
-                let out = list_mut(out, count)?;
+                let out = list_mut(out, count, count)?;
                 out.iter_mut().enumerate().for_each(|(at, place)| *place = amounts.of(at));
             }
         }
@@ -463,6 +463,8 @@ pub unsafe extern "C" fn lifeboat_plan_estimate(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(ready_s)?;
+        writable_if(starts)?;
         let (mut body, cluster, policy) = (lend(plan)?, lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         body.same_state(cluster)?;
@@ -489,6 +491,9 @@ pub unsafe extern "C" fn lifeboat_plan_start_time(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(vm)?;
+        writable_if(start_s)?;
+        writable_if(ready_s)?;
         let body = lend(plan)?;
         let (estimate, texts) = body.estimate.as_ref().ok_or_else(position)?;
         let start = estimate.starts().get(index).ok_or_else(position)?;
@@ -508,6 +513,7 @@ pub unsafe extern "C" fn lifeboat_plan_to_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (body, cluster, policy) = (lend(plan)?, lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         body.same_state(cluster)?;
@@ -526,6 +532,8 @@ pub(super) fn pair(
     first: *mut Str,
     second: *mut Str,
 ) -> Result<(), Failure> {
+    writable_if(first)?;
+    writable_if(second)?;
     let at = begin.saturating_add(index.saturating_mul(2));
     put_if(first, texts.view(at))?;
     put_if(second, texts.view(at.saturating_add(1)))

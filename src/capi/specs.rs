@@ -6,30 +6,33 @@
 use super::cluster::{node_of, node_or_none};
 use super::error::{Failure, fail};
 use super::status::{LIFEBOAT_BAD_DOCUMENT, LIFEBOAT_INVALID_ARGUMENT};
-use super::values::{Sized32, Str, list, not_found, text, texts};
-use crate::cluster::{Cluster, Node, NodeState, Power, Priority, RestartClass, Role, Rule, Vm};
+use super::values::{NAMES, Str, at_least_one, believe, first_version, list, not_found, text, texts};
+use crate::cluster::{Cluster, MAX_LEVELS, Node, NodeState, Power, Priority, RestartClass, Role, Rule, Vm};
 use crate::document::Objects;
 use crate::document::tree::Tree;
 use crate::policy::{FailureClass, Mode};
-use crate::resources::Amounts;
+use crate::resources::{Amounts, MAX_KINDS};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-/// A kind of resource: what is counted, for example memory in MiB.
+/// A kind of resource: what is counted, for example memory in MiB. `size` is sizeof(lifeboat_resource_spec), the same in all
+/// places of a list.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ResourceSpec {
+    /// sizeof(lifeboat_resource_spec).
+    pub size: u32,
+    /// Not 0: nodes and VMs may leave it out without a remark.
+    pub optional: u32,
     /// Its name.
     pub name: Str,
     /// Its unit, for display.
     pub unit: Str,
     /// Added to every demand and reservation.
     pub per_vm: u64,
-    /// Not 0: nodes and VMs may leave it out without a remark.
-    pub optional: u32,
-    /// 0.
-    pub padding: u32,
 }
+
+first_version!(ResourceSpec { .., per_vm: u64 } = 48 | 32);
 
 /// A node. `size` is sizeof(lifeboat_node_spec); zeros stand for what is left out.
 #[repr(C)]
@@ -59,7 +62,7 @@ pub struct NodeSpec {
     pub levels: *const Str,
     /// Names of domains.
     pub domains: *const Str,
-    /// How many levels and domains.
+    /// How many levels and domains: at most as many as the cluster has levels.
     pub domain_count: usize,
     /// Labels.
     pub labels: *const Str,
@@ -67,9 +70,7 @@ pub struct NodeSpec {
     pub label_count: usize,
 }
 
-impl Sized32 for NodeSpec {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(NodeSpec { .., label_count: usize } = 136 | 72);
 
 /// In `flags` of a VM: it must not be evicted.
 pub const LIFEBOAT_VM_NOT_PREEMPTIBLE: u32 = 1;
@@ -116,7 +117,7 @@ pub struct VmSpec {
     pub requires_count: usize,
     /// The nodes that it can run on; none: any, unless LIFEBOAT_VM_ALLOWED_IS_SET.
     pub allowed_nodes: *const Str,
-    /// How many.
+    /// How many: at most as many as there are nodes.
     pub allowed_count: usize,
     /// Labels that the target of a live move must carry besides.
     pub migrate_requires: *const Str,
@@ -128,9 +129,7 @@ pub struct VmSpec {
     pub group_count: usize,
 }
 
-impl Sized32 for VmSpec {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(VmSpec { .., group_count: usize } = 192 | 104);
 
 /// In `flags` of a failure class: losses may come one after another, in any order.
 pub const LIFEBOAT_TOLERATE_ANY_ORDER: u32 = 1;
@@ -157,17 +156,15 @@ pub struct ToleranceSpec {
     pub level_count: usize,
 }
 
-impl Sized32 for ToleranceSpec {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(ToleranceSpec { .., level_count: usize } = 56 | 36);
 
 /// Amounts; none where there is no list.
 fn amounts(data: *const u64, count: usize) -> Result<Option<Amounts>, Failure> {
-    if data.is_null() { Ok(None) } else { Ok(Some(Amounts::from(list(data, count)?))) }
+    if data.is_null() { Ok(None) } else { Ok(Some(Amounts::from(list(data, count, MAX_KINDS)?))) }
 }
 
 fn percents(data: *const u64, count: usize) -> Result<Vec<(usize, u32)>, Failure> {
-    let given = if data.is_null() { &[] } else { list(data, count)? };
+    let given = if data.is_null() { &[] } else { list(data, count, MAX_KINDS)? };
     let stated = given.iter().enumerate().filter(|(_, percent)| **percent > 0);
     let wrong = |_| fail(LIFEBOAT_INVALID_ARGUMENT, "an overcommitment is larger than it can be");
     stated.map(|(at, percent)| Ok((at, u32::try_from(*percent).map_err(wrong)?))).collect()
@@ -190,7 +187,8 @@ fn bits(flags: u32, known: u32) -> Result<(), Failure> {
 }
 
 /// The node that a struct describes.
-pub(super) fn node_of_spec(spec: &NodeSpec) -> Result<Node, Failure> {
+pub(super) fn node_of_spec(cluster: &Cluster, spec: &NodeSpec) -> Result<Node, Failure> {
+    believe(spec.kind_count, cluster.kinds().len())?;
     let mut node = Node::named(text(spec.name)?);
     if let Some(state) = choice(spec.state, "state", |name| NodeState::from_name(name).map(Some))? {
         node.state = state;
@@ -200,9 +198,10 @@ pub(super) fn node_of_spec(spec: &NodeSpec) -> Result<Node, Failure> {
     node.reserved = amounts(spec.reserved, spec.kind_count)?.unwrap_or_default();
     node.overcommit = percents(spec.overcommit, spec.kind_count)?;
     node.failover_overcommit = percents(spec.failover_overcommit, spec.kind_count)?;
-    let (levels, domains) = (texts(spec.levels, spec.domain_count)?, texts(spec.domains, spec.domain_count)?);
+    let (count, most) = (spec.domain_count, cluster.levels().len());
+    let (levels, domains) = (texts(spec.levels, count, most)?, texts(spec.domains, count, most)?);
     node.domains = levels.into_iter().zip(domains).collect();
-    node.labels = texts(spec.labels, spec.label_count)?;
+    node.labels = texts(spec.labels, spec.label_count, NAMES)?;
     node.start_limit = Some(spec.start_limit).filter(|limit| *limit > 0);
     Ok(node)
 }
@@ -216,6 +215,7 @@ pub(super) fn vm_of_spec(cluster: &Cluster, spec: &VmSpec) -> Result<Vm, Failure
             | LIFEBOAT_VM_PRIORITY_IS_SET
             | LIFEBOAT_VM_ALLOWED_IS_SET,
     )?;
+    believe(spec.kind_count, cluster.kinds().len())?;
     let is_set = |flag: u32| spec.flags & flag != 0;
     let mut vm = Vm::named(text(spec.name)?);
     if spec.priority > 0 || is_set(LIFEBOAT_VM_PRIORITY_IS_SET) {
@@ -228,11 +228,11 @@ pub(super) fn vm_of_spec(cluster: &Cluster, spec: &VmSpec) -> Result<Vm, Failure
     vm.demand = amounts(spec.demand, spec.kind_count)?;
     vm.restart_demand = amounts(spec.restart_demand, spec.kind_count)?;
     vm.reservation = amounts(spec.reservation, spec.kind_count)?;
-    vm.requires = texts(spec.requires, spec.requires_count)?;
-    vm.migrate_requires = texts(spec.migrate_requires, spec.migrate_requires_count)?;
-    vm.groups = texts(spec.groups, spec.group_count)?;
+    vm.requires = texts(spec.requires, spec.requires_count, NAMES)?;
+    vm.migrate_requires = texts(spec.migrate_requires, spec.migrate_requires_count, NAMES)?;
+    vm.groups = texts(spec.groups, spec.group_count, NAMES)?;
     if spec.allowed_count > 0 || is_set(LIFEBOAT_VM_ALLOWED_IS_SET) {
-        let names = texts(spec.allowed_nodes, spec.allowed_count)?;
+        let names = texts(spec.allowed_nodes, spec.allowed_count, at_least_one(cluster.node_count()))?;
         vm.allowed_nodes = Some(names.iter().map(|name| node_of(cluster, name)).collect::<Result<_, _>>()?);
     }
     if is_set(LIFEBOAT_VM_NOT_PREEMPTIBLE) {
@@ -246,9 +246,13 @@ pub(super) fn vm_of_spec(cluster: &Cluster, spec: &VmSpec) -> Result<Vm, Failure
 /// The failure class that a struct describes.
 pub(super) fn class_of_spec(spec: &ToleranceSpec) -> Result<FailureClass, Failure> {
     bits(spec.flags, LIFEBOAT_TOLERATE_ANY_ORDER)?;
-    let counts = list(spec.counts, spec.level_count)?;
+    // What is 0 today may come to mean something.
+    bits(spec.padding, 0)?;
+    // All levels, and that of the nodes.
+    let most = MAX_LEVELS.saturating_add(1);
+    let counts = list(spec.counts, spec.level_count, most)?;
     let mut class = FailureClass::nodes(0);
-    class.fail = texts(spec.levels, spec.level_count)?.into_iter().zip(counts.iter().copied()).collect();
+    class.fail = texts(spec.levels, spec.level_count, most)?.into_iter().zip(counts.iter().copied()).collect();
     class.min_priority = Some(Priority(spec.min_priority)).filter(|least| least.0 > 0);
     class.mode = choice(spec.mode, "mode", |name| Mode::from_name(name).map(Some))?;
     class.any_order = spec.flags & LIFEBOAT_TOLERATE_ANY_ORDER != 0;

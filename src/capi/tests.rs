@@ -5,11 +5,14 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::as_conversions,
     clippy::arithmetic_side_effects,
     clippy::too_many_lines,
     reason = "a test that fails panics; pointers go to another thread as numbers"
 )]
+
+mod bounds;
 
 use super::handle::{Kind, guard, lend};
 use super::*;
@@ -320,7 +323,7 @@ fn structs_are_laid_out_as_the_header_says() {
     let all: Vec<String> = Vec::from([
         layout!("lifeboat_str", Str { data, length }),
         layout!("lifeboat_unit", Unit { level, name }),
-        layout!("lifeboat_resource_spec", ResourceSpec { name, unit, per_vm, optional, padding }),
+        layout!("lifeboat_resource_spec", ResourceSpec { size, optional, name, unit, per_vm }),
         layout!(
             "lifeboat_node_spec",
             NodeSpec {

@@ -7,6 +7,8 @@ use super::handle::{Kind, create};
 use super::status::{
     LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NOT_FOUND, LIFEBOAT_NOT_UTF8, LIFEBOAT_NULL_ARGUMENT, LIFEBOAT_UNSUPPORTED,
 };
+use crate::cluster::MAX_OBJECTS;
+use crate::dense::to_usize;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -23,7 +25,7 @@ pub struct Str {
     pub length: usize,
 }
 
-/// A unit that fails: a node, or a whole domain of a level.
+/// A unit that fails: a node, or a whole domain of a level. Like lifeboat_str it is what it is for ever, and never grows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Unit {
@@ -107,7 +109,8 @@ pub(super) fn put_handle<K: Kind>(out: *mut *mut K, value: K::Value) -> Result<(
     put(out, create(value))
 }
 
-/// Whether an out-parameter can be written to, as far as that can be seen: before long work is done for it.
+/// Whether an out-parameter can be written to, as far as that can be seen. Every call asks this of all that it writes,
+/// before it changes anything and before the first is written: so either all are, or none.
 pub(super) fn writable<T>(out: *mut T) -> Result<(), Failure> {
     if out.is_null() {
         return Err(fail(LIFEBOAT_NULL_ARGUMENT, "an out-parameter is NULL"));
@@ -118,28 +121,51 @@ pub(super) fn writable<T>(out: *mut T) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The list that a pointer and a count describe.
-pub(super) fn list<'a, T>(data: *const T, count: usize) -> Result<&'a [T], Failure> {
+/// The most names that one object can list where nothing of the cluster says fewer: labels, groups.
+pub(super) const NAMES: usize = to_usize(MAX_OBJECTS);
+
+/// Refuses a count that no caller can mean, before anything is read.
+pub(super) fn believe(count: usize, most: usize) -> Result<(), Failure> {
+    if count <= most {
+        return Ok(());
+    }
+    let message = format!("a list says that it has {count} places: it can have {most} at most");
+    Err(fail(LIFEBOAT_INVALID_ARGUMENT, message))
+}
+
+/// The same of one that may be NULL.
+pub(super) fn writable_if<T>(out: *mut T) -> Result<(), Failure> {
+    if out.is_null() { Ok(()) } else { writable(out) }
+}
+
+/// The bound of a list of names of what there is: of a cluster without any it is one, which is then not found.
+pub(super) fn at_least_one(count: usize) -> usize {
+    count.max(1)
+}
+
+/// The list that a pointer and a count describe, which has `most` places at most.
+pub(super) fn list<'a, T>(data: *const T, count: usize, most: usize) -> Result<&'a [T], Failure> {
+    let memory = isize::MAX.unsigned_abs().checked_div(size_of::<T>()).unwrap_or(0);
+    believe(count, most.min(memory))?;
     if count == 0 {
         return Ok(&[]);
     }
     if data.is_null() {
         return Err(fail(LIFEBOAT_NULL_ARGUMENT, "a list is NULL"));
     }
-    let most = isize::MAX.unsigned_abs().checked_div(size_of::<T>()).unwrap_or(0);
-    if count > most || !data.is_aligned() {
-        return Err(fail(LIFEBOAT_INVALID_ARGUMENT, "a list is longer than memory, or not aligned"));
+    if !data.is_aligned() {
+        return Err(fail(LIFEBOAT_INVALID_ARGUMENT, "a list is not aligned"));
     }
     // SAFETY: not NULL, aligned, within what an object can span; the caller says that so many are there.
     Ok(unsafe { core::slice::from_raw_parts(data, count) })
 }
 
 /// The same, to write to.
-pub(super) fn list_mut<'a, T>(data: *mut T, count: usize) -> Result<&'a mut [T], Failure> {
+pub(super) fn list_mut<'a, T>(data: *mut T, count: usize, most: usize) -> Result<&'a mut [T], Failure> {
+    list(data.cast_const(), count, most)?;
     if count == 0 {
         return Ok(&mut []);
     }
-    list(data.cast_const(), count)?;
     // SAFETY: as for `list`, which has checked what can be checked; the caller lends it for this call alone.
     Ok(unsafe { core::slice::from_raw_parts_mut(data, count) })
 }
@@ -153,14 +179,14 @@ pub(super) fn text<'a>(given: Str) -> Result<&'a str, Failure> {
         // SAFETY: not NULL, and the caller says that it ends in NUL.
         unsafe { core::ffi::CStr::from_ptr(given.data) }.to_bytes()
     } else {
-        list(given.data.cast::<u8>(), given.length)?
+        list(given.data.cast::<u8>(), given.length, usize::MAX)?
     };
     core::str::from_utf8(bytes).map_err(|error| fail(LIFEBOAT_NOT_UTF8, format!("a string is not UTF-8: {error}")))
 }
 
 /// Strings of the caller, copied.
-pub(super) fn texts(data: *const Str, count: usize) -> Result<Vec<String>, Failure> {
-    list(data, count)?.iter().map(|given| text(*given).map(ToString::to_string)).collect()
+pub(super) fn texts(data: *const Str, count: usize, most: usize) -> Result<Vec<String>, Failure> {
+    list(data, count, most)?.iter().map(|given| text(*given).map(ToString::to_string)).collect()
 }
 
 /// A struct that begins with its size. Its numbers and pointers are such that all bits zero stand for nothing.
@@ -169,10 +195,48 @@ pub(super) trait Sized32: Copy {
     const FIRST: usize;
 }
 
+/// Gives a struct the size of its first version: what ends with the field that was the last one then, whatever was added
+/// behind it. The numbers are that size on 64 and on 32 bits, and never change.
+macro_rules! first_version {
+    ($name:ident { .., $last:ident: $kind:ty } = $wide:literal | $narrow:literal) => {
+        impl $crate::capi::values::Sized32 for $name {
+            const FIRST: usize = {
+                let end = core::mem::offset_of!($name, $last) + size_of::<$kind>();
+                assert!(end == if size_of::<usize>() == 8 { $wide } else { $narrow });
+                end
+            };
+        }
+    };
+}
+pub(super) use first_version;
+
 /// Reads a struct of the caller, of this version or another: what an older one lacks is zero, what a newer one has more
 /// must be zero.
 pub(super) fn sized<T: Sized32>(given: *const T) -> Result<T, Failure> {
     let size = stated_size(given)?;
+    read_sized(given, size)
+}
+
+/// Reads a list of such structs: the first one's size is how far apart they are, and that of all.
+pub(super) fn sized_list<T: Sized32>(data: *const T, count: usize, most: usize) -> Result<Vec<T>, Failure> {
+    believe(count, most)?;
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let size = stated_size(data)?;
+    let one = |at: usize| {
+        let each = data.wrapping_byte_add(size.saturating_mul(at));
+        if stated_size(each)? == size {
+            read_sized(each, size)
+        } else {
+            Err(fail(LIFEBOAT_INVALID_ARGUMENT, "the structs of a list say different sizes"))
+        }
+    };
+    (0..count).map(one).collect()
+}
+
+/// The same, of which the size is known to be good.
+fn read_sized<T: Sized32>(given: *const T, size: usize) -> Result<T, Failure> {
     let most = size_of::<T>();
     // SAFETY: `T` is a struct of numbers and pointers, for which zeros are a value.
     let mut value: T = unsafe { core::mem::zeroed() };
@@ -181,7 +245,7 @@ pub(super) fn sized<T: Sized32>(given: *const T) -> Result<T, Failure> {
     unsafe { core::ptr::copy_nonoverlapping(whole, (&raw mut value).cast::<u8>(), size.min(most)) };
     if let Some(more) = size.checked_sub(most).filter(|more| *more > 0) {
         // SAFETY: the caller says that so many bytes are there.
-        let tail = list(unsafe { whole.add(most) }, more)?;
+        let tail = list(unsafe { whole.add(most) }, more, LARGEST)?;
         if tail.iter().any(|byte| *byte != 0) {
             return Err(fail(
                 LIFEBOAT_UNSUPPORTED,
@@ -206,6 +270,11 @@ pub(super) fn fill<T: Sized32>(out: *mut T, value: T) -> Result<(), Failure> {
         unsafe { core::ptr::write_bytes(to.add(most), 0, more) };
     }
     Ok(())
+}
+
+/// Whether a struct of the caller can be filled, as far as that can be seen.
+pub(super) fn fillable<T: Sized32>(out: *mut T) -> Result<(), Failure> {
+    stated_size(out.cast_const()).map(drop)
 }
 
 /// Structs are not larger than this: a size beyond it is a mistake of the caller.

@@ -10,7 +10,7 @@ use super::handle::{free, guard, kind, lend};
 use super::plan::{add_node, add_vm, one, pair, same_state};
 use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_NO, LIFEBOAT_UNDECIDED, LIFEBOAT_YES, Status};
-use super::values::{Sized32, Str, Texts, Unit, fill, position, put, put_handle, put_if, writable};
+use super::values::{Str, Texts, Unit, fill, first_version, position, put, put_handle, put_if, writable, writable_if};
 use crate::answers::{Judged, to_text};
 use crate::cluster::Cluster;
 use crate::guarantee::{Answer, ClassVerdict, Counterexample, Covers, Unit as Lost, Verdict, verify_controlled};
@@ -66,9 +66,7 @@ pub struct ClassVerdictView {
     pub open: Str,
 }
 
-impl Sized32 for ClassVerdictView {
-    const FIRST: usize = size_of::<Self>();
-}
+first_version!(ClassVerdictView { .., open: Str } = 144 | 88);
 
 /// Where the texts of one class begin: message, way, proof, scenarios, open, then the lists.
 #[derive(Debug)]
@@ -179,6 +177,8 @@ pub unsafe extern "C" fn lifeboat_verdict_summary(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable_if(answer)?;
+        writable_if(classes)?;
         let body = lend(verdict)?;
         put_if(answer, answer_code(body.verdict.answer()))?;
         put_if(classes, body.classes.len())
@@ -318,6 +318,7 @@ pub unsafe extern "C" fn lifeboat_verdict_to_json(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
+        writable(out)?;
         let (body, cluster, policy) = (lend(verdict)?, lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         same_state(body.state, cluster)?;
