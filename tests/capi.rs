@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The files of the ABI, in the order in which they stand in the header.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "status",
     "values",
     "error",
@@ -31,6 +31,7 @@ const SOURCES: [&str; 13] = [
     "plan",
     "verdict",
     "certificate",
+    "cover",
     "guard",
     "capacity",
     "call",

@@ -65,6 +65,17 @@ pub fn decision_json<'a>(cluster: &'a Cluster, decision: &'a Decision) -> impl S
     }
 }
 
+/// The items of a policy in the form that is printed, `lifeboat-items/1`.
+pub fn items_json(items: &[ItemState]) -> impl Serialize + '_ {
+    ItemsJson { format: "lifeboat-items/1", items: items.iter().map(item_json).collect() }
+}
+
+#[derive(Serialize)]
+struct ItemsJson<'a> {
+    format: &'static str,
+    items: Vec<ItemJson<'a>>,
+}
+
 #[derive(Serialize)]
 struct DecisionJson<'a> {
     after: Vec<ItemJson<'a>>,

@@ -42,7 +42,7 @@ pub use census::{Census, Level, Share, Use};
 pub use certificates::{CheckedCertificates, certificates_text};
 pub use check::{Checked, Clash, Oddity, Sound};
 pub use comparison::{agrees, comparison_json, not_comparable, says, summary};
-pub use decision::{decision_json, item_name, outcome_name, transaction};
+pub use decision::{decision_json, item_name, items_json, outcome_name, transaction};
 pub use faults::{Fault, errors};
 pub use forms::{to_line, to_text};
 pub use plan::{Explained, HELPED, Planned, class_name, note_text};

@@ -205,3 +205,28 @@ impl Reader {
         texts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::QUESTIONS;
+    use alloc::format;
+
+    #[test]
+    fn the_descriptions_have_every_question_with_its_fields() {
+        let page = include_str!("../../examples/c/requests.md");
+        let header = include_str!("../capi/lifeboat.h");
+        let table = header.split_once("The questions, each with").and_then(|(_, rest)| rest.split_once("requests.md"));
+        for (name, _, fields) in QUESTIONS {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |"))).unwrap_or_default();
+            let is_of = |line: &&str| {
+                let words = line.trim_start_matches(" * ").split_once("  ");
+                words.is_some_and(|(names, _)| names.split(", ").any(|one| one == name))
+            };
+            let line = table.and_then(|(table, _)| table.lines().find(is_of)).unwrap_or_default();
+            for field in fields {
+                assert!(row.contains(&format!("`{field}`")), "{name} {field}: {row:?}");
+                assert!(line.contains(field), "{name} {field}: {line:?}");
+            }
+        }
+    }
+}

@@ -22,9 +22,29 @@ impl From<CompareError> for Failure {
     }
 }
 
-/// Answers a question: JSON, lifeboat-request/1, with the document in it. The answer is what the example program prints
-/// with --json, or lifeboat-error/1: the call succeeds in either case. `answer` (may be NULL) is 0 yes, 1 no, 2 bad input,
-/// 3 undecided, 4 cancelled.
+/// Answers a question without any handle. The request is JSON, lifeboat-request/1:
+///
+/// ```text
+/// {"format": "lifeboat-request/1", "question": "plan", "cluster": {...}, "fail": ["kvm-1"]}
+/// ```
+///
+/// `cluster` is a document lifeboat/1, with its policy. The questions, each with the fields that it can have besides:
+///
+/// ```text
+/// check              strict
+/// plan               fail, explain
+/// check_plan         plan, fail
+/// verify             tolerate
+/// certify            tolerate
+/// check_certificate  certificate
+/// admit, observe     changes
+/// capacity           level, shape, like, nodes
+/// compare            tolerate
+/// ```
+///
+/// examples/c/requests.md says what they mean and what is answered.
+/// The answer is what the example program prints with --json, or lifeboat-error/1: the call succeeds in either case.
+/// `answer` (may be NULL) is 0 yes, 1 no, 2 bad input, 3 undecided, 4 cancelled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_json_call(
     request: Str,

@@ -10,7 +10,8 @@ use super::policy::PolicyHandle;
 use super::specs::{NodeSpec, ResourceSpec, VmSpec, node_of_spec, vm_of_spec};
 use super::status::{LIFEBOAT_INVALID_ARGUMENT, LIFEBOAT_NULL_ARGUMENT, Status};
 use super::values::{
-    Str, Unit, at_least_one, list, not_found, put_handle, put_if, sized, sized_list, text, texts, writable, writable_if,
+    Str, Unit, at_least_one, list, name, names, not_found, put_handle, put_if, sized, sized_list, text, writable,
+    writable_if,
 };
 use crate::admission::{Change, read_changes};
 use crate::answers::{Sound, to_text};
@@ -21,6 +22,7 @@ use crate::ids::{NodeId, RuleId, VmId};
 use crate::policy::Policy;
 use crate::resources::{MAX_KINDS, ResourceKind, ResourceKinds};
 use crate::restart::Planner;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -101,13 +103,13 @@ pub unsafe extern "C" fn lifeboat_cluster_new(
         writable(out)?;
         let mut found: Vec<ResourceKind> = Vec::new();
         for kind in sized_list(kinds, kind_count, MAX_KINDS)? {
-            let mut one = ResourceKind::new(text(kind.name)?, text(kind.unit)?);
+            let mut one = ResourceKind::new(name(kind.name)?, name(kind.unit)?);
             (one.per_vm, one.optional) = (kind.per_vm, kind.optional != 0);
             found.push(one);
         }
         let wrong = |message: String| fail(LIFEBOAT_INVALID_ARGUMENT, message);
         let kinds = ResourceKinds::from_kinds(found).map_err(|error| wrong(error.to_string()))?;
-        let cluster = Cluster::new(kinds, texts(levels, level_count, MAX_LEVELS)?)?;
+        let cluster = Cluster::new(kinds, names(levels, level_count, MAX_LEVELS)?)?;
         put_handle(out, ClusterBody::new(cluster))
     })
 }
@@ -181,7 +183,8 @@ pub unsafe extern "C" fn lifeboat_cluster_add_node(
     })
 }
 
-/// Describes the node of that name anew, as a whole: what the struct leaves out becomes the default.
+/// Describes the node of that name anew, as a whole: what the struct leaves out becomes the default. What it cannot say
+/// stays: display name and annotations.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_cluster_update_node(
     cluster: *mut ClusterHandle,
@@ -190,9 +193,26 @@ pub unsafe extern "C" fn lifeboat_cluster_update_node(
 ) -> Status {
     guard(error, || {
         let cluster = &mut lend(cluster)?.cluster;
-        let node = node_of_spec(cluster, &sized(node)?)?;
+        let mut node = node_of_spec(cluster, &sized(node)?)?;
         let id = node_of(cluster, &node.name)?;
+        let before = cluster.node(id)?.to_node();
+        (node.display, node.annotations) = (before.display, before.annotations);
         Ok(cluster.update_node(id, node)?)
+    })
+}
+
+/// What the state of a cluster is known by, as text of 32 hexadecimal digits: the same content has the same, whatever the
+/// order in which it was entered. Plans, verdicts and certificates are for one state.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lifeboat_cluster_fingerprint(
+    cluster: *mut ClusterHandle,
+    out: *mut *mut BufferHandle,
+    error: *mut *mut ErrorHandle,
+) -> Status {
+    guard(error, || {
+        writable(out)?;
+        let cluster = lend(cluster)?;
+        put_text(out, || Ok(format!("{:032x}", cluster.cluster.fingerprint())))
     })
 }
 
@@ -239,8 +259,8 @@ pub unsafe extern "C" fn lifeboat_cluster_add_vm(
     })
 }
 
-/// Describes the VM of that name anew, as a whole: what the struct leaves out becomes the default. What it starts after
-/// stays.
+/// Describes the VM of that name anew, as a whole: what the struct leaves out becomes the default. What it cannot say
+/// stays: what it starts after, display name and annotations.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_cluster_update_vm(
     cluster: *mut ClusterHandle,
@@ -251,7 +271,8 @@ pub unsafe extern "C" fn lifeboat_cluster_update_vm(
         let cluster = &mut lend(cluster)?.cluster;
         let mut vm = vm_of_spec(cluster, &sized(vm)?)?;
         let id = vm_of(cluster, &vm.name)?;
-        vm.starts_after = cluster.vm(id)?.to_vm().starts_after;
+        let before = cluster.vm(id)?.to_vm();
+        (vm.starts_after, vm.display, vm.annotations) = (before.starts_after, before.display, before.annotations);
         Ok(cluster.update_vm(id, vm)?)
     })
 }

@@ -9,7 +9,7 @@ use super::status::{
     LIFEBOAT_POISONED, LIFEBOAT_REFUSED, LIFEBOAT_STALE, LIFEBOAT_UNSUPPORTED, Status,
 };
 use super::values::{Str, Text, put};
-use crate::admission::GuardError;
+use crate::admission::{GuardError, ItemError, ReserveError};
 use crate::answers::{Fault, errors, to_text};
 use crate::cluster::EditError;
 use crate::document::DocumentErrors;
@@ -126,10 +126,18 @@ impl From<KeepError> for Failure {
     }
 }
 
+impl From<ReserveError> for Failure {
+    fn from(error: ReserveError) -> Self {
+        coded(LIFEBOAT_NOT_FOUND, error.code(), error.to_string())
+    }
+}
+
 impl From<GuardError> for Failure {
     fn from(error: GuardError) -> Self {
         let status = match error {
-            GuardError::Policy(_) => LIFEBOAT_INVALID_ARGUMENT,
+            // What the policy speaks of is not there: as a verdict says it.
+            GuardError::Policy(ItemError::Class(error)) => return error.into(),
+            GuardError::Policy(ItemError::Reserve(error)) => return error.into(),
             GuardError::Stale => LIFEBOAT_STALE,
             GuardError::Inconsistent { .. } | GuardError::Refused => LIFEBOAT_REFUSED,
         };

@@ -3,15 +3,19 @@
 //! Uses `admission` and `answers` (decisions as JSON).
 
 use super::buffer::{BufferHandle, put_text};
+use super::certificate::{CertificateHandle, Held};
 use super::cluster::{ClusterBody, ClusterHandle, node_of, node_or_none, state_of, vm_of};
-use super::error::{ErrorHandle, Failure};
+use super::error::{ErrorHandle, Failure, fail};
 use super::handle::{free, guard, kind, lend};
 use super::plan::pair;
 use super::policy::PolicyHandle;
-use super::status::{LIFEBOAT_NO, LIFEBOAT_OBSERVED, LIFEBOAT_YES, Status};
+use super::status::{LIFEBOAT_NO, LIFEBOAT_NOT_FOUND, LIFEBOAT_OBSERVED, LIFEBOAT_YES, Status};
 use super::values::{Str, Texts, fill, first_version, position, put_handle, text, writable, writable_if};
-use crate::admission::{Change, Decision, DecisionOutcome, Guard, ItemState, read_changes};
-use crate::answers::{decision_json, item_name, to_line};
+use crate::admission::{Change, Decision, DecisionOutcome, Guard, ItemState, Reserves, read_changes};
+use crate::answers::{decision_json, item_name, items_json, to_line, to_text};
+use crate::cluster::{Cluster, NODE_LEVEL};
+use crate::guarantee::VerifyError;
+use crate::policy::Policy;
 use alloc::vec::Vec;
 
 /// A guard: a cluster with its policy, and the judge of what is to be changed.
@@ -144,7 +148,8 @@ fn add_item(texts: &mut Texts, item: &ItemState) {
     texts.add(&item.message);
 }
 
-/// A guard of a copy of a cluster, with a copy of a policy. A broken cluster can be guarded, too.
+/// A guard of a copy of a cluster, with a copy of a policy. A broken cluster can be guarded, too; a policy that speaks of
+/// a level or a kind which the cluster does not have is LIFEBOAT_NOT_FOUND, as for lifeboat_verify.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_guard_new(
     cluster: *mut ClusterHandle,
@@ -155,8 +160,21 @@ pub unsafe extern "C" fn lifeboat_guard_new(
     guard(error, || {
         writable(out)?;
         let (cluster, policy) = (lend(cluster)?, lend(policy)?);
+        known(&cluster.cluster, &policy)?;
         put_handle(out, Guard::new(cluster.cluster.clone(), policy.clone()))
     })
+}
+
+/// Refuses a policy that speaks of what a cluster does not have: its guard could answer nothing.
+fn known(cluster: &Cluster, policy: &Policy) -> Result<(), Failure> {
+    let is_there = |name: &str| name == NODE_LEVEL || cluster.levels().any(|level| level == name);
+    if let Some((level, _)) = policy.tolerate.iter().flat_map(|class| &class.fail).find(|(level, _)| !is_there(level)) {
+        return Err(VerifyError::UnknownLevel { level: level.clone() }.into());
+    }
+    if !policy.reserves.is_empty() {
+        Reserves::new(cluster, policy)?;
+    }
+    Ok(())
 }
 
 /// Frees a guard; NULL is fine.
@@ -184,6 +202,39 @@ pub unsafe extern "C" fn lifeboat_guard_state(
             put_handle(policy, judge.policy().clone())?;
         }
         Ok(())
+    })
+}
+
+/// A certificate for one failure class of a guard's policy, by its position, as things are now: to plan with
+/// lifeboat_plan_restart_with at any time. LIFEBOAT_NOT_FOUND if the class does not hold, or is not looked at.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lifeboat_guard_certificate(
+    judge: *mut GuardHandle,
+    class: usize,
+    out: *mut *mut CertificateHandle,
+    error: *mut *mut ErrorHandle,
+) -> Status {
+    guard(error, || {
+        writable(out)?;
+        let mut judge = lend(judge)?;
+        let asked = judge.policy().tolerate.get(class).cloned().ok_or_else(position)?;
+        let found = judge.certificate(&asked)?;
+        let certificate = found.ok_or_else(|| fail(LIFEBOAT_NOT_FOUND, "there is no certificate for this class"))?;
+        put_handle(out, Held::all([(Some(class), certificate)]))
+    })
+}
+
+/// The state of every item of a guard's policy now: JSON, lifeboat-items/1, with the items as a decision has them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lifeboat_guard_items(
+    judge: *mut GuardHandle,
+    out: *mut *mut BufferHandle,
+    error: *mut *mut ErrorHandle,
+) -> Status {
+    guard(error, || {
+        writable(out)?;
+        let mut judge = lend(judge)?;
+        put_text(out, || Ok(to_text(&items_json(judge.items()?))))
     })
 }
 

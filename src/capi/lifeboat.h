@@ -5,24 +5,37 @@
  * Ownership. A handle that a call gives belongs to the caller, who frees it with the function of its type; NULL is
  * fine. No handle borrows from another: a plan does not need its cluster any more, a guard has a copy of its own.
  * Strings out are views, followed by NUL, valid until the handle that they came from is freed. Strings in, and all
- * lists and structs in, are read during the call and not kept. An out-parameter is written on success alone.
+ * lists and structs in, are read during the call and not kept. Out-parameters are looked at before anything is done,
+ * `error` too, and are written on success alone, all of them: one that is not aligned is LIFEBOAT_INVALID_ARGUMENT.
  *
  * Handles. Using a handle after it was freed is undefined, as with any pointer, and so is a pointer that is none of
  * this library's. A handle of another type is LIFEBOAT_BAD_HANDLE, NULL is LIFEBOAT_NULL_ARGUMENT.
  *
  * Threads. Nothing is global, and nothing belongs to a thread. A handle serves one call at a time: a second one gets
- * LIFEBOAT_BUSY, at once; it is for the caller to wait or to take turns. So does freeing a handle that is in use.
- * Different handles can be used at the same time. Only lifeboat_cancel_set and lifeboat_cancel_work_done may be called
- * while another call uses their flag. One flag may serve many calls at a time.
+ * LIFEBOAT_BUSY, at once; it is for the caller to wait or to take turns. So does freeing a handle that is in use: it is
+ * not freed, and to be freed again once the call has returned. Different handles can be used at the same time. Only
+ * lifeboat_cancel_set and lifeboat_cancel_work_done may be called while another call uses their flag. One flag may serve
+ * many calls at a time. A call needs up to 64 KiB of stack, whatever the size of the cluster.
  *
  * Errors. Every call returns a status; LIFEBOAT_OK is success. `error` may be NULL; else, on failure alone, it receives
  * an error to read and free. Out-parameters before it must not be NULL unless said. A panic inside is LIFEBOAT_PANIC;
- * the handles that the call had can then only be freed. (A library built with panic=abort ends the process instead.)
+ * the handles that the call had can then only be freed, and a line about it stands on standard error. (A library built
+ * with panic=abort ends the process instead.) Out of memory ends the process: there is no status for it.
  *
  * Answers are no errors: "no" and "undecided" come with LIFEBOAT_OK, and the answer says LIFEBOAT_NO.
  *
  * Structs that begin with `size` are set to zero by the caller, then `size` is set to their sizeof: a library that is
- * newer takes what is left out for absent, one that is older refuses what it does not know (LIFEBOAT_UNSUPPORTED).
+ * newer takes what is left out for absent, one that is older refuses what it does not know (LIFEBOAT_UNSUPPORTED). What
+ * is said to be 0, as padding, must be. In a list of such structs all say the same size. lifeboat_str and lifeboat_unit
+ * have no size: a string is where it is and how long, a unit is a level and a name, and that is all for ever.
+ *
+ * Lists. A count that nobody can mean is LIFEBOAT_INVALID_ARGUMENT, before the list is read: more amounts than the
+ * cluster has kinds, more kinds or levels than a cluster can have (16 each), more domains of a node than there are levels,
+ * more allowed nodes than there are nodes, more units than there are nodes times levels (that of the nodes counted), more
+ * than 2^30 labels or groups. Where there is nothing yet, one name may be given, and is not found.
+ *
+ * Names. Typed calls give no name with a NUL inside: it would read as another in C. A document may, and then the length
+ * of a view tells.
  *
  * Units. Amounts stand in the order of the document's resource kinds and in their units; times are in seconds; budgets
  * and work are node evaluations, never time: the same input gives the same answer on every machine.
@@ -137,6 +150,9 @@
 /** A certificate covers losses one after another, in any order. */
 #define LIFEBOAT_ANY_ORDER 2
 
+/** As the class of a certificate: it was read from text, which does not say it. lifeboat_certificate_find does. */
+#define LIFEBOAT_CLASS_NOT_KNOWN UINT32_MAX
+
 /** What ends the room for more VMs: what nodes have free. */
 #define LIFEBOAT_LIMIT_ROOM 0
 
@@ -152,11 +168,14 @@ typedef struct lifeboat_buffer lifeboat_buffer;
 /** A flag that ends long work. */
 typedef struct lifeboat_cancel lifeboat_cancel;
 
-/** Certificates, one for each failure class that holds. */
+/** Certificates, one for each failure class that holds, and for each that holds but for VMs that cannot be covered. */
 typedef struct lifeboat_certificate lifeboat_certificate;
 
 /** A cluster: nodes, VMs, fault domains and rules. */
 typedef struct lifeboat_cluster lifeboat_cluster;
+
+/** A certificate in use: told of losses one after another, it says what to do about each. */
+typedef struct lifeboat_cover lifeboat_cover;
 
 /** A decision on a transaction. */
 typedef struct lifeboat_decision lifeboat_decision;
@@ -299,7 +318,7 @@ typedef struct lifeboat_tolerance_spec {
     uint32_t padding;
     /** enforce, warn, off; empty: as the policy says. */
     struct lifeboat_str mode;
-    /** Levels (node: nodes), each with the count at the same position in `counts`. */
+    /** Levels (node: nodes), each once, with the count at the same position in `counts`. */
     const struct lifeboat_str *levels;
     /** How many units of each. */
     const uint32_t *counts;
@@ -422,6 +441,28 @@ typedef struct lifeboat_class_verdict {
     /** How many of them are open. */
     struct lifeboat_str open;
 } lifeboat_class_verdict;
+
+/** What one certificate covers. `size` is sizeof(lifeboat_certificate_view). */
+typedef struct lifeboat_certificate_view {
+    /** sizeof(lifeboat_certificate_view), set by the caller. */
+    uint32_t size;
+    /** LIFEBOAT_AT_ONCE or LIFEBOAT_ANY_ORDER. */
+    int32_t covers;
+    /** Which failure class of the policy it is for, from 0, as in the verdict; or LIFEBOAT_CLASS_NOT_KNOWN. */
+    uint32_t class_index;
+    /** Only protected VMs of at least this priority; 0: all. */
+    uint32_t min_priority;
+    /** How many levels the class has: lifeboat_certificate_level. */
+    size_t levels;
+    /** How many banks it uses. */
+    size_t banks;
+    /** How many failures have plans of their own. */
+    size_t exceptions;
+    /** How many VMs it says nothing of: those that cannot be covered. Not 0: the class holds but for them. */
+    size_t left_out;
+    /** How many best-effort VMs may have to be stopped: promises tell which. */
+    size_t evicts;
+} lifeboat_certificate_view;
 
 /** What a decision says, and how long its lists are. `size` is sizeof(lifeboat_decision_summary). */
 typedef struct lifeboat_decision_summary {
@@ -577,9 +618,20 @@ lifeboat_status lifeboat_cluster_add_node(struct lifeboat_cluster *cluster,
                                           const struct lifeboat_node_spec *node,
                                           struct lifeboat_error **error);
 
-/** Describes the node of that name anew, as a whole: what the struct leaves out becomes the default. */
+/**
+ * Describes the node of that name anew, as a whole: what the struct leaves out becomes the default. What it cannot say
+ * stays: display name and annotations.
+ */
 lifeboat_status lifeboat_cluster_update_node(struct lifeboat_cluster *cluster,
                                              const struct lifeboat_node_spec *node,
+                                             struct lifeboat_error **error);
+
+/**
+ * What the state of a cluster is known by, as text of 32 hexadecimal digits: the same content has the same, whatever the
+ * order in which it was entered. Plans, verdicts and certificates are for one state.
+ */
+lifeboat_status lifeboat_cluster_fingerprint(struct lifeboat_cluster *cluster,
+                                             struct lifeboat_buffer **out,
                                              struct lifeboat_error **error);
 
 /** Removes a node; VMs that ran there wait for a place. */
@@ -599,8 +651,8 @@ lifeboat_status lifeboat_cluster_add_vm(struct lifeboat_cluster *cluster,
                                         struct lifeboat_error **error);
 
 /**
- * Describes the VM of that name anew, as a whole: what the struct leaves out becomes the default. What it starts after
- * stays.
+ * Describes the VM of that name anew, as a whole: what the struct leaves out becomes the default. What it cannot say
+ * stays: what it starts after, display name and annotations.
  */
 lifeboat_status lifeboat_cluster_update_vm(struct lifeboat_cluster *cluster,
                                            const struct lifeboat_vm_spec *vm,
@@ -855,7 +907,11 @@ lifeboat_status lifeboat_verdict_uncoverable(struct lifeboat_verdict *verdict,
                                              struct lifeboat_str *message,
                                              struct lifeboat_error **error);
 
-/** The certificates of the classes that hold, to look plans up in, check or store. */
+/**
+ * The certificates of a verdict, to look plans up in, check or store: of each class that holds, and of each that fails
+ * for VMs alone that cannot be covered (its `rest` holds), which the certificate leaves out. lifeboat_certificate_class
+ * says for which class each is.
+ */
 lifeboat_status lifeboat_verdict_certificates(struct lifeboat_verdict *verdict,
                                               struct lifeboat_certificate **out,
                                               struct lifeboat_error **error);
@@ -891,12 +947,29 @@ lifeboat_status lifeboat_certificate_count(struct lifeboat_certificate *certific
                                            size_t *out,
                                            struct lifeboat_error **error);
 
-/** What one certificate covers: LIFEBOAT_AT_ONCE or LIFEBOAT_ANY_ORDER, and in how many banks. */
+/** What one certificate covers, and for which class. */
 lifeboat_status lifeboat_certificate_class(struct lifeboat_certificate *certificates,
                                            size_t index,
-                                           int32_t *covers,
-                                           size_t *banks,
+                                           struct lifeboat_certificate_view *out,
                                            struct lifeboat_error **error);
+
+/** One level of the class of a certificate, and how many of its units may be lost, as the policy had it. */
+lifeboat_status lifeboat_certificate_level(struct lifeboat_certificate *certificates,
+                                           size_t index,
+                                           size_t level_index,
+                                           struct lifeboat_str *level,
+                                           uint32_t *count,
+                                           struct lifeboat_error **error);
+
+/**
+ * Which certificate is for a failure class of a policy, by the position of the class: also where they were read from
+ * text. LIFEBOAT_NOT_FOUND if there is none.
+ */
+lifeboat_status lifeboat_certificate_find(struct lifeboat_certificate *certificates,
+                                          struct lifeboat_policy *policy,
+                                          size_t class_,
+                                          size_t *out,
+                                          struct lifeboat_error **error);
 
 /**
  * Has the independent checker look at certificates: LIFEBOAT_OK if all are good for the cluster and the policy, else
@@ -929,7 +1002,37 @@ lifeboat_status lifeboat_plan_restart_with(struct lifeboat_certificate *certific
                                            struct lifeboat_plan **out,
                                            struct lifeboat_error **error);
 
-/** A guard of a copy of a cluster, with a copy of a policy. A broken cluster can be guarded, too. */
+/**
+ * Begins to use a certificate for a cluster in the state for which it was made: LIFEBOAT_STALE if it is in another. The
+ * cover has copies of both.
+ */
+lifeboat_status lifeboat_cover_begin(struct lifeboat_certificate *certificates,
+                                     size_t index,
+                                     struct lifeboat_cluster *cluster,
+                                     struct lifeboat_cover **out,
+                                     struct lifeboat_error **error);
+
+/** Frees a cover; NULL is fine. */
+lifeboat_status lifeboat_cover_free(struct lifeboat_cover *cover);
+
+/**
+ * Tells a cover of a loss: the plan has the placements because of it, in wave 0, and the evictions that they need; the first
+ * has also those of VMs that waited for a place. LIFEBOAT_NOT_VALID if it is more than is covered: nothing has changed then.
+ * The plan is for the state in which the cover began.
+ */
+lifeboat_status lifeboat_cover_lose(struct lifeboat_cover *cover,
+                                    const struct lifeboat_unit *units,
+                                    size_t unit_count,
+                                    struct lifeboat_plan **out,
+                                    struct lifeboat_error **error);
+
+/** How many more units may be lost and are covered. */
+lifeboat_status lifeboat_cover_remaining(struct lifeboat_cover *cover, uint32_t *out, struct lifeboat_error **error);
+
+/**
+ * A guard of a copy of a cluster, with a copy of a policy. A broken cluster can be guarded, too; a policy that speaks of
+ * a level or a kind which the cluster does not have is LIFEBOAT_NOT_FOUND, as for lifeboat_verify.
+ */
 lifeboat_status lifeboat_guard_new(struct lifeboat_cluster *cluster,
                                    struct lifeboat_policy *policy,
                                    struct lifeboat_guard **out,
@@ -942,6 +1045,20 @@ lifeboat_status lifeboat_guard_free(struct lifeboat_guard *judge);
 lifeboat_status lifeboat_guard_state(struct lifeboat_guard *judge,
                                      struct lifeboat_cluster **cluster,
                                      struct lifeboat_policy **policy,
+                                     struct lifeboat_error **error);
+
+/**
+ * A certificate for one failure class of a guard's policy, by its position, as things are now: to plan with
+ * lifeboat_plan_restart_with at any time. LIFEBOAT_NOT_FOUND if the class does not hold, or is not looked at.
+ */
+lifeboat_status lifeboat_guard_certificate(struct lifeboat_guard *judge,
+                                           size_t class_,
+                                           struct lifeboat_certificate **out,
+                                           struct lifeboat_error **error);
+
+/** The state of every item of a guard's policy now: JSON, lifeboat-items/1, with the items as a decision has them. */
+lifeboat_status lifeboat_guard_items(struct lifeboat_guard *judge,
+                                     struct lifeboat_buffer **out,
                                      struct lifeboat_error **error);
 
 /** May this be done? JSON: an operation of a changes file or a list of them, judged as a whole. Nothing changes yet. */
@@ -1072,9 +1189,29 @@ lifeboat_status lifeboat_capacity(struct lifeboat_cluster *cluster,
                                   struct lifeboat_error **error);
 
 /**
- * Answers a question: JSON, lifeboat-request/1, with the document in it. The answer is what the example program prints
- * with --json, or lifeboat-error/1: the call succeeds in either case. `answer` (may be NULL) is 0 yes, 1 no, 2 bad input,
- * 3 undecided, 4 cancelled.
+ * Answers a question without any handle. The request is JSON, lifeboat-request/1:
+ *
+ * ```text
+ * {"format": "lifeboat-request/1", "question": "plan", "cluster": {...}, "fail": ["kvm-1"]}
+ * ```
+ *
+ * `cluster` is a document lifeboat/1, with its policy. The questions, each with the fields that it can have besides:
+ *
+ * ```text
+ * check              strict
+ * plan               fail, explain
+ * check_plan         plan, fail
+ * verify             tolerate
+ * certify            tolerate
+ * check_certificate  certificate
+ * admit, observe     changes
+ * capacity           level, shape, like, nodes
+ * compare            tolerate
+ * ```
+ *
+ * examples/c/requests.md says what they mean and what is answered.
+ * The answer is what the example program prints with --json, or lifeboat-error/1: the call succeeds in either case.
+ * `answer` (may be NULL) is 0 yes, 1 no, 2 bad input, 3 undecided, 4 cancelled.
  */
 lifeboat_status lifeboat_json_call(struct lifeboat_str request,
                                    const struct lifeboat_cancel *cancel,
@@ -1203,6 +1340,16 @@ LIFEBOAT_LAYOUT(lifeboat_class_verdict, sizeof(lifeboat_class_verdict) == 144 &&
     offsetof(lifeboat_class_verdict, proof) == 96 &&
     offsetof(lifeboat_class_verdict, scenarios) == 112 &&
     offsetof(lifeboat_class_verdict, open) == 128);
+LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 56 &&
+    offsetof(lifeboat_certificate_view, size) == 0 &&
+    offsetof(lifeboat_certificate_view, covers) == 4 &&
+    offsetof(lifeboat_certificate_view, class_index) == 8 &&
+    offsetof(lifeboat_certificate_view, min_priority) == 12 &&
+    offsetof(lifeboat_certificate_view, levels) == 16 &&
+    offsetof(lifeboat_certificate_view, banks) == 24 &&
+    offsetof(lifeboat_certificate_view, exceptions) == 32 &&
+    offsetof(lifeboat_certificate_view, left_out) == 40 &&
+    offsetof(lifeboat_certificate_view, evicts) == 48);
 LIFEBOAT_LAYOUT(lifeboat_decision_summary, sizeof(lifeboat_decision_summary) == 40 &&
     offsetof(lifeboat_decision_summary, size) == 0 &&
     offsetof(lifeboat_decision_summary, answer) == 4 &&
@@ -1338,6 +1485,16 @@ LIFEBOAT_LAYOUT(lifeboat_class_verdict, sizeof(lifeboat_class_verdict) == 88 &&
     offsetof(lifeboat_class_verdict, proof) == 64 &&
     offsetof(lifeboat_class_verdict, scenarios) == 72 &&
     offsetof(lifeboat_class_verdict, open) == 80);
+LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 36 &&
+    offsetof(lifeboat_certificate_view, size) == 0 &&
+    offsetof(lifeboat_certificate_view, covers) == 4 &&
+    offsetof(lifeboat_certificate_view, class_index) == 8 &&
+    offsetof(lifeboat_certificate_view, min_priority) == 12 &&
+    offsetof(lifeboat_certificate_view, levels) == 16 &&
+    offsetof(lifeboat_certificate_view, banks) == 20 &&
+    offsetof(lifeboat_certificate_view, exceptions) == 24 &&
+    offsetof(lifeboat_certificate_view, left_out) == 28 &&
+    offsetof(lifeboat_certificate_view, evicts) == 32);
 LIFEBOAT_LAYOUT(lifeboat_decision_summary, sizeof(lifeboat_decision_summary) == 24 &&
     offsetof(lifeboat_decision_summary, size) == 0 &&
     offsetof(lifeboat_decision_summary, answer) == 4 &&

@@ -6,12 +6,13 @@
 use super::cluster::{node_of, node_or_none};
 use super::error::{Failure, fail};
 use super::status::{LIFEBOAT_BAD_DOCUMENT, LIFEBOAT_INVALID_ARGUMENT};
-use super::values::{NAMES, Str, at_least_one, believe, first_version, list, not_found, text, texts};
+use super::values::{NAMES, Str, at_least_one, believe, first_version, list, name, names, not_found, text, texts};
 use crate::cluster::{Cluster, MAX_LEVELS, Node, NodeState, Power, Priority, RestartClass, Role, Rule, Vm};
 use crate::document::Objects;
 use crate::document::tree::Tree;
 use crate::policy::{FailureClass, Mode};
 use crate::resources::{Amounts, MAX_KINDS};
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -148,7 +149,7 @@ pub struct ToleranceSpec {
     pub padding: u32,
     /// enforce, warn, off; empty: as the policy says.
     pub mode: Str,
-    /// Levels (node: nodes), each with the count at the same position in `counts`.
+    /// Levels (node: nodes), each once, with the count at the same position in `counts`.
     pub levels: *const Str,
     /// How many units of each.
     pub counts: *const u32,
@@ -189,7 +190,7 @@ fn bits(flags: u32, known: u32) -> Result<(), Failure> {
 /// The node that a struct describes.
 pub(super) fn node_of_spec(cluster: &Cluster, spec: &NodeSpec) -> Result<Node, Failure> {
     believe(spec.kind_count, cluster.kinds().len())?;
-    let mut node = Node::named(text(spec.name)?);
+    let mut node = Node::named(name(spec.name)?);
     if let Some(state) = choice(spec.state, "state", |name| NodeState::from_name(name).map(Some))? {
         node.state = state;
     }
@@ -199,9 +200,9 @@ pub(super) fn node_of_spec(cluster: &Cluster, spec: &NodeSpec) -> Result<Node, F
     node.overcommit = percents(spec.overcommit, spec.kind_count)?;
     node.failover_overcommit = percents(spec.failover_overcommit, spec.kind_count)?;
     let (count, most) = (spec.domain_count, cluster.levels().len());
-    let (levels, domains) = (texts(spec.levels, count, most)?, texts(spec.domains, count, most)?);
+    let (levels, domains) = (names(spec.levels, count, most)?, names(spec.domains, count, most)?);
     node.domains = levels.into_iter().zip(domains).collect();
-    node.labels = texts(spec.labels, spec.label_count, NAMES)?;
+    node.labels = names(spec.labels, spec.label_count, NAMES)?;
     node.start_limit = Some(spec.start_limit).filter(|limit| *limit > 0);
     Ok(node)
 }
@@ -217,7 +218,7 @@ pub(super) fn vm_of_spec(cluster: &Cluster, spec: &VmSpec) -> Result<Vm, Failure
     )?;
     believe(spec.kind_count, cluster.kinds().len())?;
     let is_set = |flag: u32| spec.flags & flag != 0;
-    let mut vm = Vm::named(text(spec.name)?);
+    let mut vm = Vm::named(name(spec.name)?);
     if spec.priority > 0 || is_set(LIFEBOAT_VM_PRIORITY_IS_SET) {
         vm.priority = Priority(spec.priority);
     }
@@ -228,9 +229,9 @@ pub(super) fn vm_of_spec(cluster: &Cluster, spec: &VmSpec) -> Result<Vm, Failure
     vm.demand = amounts(spec.demand, spec.kind_count)?;
     vm.restart_demand = amounts(spec.restart_demand, spec.kind_count)?;
     vm.reservation = amounts(spec.reservation, spec.kind_count)?;
-    vm.requires = texts(spec.requires, spec.requires_count, NAMES)?;
-    vm.migrate_requires = texts(spec.migrate_requires, spec.migrate_requires_count, NAMES)?;
-    vm.groups = texts(spec.groups, spec.group_count, NAMES)?;
+    vm.requires = names(spec.requires, spec.requires_count, NAMES)?;
+    vm.migrate_requires = names(spec.migrate_requires, spec.migrate_requires_count, NAMES)?;
+    vm.groups = names(spec.groups, spec.group_count, NAMES)?;
     if spec.allowed_count > 0 || is_set(LIFEBOAT_VM_ALLOWED_IS_SET) {
         let names = texts(spec.allowed_nodes, spec.allowed_count, at_least_one(cluster.node_count()))?;
         vm.allowed_nodes = Some(names.iter().map(|name| node_of(cluster, name)).collect::<Result<_, _>>()?);
@@ -252,7 +253,19 @@ pub(super) fn class_of_spec(spec: &ToleranceSpec) -> Result<FailureClass, Failur
     let most = MAX_LEVELS.saturating_add(1);
     let counts = list(spec.counts, spec.level_count, most)?;
     let mut class = FailureClass::nodes(0);
-    class.fail = texts(spec.levels, spec.level_count, most)?.into_iter().zip(counts.iter().copied()).collect();
+    let levels = names(spec.levels, spec.level_count, most)?;
+    for (at, level) in levels.iter().enumerate() {
+        if level.is_empty() {
+            return Err(fail(LIFEBOAT_INVALID_ARGUMENT, "a level of a failure class has no name"));
+        }
+        if levels.iter().take(at).any(|other| other == level) {
+            return Err(fail(
+                LIFEBOAT_INVALID_ARGUMENT,
+                format!("the level \"{level}\" stands twice in a failure class"),
+            ));
+        }
+    }
+    class.fail = levels.into_iter().zip(counts.iter().copied()).collect();
     class.min_priority = Some(Priority(spec.min_priority)).filter(|least| least.0 > 0);
     class.mode = choice(spec.mode, "mode", |name| Mode::from_name(name).map(Some))?;
     class.any_order = spec.flags & LIFEBOAT_TOLERATE_ANY_ORDER != 0;

@@ -13,6 +13,7 @@
 )]
 
 mod bounds;
+mod meaning;
 
 use super::handle::{Kind, guard, lend};
 use super::*;
@@ -302,6 +303,7 @@ fn tags_and_names_of_kinds_differ() {
         of::<CertificateHandle>(),
         of::<GuardHandle>(),
         of::<DecisionHandle>(),
+        of::<CoverHandle>(),
     ];
     for (at, one) in all.iter().enumerate() {
         assert!(all.iter().skip(at + 1).all(|other| other.0 != one.0 && other.1 != one.1));
@@ -414,6 +416,10 @@ fn structs_are_laid_out_as_the_header_says() {
                 scenarios,
                 open
             }
+        ),
+        layout!(
+            "lifeboat_certificate_view",
+            CertificateView { size, covers, class_index, min_priority, levels, banks, exceptions, left_out, evicts }
         ),
         layout!(
             "lifeboat_decision_summary",

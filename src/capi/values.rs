@@ -189,6 +189,20 @@ pub(super) fn texts(data: *const Str, count: usize, most: usize) -> Result<Vec<S
     list(data, count, most)?.iter().map(|given| text(*given).map(ToString::to_string)).collect()
 }
 
+/// A name that the caller gives to something. One with a NUL inside would read as another in every C program.
+pub(super) fn name(given: Str) -> Result<String, Failure> {
+    let name = text(given)?;
+    if name.contains('\0') {
+        return Err(fail(LIFEBOAT_INVALID_ARGUMENT, format!("the name {name:?} has a NUL inside")));
+    }
+    Ok(name.to_string())
+}
+
+/// Names that the caller gives.
+pub(super) fn names(data: *const Str, count: usize, most: usize) -> Result<Vec<String>, Failure> {
+    list(data, count, most)?.iter().map(|given| name(*given)).collect()
+}
+
 /// A struct that begins with its size. Its numbers and pointers are such that all bits zero stand for nothing.
 pub(super) trait Sized32: Copy {
     /// The size of the first version.

@@ -3,7 +3,7 @@
 //! Uses `guarantee` and `answers` (verdicts as JSON).
 
 use super::buffer::{BufferHandle, CancelHandle, controlled, put_text};
-use super::certificate::CertificateHandle;
+use super::certificate::{CertificateHandle, Held};
 use super::cluster::ClusterHandle;
 use super::error::ErrorHandle;
 use super::handle::{free, guard, kind, lend};
@@ -294,7 +294,9 @@ fn unit(texts: &Texts, begin: usize, index: usize) -> Unit {
     Unit { level: texts.view(at), name: texts.view(at.saturating_add(1)) }
 }
 
-/// The certificates of the classes that hold, to look plans up in, check or store.
+/// The certificates of a verdict, to look plans up in, check or store: of each class that holds, and of each that fails
+/// for VMs alone that cannot be covered (its `rest` holds), which the certificate leaves out. lifeboat_certificate_class
+/// says for which class each is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_verdict_certificates(
     verdict: *mut VerdictHandle,
@@ -303,7 +305,10 @@ pub unsafe extern "C" fn lifeboat_verdict_certificates(
 ) -> Status {
     guard(error, || {
         writable(out)?;
-        put_handle(out, lend(verdict)?.verdict.certificates().cloned().collect())
+        let body = lend(verdict)?;
+        let classes = body.verdict.classes().iter().enumerate();
+        let held = classes.filter_map(|(at, class)| class.certificate().map(|found| (Some(at), found.clone())));
+        put_handle(out, Held::all(held))
     })
 }
 

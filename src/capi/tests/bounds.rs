@@ -4,14 +4,15 @@ use super::super::handle::share;
 use super::super::values::{Sized32, fill, first_version, sized};
 use super::*;
 
-const HUGE: usize = 1 << 40;
+/// 2^40, or on 32 bits half of all there is.
+const HUGE: usize = usize::MAX >> if usize::BITS == 64 { 24 } else { 1 };
 
-fn zeroed<T>() -> T {
+pub(super) fn zeroed<T>() -> T {
     // SAFETY: structs of the ABI are numbers and pointers, for which zeros are a value.
     unsafe { core::mem::zeroed() }
 }
 
-fn size_of_u32<T>() -> u32 {
+pub(super) fn size_of_u32<T>() -> u32 {
     u32::try_from(size_of::<T>()).unwrap()
 }
 
@@ -70,10 +71,10 @@ fn a_count_that_cannot_be_meant_is_a_status_before_anything_is_read() {
             assert_eq!(lifeboat_cluster_new(kind, 1, name.as_ptr(), count, made, null_mut()), 2);
             let mut interval: HeadroomInterval = zeroed();
             interval.size = size_of_u32::<HeadroomInterval>();
-            let (ask, none) = (&raw mut interval, null_mut());
-            assert_eq!(lifeboat_headroom(cluster, policy, amount.as_ptr(), count, null(), ask, none), 2);
-            let (list, none) = (null_mut(), null_mut());
-            assert_eq!(lifeboat_largest_vm(cluster, policy, amount.as_ptr(), count, null(), list, list, none), 2);
+            let (ask, err) = (&raw mut interval, null_mut());
+            assert_eq!(lifeboat_headroom(cluster, policy, amount.as_ptr(), count, null(), ask, err), 2);
+            let (list, err) = (null_mut(), null_mut());
+            assert_eq!(lifeboat_largest_vm(cluster, policy, amount.as_ptr(), count, null(), list, list, err), 2);
             let unit = Unit { level: empty(), name: str("kvm-1") };
             let mut plan = null_mut();
             let status =

@@ -26,7 +26,7 @@ const CHANGES: [&str; 8] = [
     r#"{"op":"start","vm":"db-1"}"#,
     r#"[{"op":"set_state","node":"kvm-1","state":"failed"},{"op":"remove_vm","vm":"new"}]"#,
     r#"{"op":"migrate","vm":"db-1"}"#,
-    r#"{"op":"add_vm","vm":{"name":"new","demand":{"cpu":1,"memory":1},"power":"on"}}"#,
+    r#"{"op":"add_vm","vm":{"name":"new","demand":{"cpu":2000,"memory":8192},"power":"on"}}"#,
     r#"{"op":"set_policy","policy":{"tolerate":[{"fail":{"node":2}}],"budget":{"plan":5000,"admit":5000,"verify":20000}}}"#,
     r#"{"op":"remove_node","node":"kvm-2"}"#,
     r#"{"op":"#,
@@ -45,6 +45,7 @@ struct Live {
     plans: Vec<*mut PlanHandle>,
     verdicts: Vec<*mut VerdictHandle>,
     certificates: Vec<*mut CertificateHandle>,
+    covers: Vec<*mut CoverHandle>,
     guards: Vec<*mut GuardHandle>,
     decisions: Vec<*mut DecisionHandle>,
     buffers: Vec<*mut BufferHandle>,
@@ -106,6 +107,25 @@ fn size<T>(choices: &mut Choices<'_>) -> u32 {
     }
 }
 
+/// How many amounts a list has: as many as there are; now and then what nobody can mean.
+fn count(choices: &mut Choices<'_>) -> usize {
+    if choices.chance(1, 12) {
+        choices.pick(&[usize::MAX >> (usize::BITS / 3), usize::MAX, 17])
+    } else {
+        choices.index(3)
+    }
+}
+
+/// Amounts of the size that the nodes of a cluster have, so that a handful fills one: headroom counts copies one by one, and
+/// many small ones would take all the time there is.
+fn amounts(cluster: *mut ClusterHandle, choices: &mut Choices<'_>) -> [u64; 2] {
+    let mut kinds = 0;
+    // SAFETY: a live handle, or one that the library sees is none.
+    unsafe { lifeboat_cluster_counts(cluster, &raw mut kinds, null_mut(), null_mut(), null_mut(), null_mut()) };
+    let unit = if kinds == 1 { 1 } else { 4_000 };
+    [unit * (1 + choices.below(8)), unit * (1 + choices.below(8))]
+}
+
 fn zeroed<T>() -> T {
     // SAFETY: structs of the ABI are numbers and pointers.
     unsafe { std::mem::zeroed() }
@@ -153,10 +173,10 @@ fn text(status: Status, given: Str) {
 fn call(live: &mut Live, choices: &mut Choices<'_>) {
     let mut error = null_mut();
     let err: *mut *mut ErrorHandle = if choices.chance(1, 3) { null_mut() } else { &raw mut error };
-    let (mut first, mut second) = (str(""), str(""));
+    let (mut first, mut second, mut remaining) = (str(""), str(""), 0);
     // SAFETY: every handle is live or NULL, every list and struct has what it says or says what the library can see.
     unsafe {
-        match choices.below(40) {
+        match choices.below(42) {
             0 | 1 => {
                 let (mut cluster, mut policy) = (null_mut(), null_mut());
                 let document = if choices.chance(1, 10) { name(choices) } else { str(choices.pick(&DOCUMENTS)) };
@@ -228,7 +248,13 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 let (certificate, cluster) = (one!(live.certificates, choices), one!(live.clusters, choices));
                 seen(lifeboat_certificate_check(certificate, cluster, one!(live.policies, choices), err));
                 // The first call may have given an error already.
-                seen(lifeboat_certificate_class(certificate, position(choices), null_mut(), null_mut(), null_mut()));
+                let mut view: CertificateView = zeroed();
+                view.size = size::<CertificateView>(choices);
+                let (index, level) = (position(choices), position(choices));
+                seen(lifeboat_certificate_class(certificate, index, &raw mut view, null_mut()));
+                let status =
+                    lifeboat_certificate_level(certificate, index, level, &raw mut first, null_mut(), null_mut());
+                text(status, first);
             }
             14..=16 => {
                 let (cluster, mut buffer) = (one!(live.clusters, choices), null_mut());
@@ -266,21 +292,21 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 });
             }
             22 => {
-                let amounts = [choices.below(9), choices.below(9)];
+                let cluster = one!(live.clusters, choices);
+                let amounts = amounts(cluster, choices);
                 let mut node: NodeSpec = zeroed();
                 (node.size, node.name, node.state) = (size::<NodeSpec>(choices), name(choices), name(choices));
-                (node.capacity, node.kind_count) = (amounts.as_ptr(), choices.index(3));
-                let cluster = one!(live.clusters, choices);
+                (node.capacity, node.kind_count) = (amounts.as_ptr(), count(choices));
                 seen(lifeboat_cluster_add_node(cluster, &raw const node, err));
                 seen(lifeboat_cluster_update_node(cluster, &raw const node, null_mut()));
             }
             23 => {
-                let amounts = [choices.below(9), choices.below(9)];
+                let cluster = one!(live.clusters, choices);
+                let amounts = amounts(cluster, choices);
                 let mut vm: VmSpec = zeroed();
                 (vm.size, vm.name, vm.node) = (size::<VmSpec>(choices), name(choices), name(choices));
                 vm.flags = u32::try_from(choices.below(20)).expect("small");
-                (vm.demand, vm.kind_count) = (amounts.as_ptr(), choices.index(3));
-                let cluster = one!(live.clusters, choices);
+                (vm.demand, vm.kind_count) = (amounts.as_ptr(), count(choices));
                 seen(lifeboat_cluster_add_vm(cluster, &raw const vm, err));
                 seen(lifeboat_cluster_update_vm(cluster, &raw const vm, null_mut()));
             }
@@ -353,8 +379,8 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 let mut interval: HeadroomInterval = zeroed();
                 interval.size = size::<HeadroomInterval>(choices);
                 let (cluster, policy) = (one!(live.clusters, choices), one!(live.policies, choices));
-                let (amounts, vm) = ([choices.below(9), choices.below(9)], name(choices));
-                seen(lifeboat_headroom(cluster, policy, amounts.as_ptr(), 2, null(), &raw mut interval, err));
+                let (amounts, count, vm) = (amounts(cluster, choices), count(choices), name(choices));
+                seen(lifeboat_headroom(cluster, policy, amounts.as_ptr(), count, null(), &raw mut interval, err));
                 seen(lifeboat_headroom_like(cluster, policy, vm, null(), &raw mut interval, null_mut()));
             }
             34 => {
@@ -372,6 +398,23 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
             36 => {
                 let buffer = one!(live.buffers, choices);
                 text(lifeboat_buffer_text(buffer, &raw mut first), first);
+            }
+            37 => {
+                let (certificate, cluster) = (one!(live.certificates, choices), one!(live.clusters, choices));
+                let (mut cover, mut plan) = (null_mut(), null_mut());
+                let status = lifeboat_cover_begin(certificate, position(choices), cluster, &raw mut cover, err);
+                keep(status, cover, &mut live.covers);
+                let (cover, unit) = (one!(live.covers, choices), Unit { level: str(""), name: name(choices) });
+                keep(lifeboat_cover_lose(cover, &raw const unit, 1, &raw mut plan, null_mut()), plan, &mut live.plans);
+                seen(lifeboat_cover_remaining(cover, &raw mut remaining, null_mut()));
+            }
+            38 => {
+                let (judge, class) = (one!(live.guards, choices), position(choices));
+                let (mut certificate, mut buffer) = (null_mut(), null_mut());
+                let status = lifeboat_guard_certificate(judge, class, &raw mut certificate, err);
+                keep(status, certificate, &mut live.certificates);
+                let status = lifeboat_guard_items(judge, &raw mut buffer, null_mut());
+                keep(status, buffer, &mut live.buffers);
             }
             _ => free_one(live, choices),
         }
@@ -421,6 +464,7 @@ fn finish(live: Live) {
         plans, lifeboat_plan_free;
         verdicts, lifeboat_verdict_free;
         certificates, lifeboat_certificate_free;
+        covers, lifeboat_cover_free;
         guards, lifeboat_guard_free;
         decisions, lifeboat_decision_free;
         buffers, lifeboat_buffer_free;
