@@ -44,7 +44,15 @@ static=${static/-llifeboat/-l:liblifeboat.a}
     printf '    shell\n'
     if has valgrind; then
         cc -std=c99 -g $strict examples/c/client.c $static -o "$work/client-static"
-        run c-valgrind valgrind --quiet --leak-check=full --error-exitcode=9 "$work/client-static"
+        # An optimised library branches on what it has loaded before it asks whether that is there, and goes by it only if it
+        # is: valgrind takes the first for a fault. So values that are not set are looked for in a library without
+        # optimisation alone (LIFEBOAT_PROFILE=dev install.sh); reads and writes of wrong memory, and leaks, in any.
+        watch=
+        grep -qx 'profile=dev' "$prefix/lib/pkgconfig/lifeboat.pc" || {
+            watch=--undef-value-errors=no
+            printf '    !!! skipped: values that are not set, as the library is optimised\n'
+        }
+        run c-valgrind valgrind --quiet --leak-check=full $watch --error-exitcode=9 "$work/client-static"
     fi
     if cc -fsanitize=address,undefined -x c - -o "$work/sanitized" <<<'int main(void) { return 0; }' 2>/dev/null; then
         cc -std=c99 -g -fsanitize=address,undefined -fno-sanitize-recover=all $strict examples/c/client.c $static \

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace lifeboat {
@@ -42,7 +43,10 @@ template <class Call> void check(Call call) {
 }
 
 template <class T, lifeboat_status (*Free)(T *)> struct Deleter {
-    void operator()(T *handle) const { Free(handle); }
+    // A handle that another thread uses at this moment is freed once that is done: it would leak otherwise.
+    void operator()(T *handle) const {
+        while (Free(handle) == LIFEBOAT_BUSY) std::this_thread::yield();
+    }
 };
 template <class T, lifeboat_status (*Free)(T *)> using Owned = std::unique_ptr<T, Deleter<T, Free>>;
 

@@ -1,7 +1,14 @@
 // Loads a cluster, plans the loss of a node, verifies N+2, asks whether one more VM may start, and prints reasons.
 //
-// Build: CGO_CFLAGS=-I../../src/capi CGO_LDFLAGS=../../target/release/liblifeboat.a go build
-// (CGO_LDFLAGS takes a list: add "-lpthread -ldl -lm"; once installed, pkg-config says it all.)
+// Build, in this folder, after cargo rustc --release --lib --features capi --crate-type staticlib (cgo wants whole paths):
+//
+//	root=$(cd ../.. && pwd)
+//	CGO_CFLAGS="-I$root/src/capi" CGO_LDFLAGS="$root/target/release/liblifeboat.a -lpthread -ldl -lm" go build -o client .
+//
+// or, once installed (install.sh):
+//
+//	CGO_CFLAGS="$(pkg-config --cflags lifeboat)" CGO_LDFLAGS="$(pkg-config --libs lifeboat)" go build -o client .
+//
 // Run: ./client ../data/small.json kvm-1
 package main
 
@@ -70,10 +77,14 @@ func Load(document string) (*Cluster, error) {
 	return loaded, nil
 }
 
-// Close frees what the library has made.
+// Close frees what the library has made, once no other goroutine uses it.
 func (c *Cluster) Close() {
-	C.lifeboat_cluster_free(c.cluster)
-	C.lifeboat_policy_free(c.policy)
+	for C.lifeboat_cluster_free(c.cluster) == C.LIFEBOAT_BUSY {
+		runtime.Gosched()
+	}
+	for C.lifeboat_policy_free(c.policy) == C.LIFEBOAT_BUSY {
+		runtime.Gosched()
+	}
 	c.cluster, c.policy = nil, nil
 }
 

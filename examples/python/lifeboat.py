@@ -17,7 +17,8 @@ import sys
 from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import List, NamedTuple, Tuple
 
-ABI_VERSION = 2
+ABI_VERSION = 3
+BUSY = 5
 YES, NO, OBSERVED, UNDECIDED = 0, 1, 2, 3
 
 
@@ -156,9 +157,14 @@ class _Handle:
         self._as_parameter_ = handle
 
     def close(self) -> None:
-        handle, self._as_parameter_ = getattr(self, "_as_parameter_", None), None
-        if handle is not None:
-            _function(self.kind + "_free", c_void_p)(handle)
+        """Frees it. While another thread uses it that is an `Error`, and it is still there to be closed."""
+        handle = getattr(self, "_as_parameter_", None)
+        if handle is None:
+            return
+        status = _function(self.kind + "_free", c_void_p)(handle)
+        if status == BUSY:
+            raise Error(status, f"another thread uses the {self.kind}: close it once that is done", [])
+        self._as_parameter_ = None
 
     def __enter__(self):
         return self
