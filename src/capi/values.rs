@@ -214,12 +214,12 @@ pub(super) trait Sized32: Copy {
 macro_rules! first_version {
     ($name:ident { .., $last:ident: $kind:ty } = $wide:literal | $narrow:literal) => {
         impl $crate::capi::values::Sized32 for $name {
-            const FIRST: usize = {
-                let end = core::mem::offset_of!($name, $last) + size_of::<$kind>();
-                assert!(end == if size_of::<usize>() == 8 { $wide } else { $narrow });
-                end
-            };
+            const FIRST: usize = core::mem::offset_of!($name, $last) + size_of::<$kind>();
         }
+        const _: () = {
+            let first = <$name as $crate::capi::values::Sized32>::FIRST;
+            assert!(first == if size_of::<usize>() == 8 { $wide } else { $narrow });
+        };
     };
 }
 pub(super) use first_version;
