@@ -117,8 +117,8 @@ pub use capacity::{
     headroom_guarded, headroom_without, largest_vm, max_tolerable, max_tolerable_controlled,
 };
 pub use cluster::{
-    Cluster, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power, Priority,
-    RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
+    Cluster, ClusterState, EditError, MAX_LEVELS, NODE_LEVEL, Node, NodeRef, NodeState, OnTimeout, Place, Power,
+    Priority, RestartClass, Role, Rule, RuleKind, RuleRef, StartEdge, Strength, Until, Vm, VmRef, Warning, WarningKind,
 };
 pub use compare::{
     CompareError, CompareRule, Comparison, Difference, Opinion, ScvmmHost, ScvmmTest, ScvmmTests, XapiAdmission,

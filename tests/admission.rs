@@ -90,6 +90,19 @@ fn nothing_changes_until_a_decision_is_applied_and_an_old_one_is_stale() {
     assert_eq!(guard.apply(refused), Err(GuardError::Refused));
 }
 
+/// Revisions count per guard: those of two guards say nothing of each other, be one a clone of the other.
+#[test]
+fn a_decision_is_for_the_guard_that_made_it() {
+    let mut one = guard(&nodes(&[("one", 8), ("two", 8)]), &vm("a", 2, ""), "");
+    let mut other = one.clone();
+    let mut stranger = guard(&nodes(&[("one", 8), ("two", 8)]), &vm("b", 2, ""), "");
+    let decision = ask(&mut one, r#"{"op": "start", "vm": "a", "on": "one"}"#);
+    assert_eq!(stranger.apply(decision.clone()), Err(GuardError::Stale));
+    assert_eq!(other.apply(decision.clone()), Err(GuardError::Stale));
+    assert_eq!(one.apply(decision), Ok(()));
+    assert!(!stranger.cluster().vms().any(lifeboat::VmRef::is_on));
+}
+
 #[test]
 fn every_demand_on_the_node_has_its_code() {
     let hosts = [

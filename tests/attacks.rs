@@ -20,9 +20,9 @@
 use lifeboat::document::to_json;
 use lifeboat::policy::{FailureClass, Preemption};
 use lifeboat::{
-    Answer, Certificate, Change, Cluster, Cover, Covers, Failure, Guard, Node, NodeId, Planner, Policy, Promise,
-    ResourceKinds, Rule, RuleKind, StoredCertificates, Vm, VmId, VmRef, check_certificate, check_evictions, check_plan,
-    check_verdict, verify,
+    Answer, Certificate, CertificateError, Change, Cluster, Cover, Covers, Failure, Guard, Node, NodeId, Planner,
+    Policy, Promise, ResourceKinds, Rule, RuleKind, StoredCertificates, Vm, VmId, VmRef, check_certificate,
+    check_evictions, check_plan, check_verdict, verify,
 };
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::verdict::{Ask, verdict};
@@ -672,4 +672,41 @@ fn two_nodes_are_not_read_as_their_rack() {
         }
     }
     report("two nodes", &seen, &faults);
+}
+
+/// The same objects listed in another order: equal content, but ids mean other objects. A certificate in memory is refused
+/// there; stored, it speaks by name, and holds.
+#[test]
+fn a_certificate_does_not_pass_to_other_ids() {
+    let build = |order: &[(&str, u64)]| {
+        let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GiB")]).unwrap(), [""; 0]).unwrap();
+        for (name, memory) in order {
+            cluster.add_node(Node::named(*name).capacity([*memory])).unwrap();
+        }
+        let home = cluster.node_id("n1").unwrap();
+        cluster.add_vm(Vm::named("large").demand([70]).on(home)).unwrap();
+        cluster
+    };
+    let nodes = [("n1", 80), ("n2", 90), ("n3", 40)];
+    let (one, other) = (build(&nodes), build(&[nodes[2], nodes[1], nodes[0]]));
+    assert_eq!(one.fingerprint(), other.fingerprint());
+    assert_ne!(one.state(), other.state());
+    let policy = Policy::default();
+    let verdict = verify(&one, &policy).unwrap();
+    let certificate = verdict.certificates().next().unwrap();
+    assert!(certificate.is_for(&one) && certificate.is_for(&one.clone()) && !certificate.is_for(&other));
+    let lost = Failure::of([other.node_id("n1").unwrap()]);
+    assert_eq!(certificate.plan_for(&other, &lost), Err(CertificateError::OtherState));
+    assert!(check_certificate(&other, &policy, certificate).is_err());
+    let stored = StoredCertificates::new(&one, [certificate]);
+    let again = stored.certificates(&other).unwrap();
+    let promise = again[0].plan_for(&other, &lost).unwrap();
+    assert_eq!(promise.placements, [(other.vm_id("large").unwrap(), other.node_id("n2").unwrap())]);
+    // A VM that goes and comes again has another id.
+    let mut gone = one.clone();
+    let vm = gone.vm(gone.vm_id("large").unwrap()).unwrap().to_vm();
+    gone.remove_vm(gone.vm_id("large").unwrap()).unwrap();
+    gone.add_vm(vm).unwrap();
+    assert_eq!((gone.fingerprint(), certificate.is_for(&gone)), (one.fingerprint(), false));
+    gone.check_invariants().unwrap();
 }

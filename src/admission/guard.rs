@@ -58,12 +58,42 @@ use smallvec::{SmallVec, smallvec};
 pub struct Guard {
     cluster: Cluster,
     policy: Policy,
+    itself: Itself,
     revision: u64,
     /// What has become of the items of the policy, where that is known.
     now: Option<Arc<[ItemState]>>,
     books: Books,
     judged: (u64, u64),
 }
+
+/// Tells a guard from every other one, clones included: revisions of two guards say nothing of each other.
+#[derive(Debug)]
+struct Itself(Arc<()>);
+
+impl Itself {
+    fn new() -> Self {
+        Self(Arc::new(()))
+    }
+}
+
+impl Clone for Itself {
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+/// The guard that made a decision.
+#[derive(Clone, Debug)]
+struct By(Arc<()>);
+
+/// Who made it is no part of what a decision says.
+impl PartialEq for By {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for By {}
 
 /// What became of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +111,7 @@ pub enum Outcome {
 pub struct Decision {
     outcome: Outcome,
     changes: SmallVec<[Change; 1]>,
+    by: By,
     revision: u64,
     placed: SmallVec<[Placed; 1]>,
     violations: Vec<Violation>,
@@ -120,8 +151,8 @@ pub enum GuardError {
         /// Why.
         error: EditError,
     },
-    /// The decision was made for a state that has changed since: ask again.
-    #[error("the decision was made for another state: ask again")]
+    /// The decision was made for a state that has changed since, or by another guard: ask again.
+    #[error("the decision was made for another state, or by another guard: ask again")]
     Stale,
     /// A refused decision cannot be carried out.
     #[error("the request was refused")]
@@ -144,8 +175,8 @@ impl GuardError {
 impl Guard {
     /// Guards a cluster; a broken one, too.
     #[must_use]
-    pub const fn new(cluster: Cluster, policy: Policy) -> Self {
-        Self { cluster, policy, revision: 0, now: None, books: Books::new(true), judged: (0, 0) }
+    pub fn new(cluster: Cluster, policy: Policy) -> Self {
+        Self { cluster, policy, itself: Itself::new(), revision: 0, now: None, books: Books::new(true), judged: (0, 0) }
     }
 
     /// The same without ledgers: everything goes the slow way. For tests, which compare both.
@@ -261,6 +292,7 @@ impl Guard {
             return Ok(Decision {
                 outcome: Outcome::Admitted,
                 changes: smallvec![change],
+                by: By(Arc::clone(&self.itself.0)),
                 revision: self.revision,
                 placed: placed.into_iter().collect(),
                 violations,
@@ -278,6 +310,7 @@ impl Guard {
                 Outcome::Admitted
             },
             changes: found.changes.into(),
+            by: By(Arc::clone(&self.itself.0)),
             revision: self.revision,
             placed: found.placed.into(),
             violations: found.violations,
@@ -341,15 +374,15 @@ impl Guard {
     /// Carries out an admitted decision.
     ///
     /// # Errors
-    /// A decision that was refused, or one made for another state.
+    /// A decision that was refused, or one made for another state, or by another guard.
     pub fn apply(&mut self, decision: Decision) -> Result<(), GuardError> {
-        let Decision { outcome, changes, revision, after, certificates, .. } = decision;
+        let Decision { outcome, changes, by, revision, after, certificates, .. } = decision;
         match outcome {
             Outcome::Refused => return Err(GuardError::Refused),
             Outcome::Observed => return Err(GuardError::Stale),
             Outcome::Admitted => {}
         }
-        if revision != self.revision {
+        if revision != self.revision || !Arc::ptr_eq(&by.0, &self.itself.0) {
             return Err(GuardError::Stale);
         }
         let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
@@ -384,6 +417,7 @@ impl Guard {
         Ok(Decision {
             outcome: Outcome::Observed,
             changes: changes.into(),
+            by: By(Arc::clone(&self.itself.0)),
             revision: self.revision,
             placed: placed(&self.cluster, &touched).into(),
             violations,

@@ -14,7 +14,7 @@ use super::values::{
     Str, Texts, Unit, fill, first_version, list_mut, position, put, put_handle, put_if, writable, writable_if,
 };
 use crate::answers::{Planned, to_text};
-use crate::cluster::{Cluster, NodeRef, RestartClass, VmRef};
+use crate::cluster::{Cluster, ClusterState, NodeRef, RestartClass, VmRef};
 use crate::failure::Failure as Losses;
 use crate::ids::{NodeId, VmId};
 use crate::restart::{Estimate, PlanStatus, Reason, RestartPlan};
@@ -128,7 +128,7 @@ pub(super) struct PlanBody {
     plan: RestartPlan,
     losses: Losses,
     /// Which state of the cluster it is for.
-    state: u128,
+    state: ClusterState,
     texts: Texts,
     /// Where the names of each list begin.
     evictions: usize,
@@ -176,7 +176,7 @@ impl PlanBody {
             let told = |one: &crate::restart::ReasonCount| tell(&mut texts, cluster, &one.reason, one.nodes);
             reasons.push(left.reasons.iter().map(told).collect());
         }
-        let state = cluster.fingerprint();
+        let state = cluster.state();
         Self { plan, losses, state, texts, evictions, failed, waiting, left_alone, unplaced, reasons, estimate: None }
     }
 
@@ -186,8 +186,8 @@ impl PlanBody {
 }
 
 /// Refuses a cluster that is not as it was when an answer was made.
-pub(super) fn same_state(state: u128, cluster: &Cluster) -> Result<(), Failure> {
-    if state == cluster.fingerprint() {
+pub(super) fn same_state(state: ClusterState, cluster: &Cluster) -> Result<(), Failure> {
+    if state == cluster.state() {
         Ok(())
     } else {
         Err(fail(LIFEBOAT_STALE, "the cluster has changed since: ask again"))

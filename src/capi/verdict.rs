@@ -12,7 +12,7 @@ use super::policy::PolicyHandle;
 use super::status::{LIFEBOAT_NO, LIFEBOAT_UNDECIDED, LIFEBOAT_YES, Status};
 use super::values::{Str, Texts, Unit, fill, first_version, position, put, put_handle, put_if, writable, writable_if};
 use crate::answers::{Judged, to_text};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterState};
 use crate::guarantee::{Answer, ClassVerdict, Counterexample, Covers, Unit as Lost, Verdict, verify_controlled};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -82,7 +82,7 @@ struct ClassTexts {
 #[derive(Debug)]
 pub(super) struct VerdictBody {
     verdict: Verdict,
-    state: u128,
+    state: ClusterState,
     texts: Texts,
     classes: Vec<ClassTexts>,
 }
@@ -91,7 +91,7 @@ impl VerdictBody {
     fn new(cluster: &Cluster, verdict: Verdict) -> Self {
         let mut texts = Texts::default();
         let classes = verdict.classes().iter().map(|class| class_texts(&mut texts, cluster, class)).collect();
-        Self { verdict, state: cluster.fingerprint(), texts, classes }
+        Self { verdict, state: cluster.state(), texts, classes }
     }
 
     fn class(&self, index: usize) -> Option<(&ClassVerdict, &ClassTexts)> {

@@ -14,6 +14,10 @@
 //!   up at the node, so that a node that is renamed or removed takes it along;
 //! - what speaks of a *VM* (start edges, rules) is found from the VM, which lists both: its new name is entered there.
 //!
+//! **Ids.** Answers in memory speak of objects by id, and which object has which depends on the order of edits. So beside the
+//! fingerprint there is a sum over all names with their slots and generations; both together are the [`ClusterState`].
+//! What is stored speaks of objects by name, and keeps to the fingerprint alone.
+//!
 //! **What it protects against.** It tells states apart that differ by accident or by change: two that differ collide
 //! once in 2^128 for what is hashed here, and two names that take each other's place once in 2^64, since names enter by
 //! a hash of 64 bits (nodes: 128). The hash is a fast one, and a sum of hashes can be steered by someone who chooses
@@ -24,9 +28,20 @@ use super::{
     Cluster, Edge, NodeRecord, NodeState, OnTimeout, RestartClass, Role, RuleBody, RuleRecord, Strength, Until,
     VmRecord,
 };
-use crate::dense::DenseId;
+use crate::dense::{DenseId, to_u32};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmSlot};
 use alloc::collections::BTreeMap;
+
+/// What an answer that speaks of objects by their ids is bound to: the content of a cluster, and which id each object has.
+///
+/// Equal for two clusters exactly if (but for collisions, see [`Cluster::fingerprint`]) they hold the same, with the same
+/// ids: a clone and what it was cloned from, until either is edited otherwise. A cluster that is loaded again from the same
+/// objects in another order has the same fingerprint, and another state: its ids mean other objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClusterState {
+    pub(crate) content: u128,
+    pub(crate) ids: u128,
+}
 
 /// Two running hashes of 64 bits, each a multiplication folded upon itself per word.
 struct Mix(u64, u64);
@@ -50,6 +65,9 @@ impl Mix {
             Sort::MayRunOn => Self(23, 24),
             Sort::Means => Self(25, 26),
             Sort::Stamp => Self(27, 28),
+            Sort::NodeSeat => Self(29, 30),
+            Sort::VmSeat => Self(31, 32),
+            Sort::RuleSeat => Self(33, 34),
         }
     }
 
@@ -113,6 +131,10 @@ enum Sort {
     MayRunOn,
     Means,
     Stamp,
+    /// Which id an object of a name has.
+    NodeSeat,
+    VmSeat,
+    RuleSeat,
 }
 
 /// A thing that has a name, and no more to it.
@@ -127,6 +149,18 @@ fn named(sort: Sort, key: u64) -> u128 {
 #[inline]
 fn set(keys: impl Iterator<Item = u64>) -> u128 {
     keys.fold(0, |sum, key| sum.wrapping_add(named(Sort::Name, key)))
+}
+
+/// Which id the object of a name has.
+fn seat(sort: Sort, slot: usize, generation: u32, name: u64) -> u128 {
+    let mut mix = Mix::of(sort);
+    mix.word((u64::from(generation) << 32) | u64::from(to_u32(slot)));
+    mix.word(name);
+    mix.finish()
+}
+
+fn exchange(sum: &mut u128, share: u128, there: bool) {
+    *sum = if there { sum.wrapping_add(share) } else { sum.wrapping_sub(share) };
 }
 
 /// A number that may be missing, in one word.
@@ -226,6 +260,42 @@ impl Cluster {
     /// ```
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
+    }
+
+    /// The content with the ids that its objects have: what answers that speak of ids are bound to. Free to read.
+    pub fn state(&self) -> ClusterState {
+        ClusterState { content: self.fingerprint, ids: self.seats }
+    }
+
+    /// Takes in that a node of a name has this slot, or no longer has it. Its generation is that of the slot now.
+    pub(super) fn seat_node(&mut self, slot: NodeSlot, name: u64, there: bool) {
+        let seat = seat(Sort::NodeSeat, slot.index(), self.nodes.generation(slot), name);
+        exchange(&mut self.seats, seat, there);
+    }
+
+    /// The same of a VM.
+    pub(super) fn seat_vm(&mut self, slot: VmSlot, name: u64, there: bool) {
+        let seat = seat(Sort::VmSeat, slot.index(), self.vms.generation(slot), name);
+        exchange(&mut self.seats, seat, there);
+    }
+
+    /// The same of a rule.
+    pub(super) fn seat_rule(&mut self, slot: RuleSlot, name: u64, there: bool) {
+        let seat = seat(Sort::RuleSeat, slot.index(), self.rules.generation(slot), name);
+        exchange(&mut self.seats, seat, there);
+    }
+
+    /// The seats of everything that is there. For tests.
+    pub(super) fn recomputed_seats(&self) -> u128 {
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|(slot, node)| (Sort::NodeSeat, slot.index(), self.nodes.generation(slot), node.name_hash()));
+        let vms = self.vms.iter().map(|(slot, vm)| (Sort::VmSeat, slot.index(), self.vms.generation(slot), vm.key));
+        let rules =
+            self.rules.iter().map(|(slot, rule)| (Sort::RuleSeat, slot.index(), self.rules.generation(slot), rule.key));
+        let all = nodes.chain(vms).chain(rules);
+        all.fold(0, |sum, (sort, slot, generation, name)| sum.wrapping_add(seat(sort, slot, generation, name)))
     }
 
     /// The fingerprint of a cluster without objects.

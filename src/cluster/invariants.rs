@@ -37,6 +37,7 @@ impl Cluster {
         self.check_effective()?;
         let recomputed = self.recomputed_fingerprint();
         hold!(self.fingerprint == recomputed, "the fingerprint is {:032x}, not {recomputed:032x}", self.fingerprint);
+        hold!(self.state().ids == self.recomputed_seats(), "the sum of seats is not that of what is there");
         Ok(())
     }
 

@@ -38,6 +38,7 @@ mod vms;
 
 pub use check::{Warning, WarningKind};
 pub use error::EditError;
+pub use fingerprint::ClusterState;
 pub use levels::{MAX_LEVELS, NODE_LEVEL};
 pub use node::{Node, NodeState, Role};
 pub use rule::{Place, Rule, RuleKind, Strength};
@@ -136,6 +137,8 @@ pub struct Cluster {
     /// Whether objects are being added by the thousand, so that what is kept per node waits for the end.
     bulk: bool,
     fingerprint: u128,
+    /// A sum over which name has which id.
+    seats: u128,
     revision: u64,
 }
 
@@ -230,6 +233,7 @@ impl Cluster {
             },
             bulk: false,
             fingerprint: 0,
+            seats: 0,
             revision: 0,
         };
         cluster.fingerprint = cluster.empty_fingerprint();

@@ -101,8 +101,8 @@ impl Cluster {
         let prepared = self.prepare_node(&node, Some(slot))?;
         self.claims_of_residents(slot, false);
         self.empty_node(slot);
+        self.unlist_node_name(slot);
         if let Some(record) = self.nodes.get_mut(slot) {
-            self.node_names.remove(record.name_hash(), slot);
             record.name = Arc::from(node.name.as_str());
             record.key = room_key(&record.name, hash);
             record.role = node.role;
@@ -133,8 +133,8 @@ impl Cluster {
         }
         self.empty_node(slot);
         self.totals_of_node(slot, None);
+        self.unlist_node_name(slot);
         if let Some(record) = self.nodes.remove(slot) {
-            self.node_names.remove(record.name_hash(), slot);
             record.stamp.leave(&mut self.fingerprint);
         }
         self.changed();
@@ -162,6 +162,13 @@ impl Cluster {
     fn list_node_name(&mut self, hash: u64, slot: NodeSlot) {
         let nodes = &self.nodes;
         self.node_names.insert(hash, slot, |slot| nodes.get(slot).map_or(0, NodeRecord::name_hash));
+        self.seat_node(slot, hash, true);
+    }
+
+    fn unlist_node_name(&mut self, slot: NodeSlot) {
+        let hash = self.nodes.get(slot).map_or(0, NodeRecord::name_hash);
+        self.node_names.remove(hash, slot);
+        self.seat_node(slot, hash, false);
     }
 
     fn prepare_node(&self, node: &Node, slot: Option<NodeSlot>) -> Result<Prepared, EditError> {

@@ -250,6 +250,7 @@ impl Cluster {
         let key = hash_name(&name, 0);
         let rules = &self.rules;
         self.rule_names.insert(key, slot, |slot| rules.get(slot).map_or(0, |rule| rule.key));
+        self.seat_rule(slot, key, true);
         let mut members = checked.named.clone();
         let mut vm_groups: Vec<GroupSlot> = Vec::with_capacity(rule.vm_groups.len());
         for group in &rule.vm_groups {
@@ -357,9 +358,10 @@ impl Cluster {
 
     /// Undoes what a rule has entered elsewhere; the record stays, empty.
     fn clear_rule(&mut self, slot: RuleSlot) {
-        let Some(record) = self.rules.get_mut(slot) else { return };
-        let key = record.key;
+        let Some(key) = self.rules.get(slot).map(|record| record.key) else { return };
         self.rule_names.remove(key, slot);
+        self.seat_rule(slot, key, false);
+        let Some(record) = self.rules.get_mut(slot) else { return };
         let members = core::mem::take(&mut record.members);
         let vm_groups = core::mem::take(&mut record.vm_groups);
         let body = core::mem::replace(&mut record.body, RuleBody::Together { level: self.levels.node_level() });

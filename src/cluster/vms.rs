@@ -176,9 +176,9 @@ impl Cluster {
         self.leave_names(slot);
         self.leave_rules(slot);
         self.amounts_of_vm(slot, None);
-        if let Some(record) = self.vms.remove(slot) {
-            self.vm_names.remove(record.key, slot);
-        }
+        let name = self.vms.get(slot).map_or(0, |record| record.key);
+        self.unlist_vm_name(name, slot);
+        self.vms.remove(slot);
         self.refresh_facts(slot);
         self.stamp_vm(slot);
         self.recompute_effective(&needed);
@@ -429,7 +429,7 @@ impl Cluster {
         let new = hash_name(name, 0);
         let old = core::mem::replace(&mut record.key, new);
         let dependents = record.dependents.clone();
-        self.vm_names.remove(old, slot);
+        self.unlist_vm_name(old, slot);
         self.list_vm_name(new, slot);
         self.rename_in_rules(slot, old);
         for dependent in dependents {
@@ -440,6 +440,12 @@ impl Cluster {
     fn list_vm_name(&mut self, hash: u64, slot: VmSlot) {
         let vms = &self.vms;
         self.vm_names.insert(hash, slot, |slot| vms.get(slot).map_or(0, |vm| vm.key));
+        self.seat_vm(slot, hash, true);
+    }
+
+    fn unlist_vm_name(&mut self, hash: u64, slot: VmSlot) {
+        self.vm_names.remove(hash, slot);
+        self.seat_vm(slot, hash, false);
     }
 
     /// Replaces the list of nodes that a VM may run on.

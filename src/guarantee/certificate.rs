@@ -10,7 +10,7 @@
 //! plans for the cluster without the best-effort VMs that it names; who of them has to go is found when a plan is used.
 
 use super::units::Units;
-use crate::cluster::{Cluster, Priority};
+use crate::cluster::{Cluster, ClusterState, Priority};
 use crate::dense::{IdVec, dense_id};
 use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::named::named;
@@ -51,7 +51,7 @@ pub struct Certificate {
     pub(crate) tiers: Vec<(String, u32)>,
     pub(crate) covers: Covers,
     /// The state it is for.
-    pub(crate) fingerprint: u128,
+    pub(crate) state: ClusterState,
     /// VMs of which it says nothing: uncoverable ones. Sorted.
     pub(crate) left_out: Vec<VmSlot>,
     /// Best-effort VMs that may have to be stopped: with all of them gone every plan is legal. Sorted; empty if no plan
@@ -165,11 +165,11 @@ impl Certificate {
         exceptions.chain(columns).chain(targets).fold(size_of_val(self.vms.as_slice()), usize::saturating_add)
     }
 
-    /// Whether it was made for this cluster in the state it is in, or for another with the same content. Costs a look
-    /// at every object.
+    /// Whether it was made for this cluster in the state it is in, or for another with the same content and the same ids.
+    /// Free.
     #[must_use]
     pub fn is_for(&self, cluster: &Cluster) -> bool {
-        self.fingerprint == cluster.fingerprint()
+        self.state == cluster.state()
     }
 
     /// Whether restarts may need the room of best-effort VMs that run: then promises tell whom to stop.

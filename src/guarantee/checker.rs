@@ -371,7 +371,7 @@ struct Check<'c> {
 
 impl<'c> Check<'c> {
     fn new(cluster: &'c Cluster, policy: &Policy, certificate: &'c Certificate) -> Result<Self, VerdictFault> {
-        if certificate.fingerprint != cluster.fingerprint() {
+        if !certificate.is_for(cluster) {
             return Err(VerdictFault::OtherState);
         }
         let class = Class::new(cluster, policy, &certificate.class)?;

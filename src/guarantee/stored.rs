@@ -7,7 +7,7 @@
 //! are refused, and whether the plans are good is for the checker to say.
 
 use super::certificate::{Certificate, Column, Covers, Exception, NOWHERE};
-use crate::cluster::{Cluster, Priority};
+use crate::cluster::{Cluster, ClusterState, Priority};
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::policy::FailureClass;
@@ -168,12 +168,11 @@ impl StoredCertificates {
         if self.format != FORMAT {
             return Err(StoredError::Format);
         }
-        let fingerprint = cluster.fingerprint();
-        if self.state != format!("{fingerprint:032x}") {
+        if self.state != format!("{:032x}", cluster.fingerprint()) {
             return Err(StoredError::OtherState);
         }
         let positions = Positions::new(cluster);
-        self.classes.iter().map(|class| restore(&positions, class, fingerprint)).collect()
+        self.classes.iter().map(|class| restore(&positions, class, cluster.state())).collect()
     }
 }
 
@@ -229,7 +228,7 @@ fn store(positions: &Positions, certificate: &Certificate) -> StoredClass {
     }
 }
 
-fn restore(positions: &Positions, stored: &StoredClass, fingerprint: u128) -> Result<Certificate, StoredError> {
+fn restore(positions: &Positions, stored: &StoredClass, state: ClusterState) -> Result<Certificate, StoredError> {
     let damaged = |what: &str| StoredError::Damaged { what: what.into() };
     let pairs = |pairs: &[(u32, u32)]| {
         let mut pairs = pairs
@@ -296,7 +295,7 @@ fn restore(positions: &Positions, stored: &StoredClass, fingerprint: u128) -> Re
         class,
         tiers: stored.tiers.clone(),
         covers: Covers::from_name(&stored.covers).ok_or_else(|| damaged("unknown word for what it covers"))?,
-        fingerprint,
+        state,
         left_out: vms(&stored.left_out)?,
         evicts: vms(&stored.evicts)?,
         standing: pairs(&stored.standing)?,

@@ -200,7 +200,7 @@ impl<'r> Run<'r> {
         let mut judged = run.prove(planner, budget)?;
         match &mut judged.outcome {
             Outcome::Holds(certificate) => {
-                certificate.fingerprint = self.cluster.fingerprint();
+                certificate.state = self.cluster.state();
                 certificate.evicts = may_go;
             }
             Outcome::Fails(counterexample) => counterexample.message.push_str(", even with best-effort VMs evicted"),
@@ -482,7 +482,7 @@ impl<'r> Run<'r> {
                 .map(|tier| (self.cluster.levels.name(tier.level).into(), tier.count))
                 .collect(),
             covers,
-            fingerprint: self.cluster.fingerprint(),
+            state: self.cluster.state(),
             left_out: self.concern.left_out.clone(),
             evicts: Vec::new(),
             standing: standing.to_vec(),

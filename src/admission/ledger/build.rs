@@ -113,7 +113,7 @@ impl ClassLedger {
             class: self.class.clone(),
             tiers: levels.collect(),
             covers: Covers::AnyOrder,
-            fingerprint: cluster.fingerprint(),
+            state: cluster.state(),
             left_out: self.concern.left_out.clone(),
             evicts: Vec::new(),
             standing: Vec::new(),
