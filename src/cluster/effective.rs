@@ -8,6 +8,8 @@
 
 use super::{Cluster, Edge, EditError, OnTimeout, Priority, RestartClass, Strength, Vm};
 use crate::cluster::rules::RuleBody;
+#[cfg(feature = "serde")]
+use crate::dense::DenseId;
 use crate::ids::VmSlot;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -43,7 +45,10 @@ impl Cluster {
     /// The VMs that need a VM, each once or more.
     fn needers(&self, slot: VmSlot) -> Vec<VmSlot> {
         let Some(record) = self.vms.get(slot) else { return Vec::new() };
-        let dependents = record.dependents.iter().copied().filter(|dependent| self.gives_up_on(*dependent, slot));
+        let mut dependents = record.dependents.clone();
+        dependents.sort_unstable();
+        dependents.dedup();
+        let dependents = dependents.into_iter().filter(|dependent| self.gives_up_on(*dependent, slot));
         let followers = record
             .leads
             .iter()
@@ -130,7 +135,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Brings effective classes and priorities up to date for these VMs and all that they need.
+    /// Brings effective classes and priorities up to date for these VMs and all that they need. In bulk only of what
+    /// needs nothing; the rest waits for the end.
     pub(super) fn recompute_effective(&mut self, seeds: &[VmSlot]) {
         // Nearly always one VM that neither needs others nor is needed.
         if let [slot] = seeds {
@@ -140,10 +146,15 @@ impl Cluster {
                     && record.dependents.is_empty()
                     && record.leads.is_empty()
             });
-            if alone || (self.needs(*slot).is_empty() && self.needers(*slot).is_empty()) {
+            if alone || (!self.bulk && self.needs(*slot).is_empty() && self.needers(*slot).is_empty()) {
                 self.reset_effective(*slot);
                 return;
             }
+        }
+        #[cfg(feature = "serde")]
+        if self.bulk {
+            self.effective_due = true;
+            return;
         }
         let mut reached: BTreeSet<VmSlot> = BTreeSet::new();
         let mut open: Vec<VmSlot> = seeds.to_vec();
@@ -152,38 +163,57 @@ impl Cluster {
                 open.extend(self.needs(slot));
             }
         }
-        // From below: own values first, then raised until nothing changes; a maximum needs no order, even in a circle
-        // of leaders.
+        let mut claims: Vec<(Effective, VmSlot)> = Vec::new();
         for slot in &reached {
             self.reset_effective(*slot);
+            claims.extend(self.claim_of(*slot).map(|claim| (claim, *slot)));
+            let outside = self.needers(*slot).into_iter().filter(|needer| !reached.contains(needer));
+            claims.extend(outside.filter_map(|needer| self.claim_of(needer)).map(|claim| (claim, *slot)));
         }
-        let mut open: Vec<VmSlot> = Vec::new();
-        for slot in &reached {
-            for needer in self.needers(*slot) {
-                if !reached.contains(&needer) {
-                    self.raise_effective(*slot, needer);
-                }
-            }
-            open.push(*slot);
-        }
-        while let Some(slot) = open.pop() {
-            for needed in self.needs(slot) {
-                if self.raise_effective(needed, slot) {
-                    open.push(needed);
-                }
-            }
-        }
+        self.spread_claims(claims);
     }
 
-    /// Makes a VM at least as important as one that needs it; says whether that changed anything.
-    fn raise_effective(&mut self, needed: VmSlot, claimant: VmSlot) -> bool {
-        let Some(claim) = self.vms.get(claimant).filter(|record| record.on).map(|record| record.effective) else {
-            return false;
-        };
-        let Some(record) = self.vms.get_mut(needed).filter(|record| claim > record.effective) else { return false };
-        record.effective = claim;
-        self.refresh_facts(needed);
-        true
+    /// Makes the effective classes and priorities of all VMs from their own.
+    #[cfg(feature = "serde")]
+    pub(super) fn recompute_all_effective(&mut self) {
+        let mut claims: Vec<(Effective, VmSlot)> = Vec::new();
+        for slot in (0..self.vms.slots()).map(VmSlot::from_index) {
+            self.reset_effective(slot);
+            // Who needs nobody makes nobody more important.
+            if self.vms.get(slot).is_some_and(|record| !record.starts_after.is_empty() || !record.rules.is_empty()) {
+                claims.extend(self.claim_of(slot).map(|claim| (claim, slot)));
+            }
+        }
+        self.spread_claims(claims);
+    }
+
+    /// What a VM asks for those that it needs, if it runs or waits.
+    fn claim_of(&self, slot: VmSlot) -> Option<Effective> {
+        self.vms.get(slot).filter(|record| record.on).map(|record| record.effective)
+    }
+
+    /// Makes VMs, and all that they need, at least as important as is claimed for each. The highest claims go first: so
+    /// each VM is passed once, also in a circle of leaders.
+    fn spread_claims(&mut self, mut claims: Vec<(Effective, VmSlot)>) {
+        claims.sort_unstable_by(|left, right| right.cmp(left));
+        let mut passed: BTreeSet<VmSlot> = BTreeSet::new();
+        for (claim, slot) in claims {
+            let mut open = alloc::vec![slot];
+            while let Some(slot) = open.pop() {
+                if !passed.insert(slot) {
+                    continue;
+                }
+                let Some(record) = self.vms.get_mut(slot) else { continue };
+                let on = record.on;
+                if claim > record.effective {
+                    record.effective = claim;
+                    self.refresh_facts(slot);
+                }
+                if on {
+                    open.extend(self.needs(slot));
+                }
+            }
+        }
     }
 
     /// Makes a VM as important as it is by itself.
@@ -215,6 +245,9 @@ impl Cluster {
         self.facts.lookup(slot).map_or((RestartClass::Never, Priority(0)), |facts| (facts.restart, facts.priority))
     }
 }
+
+/// Class and priority.
+type Effective = (RestartClass, Priority);
 
 /// Depth-first search for a cycle of start edges.
 #[derive(Default)]

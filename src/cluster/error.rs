@@ -92,10 +92,12 @@ pub enum EditError {
         capacity: u64,
     },
     /// Amounts of a kind add up to more than a `u64` holds.
-    #[error("the sum of all {kind} exceeds 2^64-1")]
+    #[error("the sum of all {kind}{} exceeds 2^64-1", counted_twice(*.twice))]
     Overflow {
         /// The resource kind.
         kind: String,
+        /// Whether it is the sum of demands, in which each counts twice: a VM that migrates is on two nodes.
+        twice: bool,
     },
     /// A start limit of 0.
     #[error("a start limit of 0 would never let a VM start: leave it out for no limit")]
@@ -189,4 +191,9 @@ impl EditError {
             Self::TooManyObjects { .. } => "too_many_objects",
         }
     }
+}
+
+/// What a sum of demands says of itself.
+const fn counted_twice(twice: bool) -> &'static str {
+    if twice { " demanded, each demand counted twice since a VM that migrates is on two nodes," } else { "" }
 }

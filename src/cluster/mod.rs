@@ -136,6 +136,9 @@ pub struct Cluster {
     totals: Totals,
     /// Whether objects are being added by the thousand, so that what is kept per node waits for the end.
     bulk: bool,
+    /// Whether effective classes and priorities wait for the end, too.
+    #[cfg(feature = "serde")]
+    effective_due: bool,
     fingerprint: u128,
     /// A sum over which name has which id.
     seats: u128,
@@ -232,6 +235,8 @@ impl Cluster {
                 reservation: zeros,
             },
             bulk: false,
+            #[cfg(feature = "serde")]
+            effective_due: false,
             fingerprint: 0,
             seats: 0,
             revision: 0,
@@ -380,7 +385,8 @@ impl Cluster {
     }
 
     fn overflow(&self, kind: usize) -> EditError {
-        EditError::Overflow { kind: self.kinds.get(kind).map_or_else(String::new, |kind| kind.name.clone()) }
+        let kind = self.kinds.get(kind).map_or_else(String::new, |kind| kind.name.clone());
+        EditError::Overflow { kind, twice: false }
     }
 }
 

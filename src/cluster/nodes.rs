@@ -45,11 +45,16 @@ pub(crate) struct NodeRecord {
 
 /// A node's description, checked and resolved.
 struct Prepared {
-    capacity: Amounts,
-    reserved: Amounts,
-    allocatable: Amounts,
-    failover: Amounts,
+    amounts: PreparedAmounts,
     domains: Vec<(LevelIx, String)>,
+}
+
+/// What a node has and gives, checked against the sums that must fit.
+pub(super) struct PreparedAmounts {
+    pub(super) capacity: Amounts,
+    reserved: Amounts,
+    pub(super) allocatable: Amounts,
+    pub(super) failover: Amounts,
 }
 
 impl Cluster {
@@ -172,14 +177,40 @@ impl Cluster {
     }
 
     fn prepare_node(&self, node: &Node, slot: Option<NodeSlot>) -> Result<Prepared, EditError> {
-        let capacity = self.full_row(&node.capacity)?;
-        let reserved = self.full_row(&node.reserved)?;
         if node.start_limit == Some(0) {
             return Err(EditError::StartLimitZero);
         }
         if node.labels.iter().any(String::is_empty) {
             return Err(EditError::EmptyName { what: "label" });
         }
+        let amounts = self.prepare_amounts_of_node(node, slot)?;
+        let mut domains: Vec<(LevelIx, String)> = Vec::new();
+        for (level, domain) in &node.domains {
+            let found = self.levels.find(level).ok_or_else(|| EditError::UnknownLevel { level: level.clone() })?;
+            if found == self.levels.node_level() {
+                return Err(EditError::NodeLevel);
+            }
+            if domain.is_empty() {
+                return Err(EditError::EmptyName { what: "domain" });
+            }
+            if domains.iter().any(|(earlier, _)| *earlier == found) {
+                return Err(EditError::TwoDomains { level: level.clone() });
+            }
+            if self.levels.is_declared(found) && self.levels.find_domain(found, domain).is_none() {
+                return Err(EditError::UndeclaredDomain { level: level.clone(), domain: domain.clone() });
+            }
+            domains.push((found, domain.clone()));
+        }
+        Ok(Prepared { amounts, domains })
+    }
+
+    pub(super) fn prepare_amounts_of_node(
+        &self,
+        node: &Node,
+        slot: Option<NodeSlot>,
+    ) -> Result<PreparedAmounts, EditError> {
+        let capacity = self.full_row(&node.capacity)?;
+        let reserved = self.full_row(&node.reserved)?;
         let highest = node.overcommit.iter().chain(&node.failover_overcommit).map(|(kind, _)| *kind).max();
         if let Some(highest) = highest.filter(|highest| *highest >= self.kinds.len()) {
             return Err(EditError::TooManyAmounts { count: highest.saturating_add(1), kinds: self.kinds.len() });
@@ -209,49 +240,25 @@ impl Cluster {
         exchange(&self.totals.allocatable, &old_row(&self.allocatable), &allocatable, 1)
             .map_err(|kind| self.overflow(kind))?;
         exchange(&self.totals.failover, &old_row(&self.failover), &failover, 1).map_err(|kind| self.overflow(kind))?;
-
-        let mut domains: Vec<(LevelIx, String)> = Vec::new();
-        for (level, domain) in &node.domains {
-            let found = self.levels.find(level).ok_or_else(|| EditError::UnknownLevel { level: level.clone() })?;
-            if found == self.levels.node_level() {
-                return Err(EditError::NodeLevel);
-            }
-            if domain.is_empty() {
-                return Err(EditError::EmptyName { what: "domain" });
-            }
-            if domains.iter().any(|(earlier, _)| *earlier == found) {
-                return Err(EditError::TwoDomains { level: level.clone() });
-            }
-            if self.levels.is_declared(found) && self.levels.find_domain(found, domain).is_none() {
-                return Err(EditError::UndeclaredDomain { level: level.clone(), domain: domain.clone() });
-            }
-            domains.push((found, domain.clone()));
-        }
-        Ok(Prepared { capacity, reserved, allocatable, failover, domains })
+        Ok(PreparedAmounts { capacity, reserved, allocatable, failover })
     }
 
     /// Enters what a description says into a node that has no domains, labels or amounts yet.
     fn fill_node(&mut self, slot: NodeSlot, node: Node, prepared: Prepared) {
-        self.totals_of_node(slot, Some(&prepared));
+        self.totals_of_node(slot, Some(&prepared.amounts));
         let domains: Vec<(LevelIx, &str)> =
             prepared.domains.iter().map(|(level, name)| (*level, name.as_str())).collect();
         self.levels.add_node(slot, &domains);
-        let mut labels: SmallVec<[LabelSlot; 4]> = SmallVec::new();
-        for label in &node.labels {
-            if self.labels.get(label).is_some_and(|known| labels.contains(&known)) {
-                continue;
-            }
-            let label = self.labels.acquire(label);
-            labels.push(label);
-            if let Some(uses) = self.labels.value_mut(label) {
+        let labels = self.labels.acquire_each(&node.labels);
+        for label in &labels {
+            if let Some(uses) = self.labels.value_mut(*label) {
                 uses.nodes.insert(slot);
             }
         }
-        labels.sort_unstable();
         if let Some(record) = self.nodes.get_mut(slot) {
             record.display = node.display.map(String::into_boxed_str);
-            record.capacity = prepared.capacity;
-            record.reserved = prepared.reserved;
+            record.capacity = prepared.amounts.capacity;
+            record.reserved = prepared.amounts.reserved;
             record.overcommit = compact(&node.overcommit);
             record.failover_overcommit = compact(&node.failover_overcommit);
             record.start_limit = node.start_limit;
@@ -283,7 +290,7 @@ impl Cluster {
     }
 
     /// Exchanges a node's share of the totals and its rows of amounts for those given.
-    fn totals_of_node(&mut self, slot: NodeSlot, new: Option<&Prepared>) {
+    fn totals_of_node(&mut self, slot: NodeSlot, new: Option<&PreparedAmounts>) {
         let old_capacity = self.nodes.get(slot).map(|record| record.capacity.clone()).unwrap_or_default();
         subtract_row(&mut self.totals.capacity, &old_capacity);
         subtract_row(&mut self.totals.allocatable, &self.allocatable[slot]);

@@ -14,6 +14,7 @@ use crate::annotations::Annotations;
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{LevelIx, NodeId, NodeSlot, RuleId, RuleSlot, VmId, VmSlot};
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -163,13 +164,13 @@ impl Cluster {
                 }
                 for side in sides {
                     let side = self.vm_slots(side)?;
-                    if let Some(twice) = side.iter().find(|vm| checked.named.binary_search(vm).is_ok()) {
-                        return Err(EditError::TwoParts { vm: self.name_of_vm(*twice) });
-                    }
-                    for vm in &side {
-                        insert_sorted(&mut checked.named, *vm);
-                    }
+                    checked.named.extend_from_slice(&side);
                     checked.sides.push(side);
+                }
+                checked.named.sort_unstable();
+                let twice = checked.named.windows(2).find(|pair| pair.first() == pair.last());
+                if let Some(twice) = twice.and_then(|pair| pair.first()) {
+                    return Err(EditError::TwoParts { vm: self.name_of_vm(*twice) });
                 }
             }
             RuleKind::Together { level } => checked.level = find_level(level)?,
@@ -252,10 +253,12 @@ impl Cluster {
         self.rule_names.insert(key, slot, |slot| rules.get(slot).map_or(0, |rule| rule.key));
         self.seat_rule(slot, key, true);
         let mut members = checked.named.clone();
+        // In the order given: so the rule reads as it was written.
         let mut vm_groups: Vec<GroupSlot> = Vec::with_capacity(rule.vm_groups.len());
+        let mut seen = BTreeSet::new();
         for group in &rule.vm_groups {
             let group = self.groups.acquire(group);
-            if vm_groups.contains(&group) {
+            if !seen.insert(group) {
                 self.groups.release(group);
                 continue;
             }
@@ -323,15 +326,7 @@ impl Cluster {
     }
 
     fn make_place(&mut self, inside: bool, place: Place, checked: &Checked) -> RuleBody {
-        let mut labels: Vec<LabelSlot> = Vec::with_capacity(place.labels.len());
-        for label in &place.labels {
-            let label = self.labels.acquire(label);
-            if labels.contains(&label) {
-                self.labels.release(label);
-            } else {
-                labels.push(label);
-            }
-        }
+        let labels = self.labels.acquire_each(&place.labels).into_vec();
         for (level, domain) in &checked.domains {
             self.levels.hold(*level, domain);
         }

@@ -8,6 +8,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::Hasher;
+use smallvec::SmallVec;
 
 /// `SipHash` with a fixed key: the same names hash alike on every machine.
 #[expect(deprecated, reason = "core has no other SipHash, and its fixed key is what is wanted here")]
@@ -144,6 +145,20 @@ impl<S: DenseId, T: Default> Interner<S, T> {
         let entries = &self.entries;
         self.names.insert(key, slot, |slot| entries.get(slot).map_or(0, |entry| entry.key));
         slot
+    }
+
+    /// The slots of some names, sorted, with one more reference to each, however often it is listed.
+    pub(crate) fn acquire_each(&mut self, names: &[String]) -> SmallVec<[S; 4]> {
+        let mut slots: SmallVec<[S; 4]> = names.iter().map(|name| self.acquire(name)).collect();
+        slots.sort_unstable();
+        slots.dedup_by(|next, last| {
+            let again = next == last;
+            if again {
+                self.release(*next);
+            }
+            again
+        });
+        slots
     }
 
     /// Takes one reference away, and the name with the last one.

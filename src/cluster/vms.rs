@@ -414,7 +414,10 @@ impl Cluster {
         let reservation = reservation.map(plus_per_vm).transpose()?;
         let check = |totals: &[u64], rows: &crate::dense::Rows<VmSlot>, new: &Amounts, times| {
             let old = slot.map_or(&[][..], |slot| &rows[slot]);
-            exchange(totals, old, new, times).map_err(|kind| self.overflow(kind))
+            exchange(totals, old, new, times).map_err(|kind| {
+                let kind = self.kinds.get(kind).map_or_else(String::new, |kind| kind.name.clone());
+                EditError::Overflow { kind, twice: times > 1 }
+            })
         };
         check(&self.totals.demand, &self.demand, &demand, 2)?;
         check(&self.totals.restart_demand, &self.restart_demand, restart_demand.as_ref().unwrap_or(&demand), 1)?;
@@ -466,8 +469,8 @@ impl Cluster {
     fn fill_vm(&mut self, slot: VmSlot, vm: Vm, prepared: &Prepared, mut touched: Vec<VmSlot>) {
         touched.push(slot);
         self.amounts_of_vm(slot, Some(prepared));
-        let requires = self.acquire_labels(&vm.requires);
-        let migrate_requires = self.acquire_labels(&vm.migrate_requires);
+        let requires = self.labels.acquire_each(&vm.requires).into_boxed_slice();
+        let migrate_requires = self.labels.acquire_each(&vm.migrate_requires).into_boxed_slice();
         let groups = self.join_groups(slot, &vm.groups);
         let edges = self.resolve_edges(&vm.starts_after).unwrap_or_default();
         let last_node = vm.node;
@@ -518,35 +521,14 @@ impl Cluster {
         }
     }
 
-    fn acquire_labels(&mut self, names: &[String]) -> Box<[LabelSlot]> {
-        let mut labels: Vec<LabelSlot> = Vec::with_capacity(names.len());
-        for name in names {
-            let label = self.labels.acquire(name);
-            if labels.contains(&label) {
-                self.labels.release(label);
-            } else {
-                labels.push(label);
-            }
-        }
-        labels.sort_unstable();
-        labels.into_boxed_slice()
-    }
-
     fn join_groups(&mut self, slot: VmSlot, names: &[String]) -> Box<[GroupSlot]> {
-        let mut groups: Vec<GroupSlot> = Vec::with_capacity(names.len());
-        for name in names {
-            let group = self.groups.acquire(name);
-            if groups.contains(&group) {
-                self.groups.release(group);
-                continue;
-            }
-            groups.push(group);
-            if let Some(uses) = self.groups.value_mut(group) {
+        let groups = self.groups.acquire_each(names);
+        for group in &groups {
+            if let Some(uses) = self.groups.value_mut(*group) {
                 insert_sorted(&mut uses.vms, slot);
             }
-            self.group_membership(slot, group, true);
+            self.group_membership(slot, *group, true);
         }
-        groups.sort_unstable();
         groups.into_boxed_slice()
     }
 
@@ -565,16 +547,19 @@ impl Cluster {
             self.reservation[slot].fill(0);
         }
         let Some(new) = new else { return };
-        let restart_demand = new.restart_demand.as_ref().unwrap_or(&new.demand);
-        let reservation = new.reservation.as_ref().unwrap_or(&new.demand);
+        self.add_to_totals(new);
+        self.demand[slot].copy_from_slice(&new.demand);
+        self.restart_demand[slot].copy_from_slice(new.restart_demand.as_ref().unwrap_or(&new.demand));
+        self.reservation[slot].copy_from_slice(new.reservation.as_ref().unwrap_or(&new.demand));
+    }
+
+    /// Counts a VM's amounts, which must fit, in the totals.
+    pub(super) fn add_to_totals(&mut self, new: &Prepared) {
         for _ in 0..2 {
             add_row(&mut self.totals.demand, &new.demand);
         }
-        add_row(&mut self.totals.restart_demand, restart_demand);
-        add_row(&mut self.totals.reservation, reservation);
-        self.demand[slot].copy_from_slice(&new.demand);
-        self.restart_demand[slot].copy_from_slice(restart_demand);
-        self.reservation[slot].copy_from_slice(reservation);
+        add_row(&mut self.totals.restart_demand, new.restart_demand.as_ref().unwrap_or(&new.demand));
+        add_row(&mut self.totals.reservation, new.reservation.as_ref().unwrap_or(&new.demand));
     }
 
     /// Changes a VM's record while it is not counted.
@@ -731,7 +716,8 @@ impl Cluster {
         self.refresh_facts(slot);
         for edge in old {
             if let Some(other) = self.vms.get_mut(edge.vm) {
-                if let Some(position) = other.dependents.iter().position(|dependent| *dependent == slot) {
+                // From the end: what is taken back is taken back in the opposite order.
+                if let Some(position) = other.dependents.iter().rposition(|dependent| *dependent == slot) {
                     other.dependents.swap_remove(position);
                 }
             }

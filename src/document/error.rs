@@ -137,6 +137,11 @@ impl Sink {
         self.errors.is_empty()
     }
 
+    /// Whether more errors are counted and no longer listed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.len() >= MAX_ERRORS
+    }
+
     /// Whether errors were recorded since.
     pub(crate) fn grew(&self, since: Mark) -> bool {
         self.mark().all != since.all

@@ -10,8 +10,12 @@ use alloc::vec::Vec;
 /// Names longer than this are not compared.
 const LONGEST: usize = 64;
 
-/// How many comparisons one load may cost, so that a document of errors does not cost its square.
-const COMPARISONS: usize = 1_000_000;
+/// How many slips a hint may mend at most: a name that differs by more is another name.
+const SLIPS: usize = 4;
+
+/// What the hints of one load may cost, in letters read and cells of tables filled, so that a document of errors does not
+/// cost its square.
+const WORK: usize = 50_000_000;
 
 /// Finds likely names within a bounded amount of work.
 pub(crate) struct Nearest {
@@ -20,7 +24,7 @@ pub(crate) struct Nearest {
 
 impl Default for Nearest {
     fn default() -> Self {
-        Self { left: COMPARISONS }
+        Self { left: WORK }
     }
 }
 
@@ -39,8 +43,9 @@ impl Nearest {
             return None;
         }
         let wanted: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
-        let limit = (wanted.len() / 3).max(1);
+        let limit = (wanted.len() / 3).clamp(1, SLIPS);
         let mut best: Option<(usize, &str)> = None;
+        let mut letters: Vec<char> = Vec::new();
         for candidate in known {
             if self.left == 0 {
                 break;
@@ -49,15 +54,21 @@ impl Nearest {
             if candidate.len() > LONGEST || candidate.len().abs_diff(name.len()) > limit.saturating_mul(4) {
                 continue;
             }
-            let letters: Vec<char> = candidate.chars().flat_map(char::to_lowercase).collect();
+            letters.clear();
+            letters.extend(candidate.chars().flat_map(char::to_lowercase));
+            self.left = self.left.saturating_sub(letters.len());
             // Names that differ by their numbers alone are other objects, not slips.
             let renumbered = letters != wanted && without_digits(&letters).eq(without_digits(&wanted));
             if renumbered || letters.len().abs_diff(wanted.len()) > limit {
                 continue;
             }
-            let distance = distance(&wanted, &letters);
-            if distance <= limit && best.is_none_or(|best| (distance, candidate) < best) {
-                best = Some((distance, candidate));
+            let most = best.map_or(limit, |(distance, _)| distance);
+            let (distance, cells) = distance(&wanted, &letters, most);
+            self.left = self.left.saturating_sub(cells);
+            if let Some(distance) = distance {
+                if best.is_none_or(|best| (distance, candidate) < best) {
+                    best = Some((distance, candidate));
+                }
             }
         }
         best.map(|(_, candidate)| candidate)
@@ -68,30 +79,45 @@ fn without_digits(letters: &[char]) -> impl Iterator<Item = &char> {
     letters.iter().filter(|letter| !letter.is_ascii_digit())
 }
 
-/// How many letters must be added, left out, or replaced; two neighbours in the wrong order count once.
-fn distance(left: &[char], right: &[char]) -> usize {
+/// How many letters must be added, left out, or replaced, if at most so many; two neighbours in the wrong order count
+/// once. With it, how many cells that took: of each row of the table only those are filled that so few slips can reach,
+/// and no more rows once all of one are beyond.
+fn distance(left: &[char], right: &[char], most: usize) -> (Option<usize>, usize) {
     if left.len() == right.len() {
         let mut differ = left.iter().zip(right).filter(|(left, right)| left != right);
         if let (Some(first), Some(second), None) = (differ.next(), differ.next(), differ.next()) {
             if first.0 == second.1 && first.1 == second.0 {
-                return 1;
+                return (Some(1).filter(|swap| *swap <= most), left.len());
             }
         }
     }
-    let mut row: Vec<usize> = (1..=right.len()).collect();
+    // Anything beyond.
+    let beyond = most.saturating_add(1);
+    let mut row: Vec<usize> = (1..=right.len()).map(|distance| distance.min(beyond)).collect();
     let mut last = right.len();
+    let mut cells = right.len();
     for (above, letter) in left.iter().enumerate() {
-        let mut diagonal = above;
-        let mut before = above.saturating_add(1);
-        for (cell, other) in row.iter_mut().zip(right) {
+        // The cells within the band; to their left all is beyond.
+        let from = above.saturating_sub(most);
+        let band = above.saturating_add(most).saturating_add(1).min(right.len()).saturating_sub(from);
+        let mut diagonal =
+            if from == 0 { above.min(beyond) } else { row.get(from.wrapping_sub(1)).copied().unwrap_or(beyond) };
+        let mut before = if from == 0 { above.saturating_add(1).min(beyond) } else { beyond };
+        let mut lowest = before;
+        for (cell, other) in row.iter_mut().zip(right).skip(from).take(band) {
             let replaced = diagonal.saturating_add(usize::from(letter != other));
             diagonal = *cell;
-            before = replaced.min(before.saturating_add(1)).min(cell.saturating_add(1));
+            before = replaced.min(before.saturating_add(1)).min(cell.saturating_add(1)).min(beyond);
             *cell = before;
+            lowest = lowest.min(before);
         }
-        last = before;
+        cells = cells.saturating_add(band);
+        if lowest > most {
+            return (None, cells);
+        }
+        last = row.last().copied().unwrap_or_else(|| above.saturating_add(1));
     }
-    last
+    (Some(last).filter(|distance| *distance <= most), cells)
 }
 
 #[cfg(test)]
@@ -114,8 +140,41 @@ mod tests {
             ("kitten", "sitting", 3),
             ("same", "same", 0),
         ] {
-            assert_eq!(distance(&letters(left), &letters(right)), expected, "{left} {right}");
+            for most in 0..6 {
+                let found = distance(&letters(left), &letters(right), most).0;
+                assert_eq!(found, Some(expected).filter(|distance| *distance <= most), "{left} {right} {most}");
+            }
         }
+    }
+
+    #[test]
+    fn a_band_of_the_table_says_what_the_table_says() {
+        // Without a limit that counts, the band is the table.
+        let words: Vec<Vec<char>> = (0..729_u32)
+            .map(|number| (0..number % 7).map(|at| if (number >> at) & 1 == 0 { 'a' } else { 'b' }).collect())
+            .collect();
+        for (at, left) in words.iter().enumerate() {
+            for right in words.iter().skip(at % 5).step_by(5) {
+                let whole = distance(left, right, 99).0;
+                for most in 0..4 {
+                    assert_eq!(
+                        distance(left, right, most).0,
+                        whole.filter(|whole| *whole <= most),
+                        "{left:?} {right:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_that_differ_cost_little() {
+        let name = |seed: u32| -> Vec<char> {
+            (0..64_u32).map(|at| char::from_u32(97 + (seed.wrapping_mul(at + 7) >> 3) % 26).unwrap_or('a')).collect()
+        };
+        let (found, cells) = distance(&name(7), &name(1_000_003), super::SLIPS);
+        assert_eq!(found, None);
+        assert!(cells < 400, "{cells}");
     }
 
     #[test]

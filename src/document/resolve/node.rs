@@ -17,7 +17,8 @@ impl<'de> Resolver<'de> {
         for (index, mut raw) in raw.into_iter().enumerate() {
             let start = self.reader.sink.mark();
             let Some(name) = raw.name.clone() else {
-                self.node(cluster, raw);
+                let node = self.node(cluster, raw);
+                self.count_lost(cluster, &node);
                 self.place_errors(start, "nodes", index, None);
                 continue;
             };
@@ -35,12 +36,21 @@ impl<'de> Resolver<'de> {
                 }
             } else if cluster.node_id(&name).is_some() {
                 self.duplicate_node(cluster, &name);
+            } else if earlier.is_none() {
+                self.count_lost(cluster, &node);
             }
             broken |= self.reader.sink.grew(start);
             self.place_errors(start, "nodes", index, Some(&name));
             if broken && cluster.node_id(&name).is_none() {
                 self.lost_nodes.entry(name).or_insert(index);
             }
+        }
+    }
+
+    /// Counts the amounts of a node with errors: a sum beyond what there can be is an error beside them.
+    fn count_lost(&mut self, cluster: &mut Cluster, node: &Node) {
+        if let Err(error @ EditError::Overflow { .. }) = cluster.count_lost_node(node) {
+            self.sink().add(field_of(&error), error.code(), error.to_string());
         }
     }
 
@@ -121,7 +131,7 @@ impl<'de> Resolver<'de> {
 /// The field that the refusal of a node is about.
 fn field_of(error: &EditError) -> String {
     let field = match error {
-        EditError::Overflow { kind } => return join("capacity", &segment(kind)),
+        EditError::Overflow { kind, .. } => return join("capacity", &segment(kind)),
         EditError::DuplicateName { .. } | EditError::EmptyName { what: "node" } => "name",
         EditError::ReservedExceedsCapacity { .. } => "reserved",
         EditError::StartLimitZero => "start_limit",

@@ -37,9 +37,8 @@ impl<'de> Resolver<'de> {
                     }
                 }
             }
-            // Rules that speak of objects which are not there say nothing more.
-            let whole = self.lost_nodes.is_empty() && self.lost_vms.is_empty();
-            if let Some(rule) = rule.filter(|_| whole && !broken && !self.reader.sink.grew(start)) {
+            // Of objects that could not be added a rule is silent here; what is wrong with the rest of it is wrong.
+            if let Some(rule) = rule.filter(|_| !broken && !self.reader.sink.grew(start)) {
                 if let Err(error) = cluster.add_rule(rule) {
                     self.sink().add(field_of(&error), error.code(), error.to_string());
                 }
@@ -132,13 +131,14 @@ impl<'de> Resolver<'de> {
             // The domains of nodes that could not be added are not known.
             let sure = cluster.levels.is_declared(found) || self.lost_nodes.is_empty();
             for (at, name) in names.iter().enumerate() {
-                if sure && cluster.levels.find_domain(found, name).is_none() {
+                if cluster.levels.find_domain(found, name).is_some() {
+                    place.domains.push((level.clone(), name.to_string()));
+                } else if sure {
                     let known = cluster.levels.domains(found).map(|(_, name, _)| name);
                     let hint = self.reader.nearest.hint(name, known);
                     let message = format!("there is no domain {} at level {}{hint}", quoted(name), quoted(&level));
                     self.sink().add(format!("{}[{at}]", join("domains", &segment(&level))), "unknown_domain", message);
                 }
-                place.domains.push((level.clone(), name.to_string()));
             }
         }
         place.labels = raw.labels.iter().flatten().map(ToString::to_string).collect();

@@ -3,7 +3,7 @@
 //! Uses `parse::vm` and `cluster`. Used by `resolve`.
 
 use super::Resolver;
-use crate::cluster::{Cluster, EditError, OnTimeout, RestartClass, StartEdge};
+use crate::cluster::{Cluster, EditError, OnTimeout, RestartClass, StartEdge, VmRef};
 use crate::dense::DenseId;
 use crate::document::error::{item, quoted};
 use crate::document::parse::vm::RawEdge;
@@ -85,7 +85,8 @@ impl<'de> Resolver<'de> {
         }
     }
 
-    /// Records a cycle for every edge that closes one, in one walk over all edges.
+    /// Records a cycle for every edge that closes one, in one walk over all edges. Of each no more is looked at than is
+    /// shown: a long chain can close as many cycles as it has edges.
     fn all_cycles(&mut self, cluster: &Cluster, changes: &[(VmId, Vec<StartEdge>)]) {
         let mut edges_of: Vec<&[StartEdge]> = vec![&[]; cluster.vm_slots_len()];
         for (vm, edges) in changes {
@@ -93,71 +94,72 @@ impl<'de> Resolver<'de> {
                 *entry = edges;
             }
         }
-        let mut walk = Walk { on_path: vec![false; edges_of.len()], done: vec![false; edges_of.len()] };
+        let mut walk = Walk { on_path: vec![None; edges_of.len()], done: vec![false; edges_of.len()] };
         for (start, _) in changes {
             if walk.is_done(*start) {
                 continue;
             }
             let mut path: Vec<(VmId, usize)> = vec![(*start, 0)];
-            walk.set_on_path(*start, true);
+            walk.set_on_path(*start, Some(0));
             while let Some((vm, next)) = path.last_mut() {
                 let edge = edges_of.get(vm.slot.index()).and_then(|edges| edges.get(*next));
                 let (vm, at) = (*vm, *next);
                 *next = next.saturating_add(1);
                 let Some(edge) = edge else {
-                    walk.set_on_path(vm, false);
+                    walk.set_on_path(vm, None);
                     walk.set_done(vm);
                     path.pop();
                     continue;
                 };
-                if walk.is_on_path(edge.vm) {
-                    let cycle = path.iter().map(|(vm, _)| *vm).skip_while(|vm| *vm != edge.vm);
-                    self.cycle(cluster, &cycle.collect::<Vec<_>>(), vm, at);
+                if let Some(from) = walk.on_path(edge.vm) {
+                    self.cycle(cluster, path.get(from..).unwrap_or_default(), vm, at);
                 } else if !walk.is_done(edge.vm) {
-                    walk.set_on_path(edge.vm, true);
+                    walk.set_on_path(edge.vm, Some(path.len()));
                     path.push((edge.vm, 0));
                 }
             }
         }
     }
 
-    fn cycle(&mut self, cluster: &Cluster, cycle: &[VmId], vm: VmId, at: usize) {
-        let name = |vm: VmId| cluster.vm(vm).map_or_else(|_| String::new(), |vm| vm.name().into());
-        let mut names: Vec<String> = cycle.iter().map(|vm| name(*vm)).collect();
-        let first = names.iter().enumerate().min_by(|left, right| left.1.cmp(right.1)).map_or(0, |(at, _)| at);
-        names.rotate_left(first);
-        let more = names.len().saturating_sub(SHOWN);
-        let begin = names.first().cloned().unwrap_or_default();
-        names.truncate(SHOWN);
-        let mut shown: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-        if more > 0 {
+    /// A cycle, which the edge at this position of its last VM closes. It is told from that VM on, which the error is about.
+    fn cycle(&mut self, cluster: &Cluster, cycle: &[(VmId, usize)], vm: VmId, at: usize) {
+        let before = self.reader.sink.mark();
+        if self.reader.sink.is_full() {
+            self.sink().add("", "start_cycle", "");
+            return;
+        }
+        let name = |vm: VmId| cluster.vm(vm).map_or("", VmRef::name);
+        let others = cycle.len().saturating_sub(1);
+        let from_last = core::iter::once(vm).chain(cycle.iter().take(others).map(|(vm, _)| *vm));
+        let mut shown: Vec<String> = from_last.take(SHOWN).map(|vm| quoted(name(vm))).collect();
+        if let more @ 1.. = cycle.len().saturating_sub(SHOWN) {
             shown.push(format!("{more} more"));
         }
-        shown.push(quoted(&begin));
-        let before = self.reader.sink.mark();
+        shown.push(quoted(name(vm)));
         let message = format!("the start order is a cycle: {}", shown.join(" after "));
         self.sink().add(item("starts_after", at), "start_cycle", message);
         let position = self.vm_at(vm);
-        self.place_errors(before, "vms", position, Some(&name(vm)));
+        self.place_errors(before, "vms", position, Some(name(vm)));
     }
 }
 
 /// How far a walk over all VMs has come.
 struct Walk {
-    on_path: Vec<bool>,
+    /// Where on the path a VM stands.
+    on_path: Vec<Option<usize>>,
     done: Vec<bool>,
 }
 
 impl Walk {
-    fn is_on_path(&self, vm: VmId) -> bool {
-        self.on_path.get(vm.slot.index()).copied().unwrap_or(false)
+    fn on_path(&self, vm: VmId) -> Option<usize> {
+        self.on_path.get(vm.slot.index()).copied().flatten()
     }
 
     fn is_done(&self, vm: VmId) -> bool {
         self.done.get(vm.slot.index()).copied().unwrap_or(true)
     }
 
-    fn set_on_path(&mut self, vm: VmId, on_path: bool) {
+    fn set_on_path(&mut self, vm: VmId, on_path: Option<usize>) {
         if let Some(entry) = self.on_path.get_mut(vm.slot.index()) {
             *entry = on_path;
         }

@@ -33,17 +33,17 @@ impl<'de> Resolver<'de> {
             let mut starts = (!edges.is_empty()).then_some(Starts { at: index, vm: None, name: String::new(), edges });
             note_labels(cluster, &raw, index, &mut labels, &mut carried);
             let Some(name) = raw.name.take() else {
-                self.vm(cluster, raw, "", home);
+                let vm = self.vm(cluster, raw, "", home);
+                self.count_lost_vm(cluster, &vm);
                 self.place_errors(start, "vms", index, None);
                 all_starts.extend(starts);
                 continue;
             };
             let mut broken = raw.broken;
             let vm = self.vm(cluster, raw, &name, home);
-            if !self.lost_vms.is_empty() {
-                if let Some(earlier) = self.lost_vms.get(&name).copied() {
-                    duplicate(self.sink(), "VM", &name, "vms", Some(earlier));
-                }
+            let earlier = if self.lost_vms.is_empty() { None } else { self.lost_vms.get(&name).copied() };
+            if earlier.is_some() {
+                duplicate(self.sink(), "VM", &name, "vms", earlier);
             }
             let mut added = None;
             if !broken && !self.reader.sink.grew(start) {
@@ -57,6 +57,8 @@ impl<'de> Resolver<'de> {
                 }
             } else if cluster.vm_id(&name).is_some() {
                 self.duplicate_vm(cluster, &name);
+            } else if earlier.is_none() {
+                self.count_lost_vm(cluster, &vm);
             }
             if let Some(starts) = &mut starts {
                 starts.vm = added;
@@ -70,6 +72,13 @@ impl<'de> Resolver<'de> {
             }
         }
         (all_starts, labels)
+    }
+
+    /// Counts the amounts of a VM with errors: a sum beyond what there can be is an error beside them.
+    fn count_lost_vm(&mut self, cluster: &mut Cluster, vm: &Vm) {
+        if let Err(error @ EditError::Overflow { .. }) = cluster.count_lost_vm(vm) {
+            self.sink().add(field_of(&error), error.code(), error.to_string());
+        }
     }
 
     fn duplicate_vm(&mut self, cluster: &Cluster, name: &str) {
@@ -155,11 +164,10 @@ impl<'de> Resolver<'de> {
                 }
             }
         }
-        let carried = cluster.labels();
+        let carried: Vec<&str> = cluster.labels().into_iter().filter(|known| cluster.label_nodes(known) > 0).collect();
         let mut warnings = Vec::new();
         for (label, (path, object)) in unknown {
-            let known = carried.iter().copied().filter(|known| cluster.label_nodes(known) > 0);
-            let hint = self.reader.nearest.hint(&label, known);
+            let hint = self.reader.nearest.hint(&label, carried.iter().copied());
             let message = format!("no node carries the label {}{hint}", quoted(&label));
             warnings.push(DocumentWarning { path, object, code: "unknown_label", message });
         }
@@ -194,7 +202,7 @@ fn note_labels<'de>(
 /// The field that the refusal of a VM is about.
 fn field_of(error: &EditError) -> String {
     let field = match error {
-        EditError::Overflow { kind } => return join("demand", &segment(kind)),
+        EditError::Overflow { kind, .. } => return join("demand", &segment(kind)),
         EditError::DuplicateName { .. } | EditError::EmptyName { what: "vm" } => "name",
         EditError::DemandMissing => "demand",
         EditError::BadMigration => "migrating_to",
