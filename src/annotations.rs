@@ -24,7 +24,8 @@ pub enum AnnotationValue {
     Negative(i64),
     /// A whole number.
     Whole(u64),
-    /// Any other number, by the bits of its `f64`: never computed with.
+    /// Any other number, by the bits of its `f64`: never computed with. It comes out as it came in, but for more digits
+    /// than an `f64` holds; a whole number beyond 64 bits is one of these, too.
     FloatBits(u64),
     /// A string.
     Text(String),

@@ -80,7 +80,8 @@ impl Failure {
         Self::of(self.nodes.into_iter().chain([node]))
     }
 
-    /// All nodes of a domain fail, too. At the level `node` a domain is a node.
+    /// All nodes of a domain fail, too. At the level `node` a domain is a node; at any other, a node without a domain is
+    /// one by itself, of its own name (unless a domain has that name).
     ///
     /// # Errors
     /// No such level or domain.
@@ -88,8 +89,13 @@ impl Failure {
         if level != NODE_LEVEL && !cluster.levels().any(|known| known == level) {
             return Err(FailureError::UnknownLevel { level: level.into() });
         }
+        let own = || {
+            let node = cluster.node(cluster.node_id(domain)?).ok()?;
+            node.domain(level).is_none().then(|| alloc::vec![node.id()])
+        };
         let nodes = cluster
             .domain_nodes(level, domain)
+            .or_else(own)
             .ok_or_else(|| FailureError::UnknownDomain { level: level.into(), domain: domain.into() })?;
         Ok(Self::of(self.nodes.into_iter().chain(nodes)))
     }

@@ -478,3 +478,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn numbers_in_annotations_come_out_as_they_came_in() {
+    let numbers = "[6.605577253747694e-243,0.1,-0.0,1e300,5e-324,1.7976931348623157e308,123456789.12345679,-7,18446744073709551615]";
+    let text = format!(
+        r#"{{"format":"lifeboat/1","annotations":{{"n":{numbers}}},"resources":[{{"name":"cpu"}}],"nodes":[]}}"#
+    );
+    let once = to_json(load(&text).cluster(), &Policy::default());
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["annotations"]["n"].clone();
+    for (from, to) in value(&text).as_array().unwrap().iter().zip(value(&once).as_array().unwrap()) {
+        assert_eq!(from.as_f64().map(f64::to_bits), to.as_f64().map(f64::to_bits));
+    }
+    assert!(once.contains("6.605577253747694e-243"), "{once}");
+    assert_eq!(to_json(load(&once).cluster(), &Policy::default()), once);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let text = format!("\u{feff}{EXAMPLE}");
+    same(load(&text).cluster(), load(EXAMPLE).cluster());
+}

@@ -348,7 +348,23 @@ fn names_that_do_not_exist() {
 }
 
 #[test]
-fn a_node_of_exactly_that_name_wins() {
+fn text_on_standard_input_that_is_no_text() {
+    let mut child = Command::new(program())
+        .args(["check", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("is piped").write_all(b"{\xff").expect("is read");
+    let output = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err.contains("standard input is not UTF-8 text: byte 1 is wrong"), "{err}");
+}
+
+#[test]
+fn a_node_whose_name_looks_like_a_domain() {
     let document = r#"{"format": "lifeboat/1", "resources": [{"name": "memory", "unit": "MiB"}], "levels": ["rack", "a=b"],
         "nodes": [{"name": "rack=1", "capacity": {"memory": 8}, "domain": {"rack": "2"}},
                   {"name": "other", "capacity": {"memory": 8}, "domain": {"rack": "1", "a=b": "c=d"}}]}"#;
@@ -357,8 +373,13 @@ fn a_node_of_exactly_that_name_wins() {
         assert_eq!(plan.status, 0, "{}", plan.err);
         names(&plan.json()["failed"]).into_iter().map(str::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(failed("rack=1"), ["rack=1"]);
+    // A node of that name and a domain of that name: nobody knows which is meant.
+    let both = run_with_input(&["plan", "-", "--json", "--fail", "rack=1"], document);
+    assert_eq!(both.status, 2, "{}", both.err);
+    assert!(both.err.contains("write \"node=rack=1\" for the node"), "{}", both.err);
     assert_eq!(failed("rack=2"), ["rack=1"]);
+    // A node without a domain is one by itself, of its own name.
+    assert_eq!(failed("a=b=rack=1"), ["rack=1"]);
     assert_eq!(failed("node=other"), ["other"]);
     assert_eq!(failed("node=rack=1"), ["rack=1"]);
     assert_eq!(failed("a=b=c=d"), ["other"]);

@@ -89,7 +89,8 @@ pub(crate) struct CheckArgs {
 pub(crate) struct PlanArgs {
     /// The document (lifeboat/1), or - for standard input.
     pub(crate) cluster: String,
-    /// What fails: a node, or a whole domain as LEVEL=DOMAIN. May be given more than once.
+    /// What fails: a node, or a whole domain as LEVEL=DOMAIN (a node without one is a domain of its own name). May be given
+    /// more than once.
     #[arg(long, value_name = "NODE | LEVEL=DOMAIN")]
     pub(crate) fail: Vec<String>,
     /// Say of this VM, node by node, why it can or cannot run there. May be given more than once.

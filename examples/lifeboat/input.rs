@@ -26,12 +26,12 @@ pub(crate) fn complain(faults: &[Fault]) {
 
 /// The text of a file; `-` is standard input.
 pub(crate) fn read_text(path: &str) -> Result<String, Stop> {
-    let read = if path == "-" { read_stdin() } else { std::fs::read(path) };
+    let (read, what) = if path == "-" { (read_stdin(), "standard input") } else { (std::fs::read(path), path) };
     let fault = |code: &str, message: String| Stop::BadInput(vec![Fault::new("", None, code, message)]);
-    let bytes = read.map_err(|error| fault("unreadable", format!("cannot read {path}: {error}")))?;
+    let bytes = read.map_err(|error| fault("unreadable", format!("cannot read {what}: {error}")))?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        fault("not_utf8", format!("{path} is not UTF-8 text: byte {at} is wrong"))
+        fault("not_utf8", format!("{what} is not UTF-8 text: byte {at} is wrong"))
     })
 }
 

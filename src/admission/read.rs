@@ -61,7 +61,7 @@ const OPERATIONS: [(&str, &[&str]); 17] = [
 /// # }
 /// ```
 pub fn read_changes(cluster: &Cluster, policy: &Policy, text: &str) -> Result<Vec<Change>, DocumentErrors> {
-    let tree: Tree = match serde_json::from_str(text) {
+    let tree: Tree = match serde_json::from_str(crate::document::without_mark(text)) {
         Ok(tree) => tree,
         Err(error) => return Err(DocumentErrors::of(Vec::from([error_at("", "syntax", error.to_string())]))),
     };

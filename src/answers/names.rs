@@ -25,15 +25,25 @@ pub fn failure(cluster: &Cluster, path: &str, fails: &[String], faults: &mut Vec
 }
 
 fn add_failure(cluster: &Cluster, failure: Failure, path: &str, fail: &str) -> Result<Failure, Fault> {
-    // A node of exactly this name wins, whatever characters are in it.
-    if let Some(node) = cluster.node_id(fail) {
-        return Ok(failure.node(node));
-    }
     let is_level = |name: &str| name == NODE_LEVEL || cluster.levels().any(|level| level == name);
     // Levels and domains may contain `=`, too: any split counts whose left part is a level.
     let split = |(at, _)| fail.split_at_checked(at).and_then(|(level, rest)| Some((level, rest.strip_prefix('=')?)));
     let splits: Vec<(&str, &str)> = fail.match_indices('=').filter_map(split).collect();
-    if let Some((level, domain)) = splits.iter().find(|(level, _)| is_level(level)) {
+    let split = splits.iter().find(|(level, _)| is_level(level));
+    // A node of exactly this name is meant, whatever characters are in it, unless it is the name of a domain as well.
+    if let Some(node) = cluster.node_id(fail) {
+        return match split {
+            Some((level, domain)) if Failure::none().domain(cluster, level, domain).is_ok() => {
+                let message = format!(
+                    "\"{fail}\" is a node, and \"{domain}\" is one of the level \"{level}\": write \"{NODE_LEVEL}={fail}\" \
+                     for the node, and name the nodes of the other one by one"
+                );
+                Err(Fault::new(path, Some(fail), "ambiguous", message))
+            }
+            _ => Ok(failure.node(node)),
+        };
+    }
+    if let Some((level, domain)) = split {
         return unit(cluster, failure, path, level, domain);
     }
     if let Some((level, _)) = splits.first() {

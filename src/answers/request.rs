@@ -58,7 +58,8 @@ pub(super) struct Request {
 impl Request {
     /// Reads a request.
     pub(super) fn read(text: &str) -> Result<Self, Vec<Fault>> {
-        let tree = serde_json::from_str(text).map_err(|error| one("", "syntax", error.to_string()))?;
+        let tree = serde_json::from_str(crate::document::without_mark(text))
+            .map_err(|error| one("", "syntax", error.to_string()))?;
         let Tree::Object(fields) = tree else {
             return Err(one("", "wrong_type", "a request is an object"));
         };

@@ -29,8 +29,9 @@
 //! Unknown fields and keys that stand twice are errors: a constraint that is ignored would be a wrong yes. So are
 //! unknown names, numbers that are not whole, negative or too large, and everything that [`Cluster`]'s edits refuse.
 //! [`Document::from_json`] reports all errors at once, up to [`MAX_ERRORS`], each with a path and a stable code; only
-//! an error of JSON syntax ends the reading. `null` stands for a field that is left out. Order means nothing: fields,
-//! nodes, VMs and rules can stand in any order and name objects that stand further down.
+//! an error of JSON syntax ends the reading (a number too large for a double, as `1e400`, is one to the JSON reader).
+//! `null` stands for a field that is left out. Order means nothing: fields, nodes, VMs and rules can stand in any order
+//! and name objects that stand further down. A byte order mark in front is passed over.
 //!
 //! A schema for editors and other tools is in `schema/lifeboat-1.schema.json`. It knows fields, types and limits; what
 //! names mean only the library checks.
@@ -41,7 +42,7 @@
 //! |---|---|---|
 //! | `format` | `"lifeboat/1"` | required |
 //! | `name` | string | none |
-//! | `annotations` | any object: kept, never read | none |
+//! | `annotations` | any object: kept, never read; whole numbers beyond 64 bits become the nearest double | none |
 //! | `resources` | list of kinds, 1 to 16 | required |
 //! | `levels` | names of levels, widest first, at most 16; `node` is implicit | none |
 //! | `domains` | per level the names that its domains can have | any name |
@@ -56,7 +57,8 @@
 //! | `per_vm` | whole number, added to every demand, restart demand and reservation | 0 |
 //! | `optional` | whether nodes and VMs may leave the kind out without a remark | `false` |
 //!
-//! Amounts are objects from kinds to whole numbers up to 2^64-1. A kind left out of a capacity, or of the demand of a
+//! Amounts are objects from kinds to whole numbers up to 2^64-1. So must be the sums over all nodes and all VMs; demands
+//! count twice there, since a VM that migrates is on two nodes. A kind left out of a capacity, or of the demand of a
 //! powered-on VM, is 0 there; unless it is optional that is a warning `kind_not_stated`, one per kind, and with
 //! `strict` an error.
 //!
@@ -151,6 +153,9 @@
 //! | `spare_nodes` | | |
 //! | `free` | `total`, `one_node`: amounts | one of them is required |
 //! | each | `mode`: `enforce`, `warn`, `off` | as `admission` |
+//!
+//! In `percent`, `auto` is always the derived form: a kind of that name can be given no per cent there. `failures` is a
+//! resource kind unless `auto` stands beside it.
 
 mod error;
 mod export;
@@ -235,7 +240,7 @@ impl Document {
     pub fn from_json_with(text: &str, options: LoadOptions) -> Result<Self, DocumentErrors> {
         let mut reader = Reader::default();
         let mut raw = RawDocument::default();
-        let mut input = serde_json::Deserializer::from_str(text);
+        let mut input = serde_json::Deserializer::from_str(without_mark(text));
         let read = Object { into: &mut raw, reader: &mut reader }.seed().deserialize(&mut input);
         let read = read.and_then(|is_object| input.end().map(|()| is_object));
         Self::resolve(reader, raw, read.map_err(|error| error.to_string()), options)
@@ -298,6 +303,12 @@ impl Document {
     pub fn into_parts(self) -> (Cluster, Policy) {
         (self.cluster, self.policy)
     }
+}
+
+/// The text without the byte order mark that some editors put in front of it.
+#[cfg(feature = "json")]
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// A cluster and its policy as JSON text, without white space. See [`export`].

@@ -195,7 +195,8 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Any<S> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<S::Out, E> {
-        let negative = value < 0.0;
+        // The sign is told from the number: JSON readers give -0 as a float, and it has neither fraction nor exponent.
+        let negative = value.is_sign_negative();
         // 2^64: whatever is smaller and not read as u64 has a fraction or an exponent.
         let too_large = value >= 18_446_744_073_709_551_616.0;
         Ok(self.0.other(if negative { Value::Negative } else { Value::Inexact { too_large } }))

@@ -173,6 +173,8 @@ pub(crate) struct RawPercent {
     pub(crate) given: Span,
 }
 
+const TOO_MUCH: &str = "at most 100 per cent can stay free";
+
 struct Percents<'r, 'de>(&'r mut Reader<'de>);
 
 impl<'de> Shape<'de> for Percents<'_, 'de> {
@@ -207,6 +209,9 @@ impl<'de> Shape<'de> for Percents<'_, 'de> {
             }
         } else if let Some(failures) = failures {
             // Without "auto" it is a resource kind.
+            if failures > 100 {
+                reader.sink.add("failures", "too_large", TOO_MUCH);
+            }
             let (key, _) = reader.keys.note("failures".into());
             reader.numbers.push((key, u64::from(failures)));
             reader.end_numbers(&mut span);
@@ -237,7 +242,7 @@ fn read_percent_entry<'de, A: MapAccess<'de>>(
         _ => {
             if let Some(percent) = reader.count(object)? {
                 if percent > 100 {
-                    reader.sink.add("", "too_large", "at most 100 per cent can stay free");
+                    reader.sink.add("", "too_large", TOO_MUCH);
                 }
                 reader.numbers.push((key, u64::from(percent)));
             }
