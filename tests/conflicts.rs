@@ -142,12 +142,20 @@ fn case(seed: u64) -> Cluster {
         let level = choices.pick(&[NODE_LEVEL, NODE_LEVEL, "rack"]).to_string();
         let mut members: BTreeSet<VmId> = (0..2 + choices.index(3)).map(|_| choices.pick(&vms)).collect();
         let place = || Place::default();
-        let kind = match choices.index(9) {
+        let kind = match choices.index(10) {
             0..=2 => RuleKind::Separate { level, max_per_domain: choices.pick(&[1, 1, 2]) },
             3 | 4 => RuleKind::Together { level },
             5 => RuleKind::Confine(Place { nodes: vec![choices.pick(&nodes)], ..place() }),
             6 => RuleKind::Exclude(Place { nodes: vec![choices.pick(&nodes), choices.pick(&nodes)], ..place() }),
-            7 => RuleKind::Spread { level, min_domains: 2 + choices.index(2) as u32, max_skew: None },
+            7 => {
+                let sides: Vec<Vec<VmId>> = members.iter().map(|vm| vec![*vm]).collect();
+                let (left, right) = sides.split_at(sides.len() / 2);
+                let sides = vec![left.concat(), right.concat()];
+                members.clear();
+                cluster.add_rule(Rule::new(format!("r{number}"), RuleKind::SeparateSides { level, sides })).ok();
+                continue;
+            }
+            8 => RuleKind::Spread { level, min_domains: 2 + choices.index(2) as u32, max_skew: None },
             _ => {
                 let leader = choices.pick(&vms);
                 members.remove(&leader);
@@ -196,4 +204,87 @@ fn every_conflict_is_real_and_minimal() {
     }
     println!("{seen:?}; of {hopeless} clusters whose rules cannot all hold {missed} show no known pattern");
     assert!(seen.len() >= 7, "{seen:?}");
+}
+
+/// VMs on twenty nodes, ten in each of two racks.
+fn plain(vms: usize) -> (Cluster, Vec<VmId>) {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GiB")]).unwrap(), ["rack"]).unwrap();
+    for number in 0..20 {
+        let node = Node::named(format!("n{number}")).capacity([1_000_000]);
+        cluster.add_node(node.domain("rack", if number < 10 { "a" } else { "b" })).unwrap();
+    }
+    let vm = |number| Vm::named(format!("v{number:05}")).demand([1]).powered_on();
+    let vms = (0..vms).map(|number| cluster.add_vm(vm(number)).unwrap()).collect();
+    (cluster, vms)
+}
+
+fn node_level() -> String {
+    NODE_LEVEL.to_string()
+}
+
+#[test]
+fn a_chain_of_any_length() {
+    for long in [3, 30, 40, 300, 20_000] {
+        let (mut cluster, vms) = plain(long);
+        for (number, pair) in vms.windows(2).enumerate() {
+            // Nodes lie in racks: ties of both levels count for racks.
+            let level = if number % 3 == 0 { node_level() } else { "rack".into() };
+            let together = Rule::new(format!("t{number:05}"), RuleKind::Together { level });
+            cluster.add_rule(together.vms(pair.iter().copied())).unwrap();
+        }
+        let shortcut = Rule::new("wide", RuleKind::Together { level: node_level() });
+        cluster.add_rule(shortcut.vms([vms[0], vms[1], vms[2]])).unwrap();
+        let apart = RuleKind::Separate { level: "rack".into(), max_per_domain: 1 };
+        cluster.add_rule(Rule::new("apart", apart).vms([vms[0], vms[long - 1]])).unwrap();
+        let found = conflicts(&cluster);
+        assert_eq!(found.len(), 1, "{long}");
+        assert_eq!(found[0].code, ConflictCode::TogetherAndApart);
+        assert!(found[0].minimal, "{long}");
+        // Over the rule of three the second VM is not needed.
+        assert_eq!((found[0].vms.len(), found[0].rules.len()), (long - 1, long - 1));
+        assert!(!found[0].vms.contains(&vms[1]));
+    }
+}
+
+#[test]
+fn a_chain_over_leaders_and_between_sides() {
+    // Followers of leaders who follow: v0 leads 1 and 2, v2 leads 3, and so on; every leader is needed, for he alone ties.
+    let (mut cluster, vms) = plain(1_000);
+    for (number, pair) in vms.chunks(2).enumerate().skip(1) {
+        let leader = vms[number * 2 - 2];
+        let follow = Rule::new(format!("f{number:05}"), RuleKind::Follow { leader });
+        cluster.add_rule(follow.vms(pair.iter().copied())).unwrap();
+    }
+    // The end is kept from a VM beside the way, and from two on it: only the last of those counts.
+    let sides = vec![vec![vms[0], vms[500], vms[501]], vec![vms[999]], vec![vms[1]]];
+    let rule = Rule::new("apart", RuleKind::SeparateSides { level: node_level(), sides });
+    cluster.add_rule(rule).unwrap();
+    let found = conflicts(&cluster);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].minimal);
+    assert!(!found[0].vms.contains(&vms[0]));
+    assert!(found[0].vms.contains(&vms[999]));
+    let tied = found[0].rules.len() - 1;
+    assert_eq!(found[0].vms.len(), tied + 1, "a tree of one way");
+}
+
+#[test]
+fn more_tied_than_a_domain_may_hold_and_more_than_domains_hold() {
+    let (mut cluster, vms) = plain(3_000);
+    for (number, pair) in vms.windows(2).enumerate() {
+        let together = Rule::new(format!("t{number:05}"), RuleKind::Together { level: node_level() });
+        cluster.add_rule(together.vms(pair.iter().copied())).unwrap();
+    }
+    let few = RuleKind::Separate { level: node_level(), max_per_domain: 2 };
+    cluster.add_rule(Rule::new("few", few).vms([vms[0], vms[1500], vms[2999]])).unwrap();
+    let all = RuleKind::Separate { level: node_level(), max_per_domain: 100 };
+    cluster.add_rule(Rule::new("all", all).vms(vms.iter().copied())).unwrap();
+    let found = conflicts(&cluster);
+    let codes: Vec<ConflictCode> = found.iter().map(|conflict| conflict.code).collect();
+    use ConflictCode::{TogetherAndApart, TooFewDomains};
+    assert_eq!(codes, [TooFewDomains, TogetherAndApart, TogetherAndApart]);
+    assert_eq!((found[0].vms.len(), found[0].minimal), (2_001, true));
+    // Of the chain as much as has one more than may be.
+    assert!(found[1].minimal && found[2].minimal);
+    assert_eq!((found[1].vms.len(), found[2].vms.len()), (101, 3_000));
 }

@@ -162,3 +162,28 @@ fn one_object_with_many_names() {
     let document = within(8, || load(&text));
     assert_eq!(document.warnings().len(), 199_999 + 1);
 }
+
+#[test]
+fn one_group_in_many_rules() {
+    // 1.6 million memberships: more than fit, all that fit, and as many as fit exactly.
+    for (nodes, most) in [(2, 1), (20, 100_000), (20, 200), (20, 199), (200, 20)] {
+        let vms: Vec<String> = (0..4_000)
+            .map(|number| {
+                format!(r#"{{"name":"v{number}","demand":{{"cpu":{}}},"power":"on","groups":["g"]}}"#, number % 7)
+            })
+            .collect();
+        let rule = |number: usize| {
+            let (kind, fields) = match number % 4 {
+                0 => ("exclude", r#","labels":["none"]"#.to_string()),
+                1 => ("spread", r#","min_domains":2"#.to_string()),
+                _ => ("separate", format!(r#","max_per_domain":{most}"#)),
+            };
+            format!(r#"{{"name":"r{number}","kind":"{kind}","vm_groups":["g"]{fields}}}"#)
+        };
+        let text = document(nodes, &vms, &(0..400).map(rule).collect::<Vec<_>>());
+        let cluster = within(8, || load(&text)).into_parts().0;
+        within(8, || cluster.warnings());
+        let found = within(20, || lifeboat::conflicts(&cluster));
+        assert_eq!(found.len(), if nodes * most < 4_000 { 200 } else { 0 }, "{nodes} {most}");
+    }
+}

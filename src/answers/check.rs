@@ -123,7 +123,9 @@ impl Clash {
 
     /// The line for people: message and code.
     pub fn line(&self) -> String {
-        format!("{} [{}]", self.message, self.code)
+        let more =
+            if self.minimal { "" } else { " (fewer of these may be in conflict already: the search ended first)" };
+        format!("{}{more} [{}]", self.message, self.code)
     }
 }
 

@@ -1,29 +1,39 @@
 //! The patterns: which rules and VMs are suspects, each candidate proved to have no placement.
 //!
-//! Uses `cluster`, `conflicts::{domains, trial}`. Used by `conflicts`.
+//! Uses `cluster`, `conflicts::{domains, matching, ties, trial}`. Used by `conflicts`.
 //!
 //! VMs that can be nowhere come first and are left out of everything else. Then rule by rule: too few domains, by a
 //! matching of VMs to domains (the VMs that an alternating path reaches from one left over are a minimal set: any one
 //! of them less, and the path frees a place). Then VMs that are tied: at a level L by `together` rules of L, and by
 //! everything that puts them on one node. Sharing a domain is an equivalence, so ties reach along chains.
+//!
+//! Every pattern is proved by counting or by ties, whatever the size: no conflict of one is missed because work ran out.
+//! Work is limited where a set is made smaller; where it runs out the set is not said to be minimal.
 
-use super::domains::Domains;
+use super::domains::{Chosen, Domains, Limited, ListIx};
+use super::matching::Matching;
+use super::ties::Ties;
 use super::trial::Trial;
 use super::{ConflictCode, Core, vm_name};
 use crate::cluster::{Cluster, RuleBody, Strength};
 use crate::dense::to_usize;
 use crate::ids::{DomainKey, LevelIx, RuleSlot, VmSlot};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::BTreeSet;
+use alloc::collections::btree_map::{BTreeMap, Entry};
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-type Found = (ConflictCode, Core, bool);
+pub(super) type Found = (ConflictCode, Core, bool);
+
+/// How many VMs may be matched to see which place rules a set can do without.
+const MATCHED: usize = 4_000_000;
 
 /// Every conflict of the patterns, in the order in which they are looked for.
-pub(super) fn find(cluster: &Cluster) -> Vec<Found> {
+pub(super) fn find(cluster: &Cluster) -> (Domains<'_>, Vec<Found>) {
     let mut search = Search::new(cluster);
     if search.domains.nodes.is_empty() {
-        return search.found;
+        return (search.domains, search.found);
     }
     search.find_nowhere();
     for rule in search.rules.clone() {
@@ -36,13 +46,15 @@ pub(super) fn find(cluster: &Cluster) -> Vec<Found> {
     for level in cluster.levels.named_levels().chain([cluster.levels.node_level()]) {
         search.ties(level);
     }
-    search.found
+    (search.domains, search.found)
 }
 
 struct Search<'a> {
     cluster: &'a Cluster,
     domains: Domains<'a>,
     trial: Trial,
+    /// What is left of [`MATCHED`].
+    left: usize,
     /// Required rules, by name.
     rules: Vec<RuleSlot>,
     /// VMs that can be nowhere.
@@ -53,16 +65,26 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(cluster: &'a Cluster) -> Self {
         let domains = Domains::new(cluster);
-        let trial = Trial::new(&domains);
         let required = cluster.rules().filter(|rule| rule.strength() == Strength::Required);
         let mut rules: Vec<RuleSlot> = required.map(|rule| rule.id().slot).collect();
         domains.sort_rules(&mut rules);
-        Self { cluster, domains, trial, rules, nowhere: BTreeSet::new(), found: Vec::new() }
+        let (trial, nowhere, found) = (Trial::default(), BTreeSet::new(), Vec::new());
+        Self { cluster, domains, trial, left: MATCHED, rules, nowhere, found }
     }
 
+    /// Reports suspects that are proved to have no placement, with whatever can be left out left out.
     fn report(&mut self, code: ConflictCode, suspects: Core, joint: bool) {
         let (suspects, minimal) = self.trial.minimise(&self.domains, suspects, joint);
         self.found.push((code, suspects, minimal));
+    }
+
+    fn sort(&self, core: &mut Core) {
+        self.domains.sort_vms(&mut core.vms);
+        self.domains.sort_rules(&mut core.rules);
+    }
+
+    fn goes_somewhere(&self, vm: VmSlot, chosen: Chosen<'_>) -> bool {
+        self.domains.nodes.iter().any(|node| self.domains.takes(vm, chosen, *node))
     }
 
     /// VMs that no node can take: by themselves if they are to run, and whether or not for their rules.
@@ -70,29 +92,25 @@ impl<'a> Search<'a> {
         for vm in self.cluster.vms() {
             let slot = vm.id().slot;
             let rules = self.domains.place_rules(&[slot]);
-            if (!vm.is_on() && rules.is_empty())
-                || self.domains.nodes.iter().any(|node| self.domains.takes(slot, &rules, *node))
-            {
+            if (!vm.is_on() && rules.is_empty()) || self.goes_somewhere(slot, None) {
                 continue;
             }
             self.nowhere.insert(slot);
-            let alone = !self.domains.nodes.iter().any(|node| self.domains.takes(slot, &[], *node));
+            let alone = !self.goes_somewhere(slot, Some(&BTreeSet::new()));
             if alone && vm.is_on() {
                 self.found.push((ConflictCode::Nowhere, Core { rules: Vec::new(), vms: alloc::vec![slot] }, true));
             } else if !alone {
                 // Rules go one by one as long as the rest leaves no node.
-                let mut kept = rules;
-                let mut position = 0;
-                while position < kept.len() {
-                    let mut fewer = kept.clone();
-                    fewer.remove(position);
-                    if self.domains.nodes.iter().any(|node| self.domains.takes(slot, &fewer, *node)) {
-                        position = position.saturating_add(1);
-                    } else {
-                        kept = fewer;
+                let mut kept: BTreeSet<RuleSlot> = rules.iter().copied().collect();
+                for rule in rules {
+                    kept.remove(&rule);
+                    if self.goes_somewhere(slot, Some(&kept)) {
+                        kept.insert(rule);
                     }
                 }
-                self.found.push((ConflictCode::MustAndMustNot, Core { rules: kept, vms: alloc::vec![slot] }, true));
+                let mut core = Core { rules: kept.into_iter().collect(), vms: alloc::vec![slot] };
+                self.sort(&mut core);
+                self.found.push((ConflictCode::MustAndMustNot, core, true));
             }
         }
     }
@@ -100,38 +118,66 @@ impl<'a> Search<'a> {
     /// The powered-on members of a rule that can be somewhere.
     fn members(&self, rule: RuleSlot) -> Vec<VmSlot> {
         let mut members = self.domains.members(rule);
-        members.retain(|vm| !self.nowhere.contains(vm));
+        if !self.nowhere.is_empty() {
+            members.retain(|vm| !self.nowhere.contains(vm));
+        }
         members
     }
 
     fn separate(&mut self, rule: RuleSlot, level: LevelIx, most: u32) {
         let members = self.members(rule);
-        let mut places = self.domains.place_rules(&members);
-        let Some(mut vms) = self.too_many(&members, level, most, &places) else { return };
-        // Without a place rule every VM can go to more domains, so the set stays minimal as long as it has no matching.
-        let mut position = 0;
-        places = self.domains.place_rules(&vms);
-        while position < places.len() {
-            let mut fewer = places.clone();
-            fewer.remove(position);
-            if let Some(still) = self.too_many(&vms, level, most, &fewer) {
-                (vms, places) = (still, fewer);
-            } else {
-                position = position.saturating_add(1);
-            }
+        if self.always_fit(&members, level, most) {
+            return;
         }
-        self.domains.sort_vms(&mut vms);
-        places.push(rule);
-        self.domains.sort_rules(&mut places);
-        self.found.push((ConflictCode::TooFewDomains, Core { rules: places, vms }, true));
+        let Some(mut vms) = self.too_many(&members, level, most, None) else { return };
+        // Without a place rule every VM can go to more domains, so the set stays minimal as long as it has no matching. All
+        // rules at once are tried first, then halves: most have nothing to do with it.
+        let mut kept = self.domains.place_rules(&vms);
+        let mut chunk = kept.len();
+        let mut minimal = true;
+        while chunk > 0 && minimal {
+            let mut start = 0;
+            while start < kept.len() {
+                minimal = self.left >= vms.len();
+                if !minimal {
+                    break;
+                }
+                self.left = self.left.saturating_sub(vms.len());
+                let mut fewer = kept.clone();
+                fewer.drain(start..kept.len().min(start.saturating_add(chunk)));
+                match self.too_many(&vms, level, most, Some(&fewer.iter().copied().collect())) {
+                    Some(still) => (vms, kept) = (still, fewer),
+                    None => start = start.saturating_add(chunk),
+                }
+            }
+            chunk = if chunk == 1 { 0 } else { chunk.div_ceil(2) };
+        }
+        kept.push(rule);
+        let mut core = Core { rules: kept, vms };
+        self.sort(&mut core);
+        self.found.push((ConflictCode::TooFewDomains, core, minimal));
+    }
+
+    /// Whether the VMs are so few that each finds a place among its own domains, however the others lie.
+    fn always_fit(&mut self, vms: &[VmSlot], level: LevelIx, most: u32) -> bool {
+        let most = to_usize(most);
+        vms.len() <= most
+            || vms.iter().all(|vm| {
+                let list = self.domains.of(level, *vm, None);
+                list.is_some_and(|list| vms.len() <= self.domains.list(list).len().saturating_mul(most))
+            })
     }
 
     /// A minimal set of these VMs that does not fit into their domains, so many to each.
-    fn too_many(&mut self, vms: &[VmSlot], level: LevelIx, most: u32, places: &[RuleSlot]) -> Option<Vec<VmSlot>> {
+    fn too_many(&mut self, vms: &[VmSlot], level: LevelIx, most: u32, chosen: Chosen<'_>) -> Option<Vec<VmSlot>> {
         let mut matching = Matching::new(to_usize(most));
+        let mut lists: BTreeMap<Limited, ListIx> = BTreeMap::new();
         for vm in vms {
-            let domains = self.domains.of(level, *vm, places);
-            if let Err(set) = matching.add(*vm, &domains) {
+            let list = match lists.entry(self.domains.limited(*vm)?) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(self.domains.of(level, *vm, chosen)?),
+            };
+            if let Err(set) = matching.add(*vm, list, self.domains.list(list)) {
                 return Some(set);
             }
         }
@@ -144,36 +190,36 @@ impl<'a> Search<'a> {
         if members.iter().any(|vm| self.nowhere.contains(vm)) {
             return;
         }
-        let places = self.domains.place_rules(&members);
         let wanted = to_usize(min_domains).min(members.len());
         let mut matching = Matching::new(1);
         let mut left_over = None;
         let mut matched = Vec::new();
         for vm in &members {
-            let domains = self.domains.of(level, *vm, &places);
-            match matching.add(*vm, &domains) {
-                Ok(()) => matched.push(*vm),
-                Err(_) => left_over = left_over.or(Some(*vm)),
+            if matched.len() >= wanted {
+                return;
+            }
+            let Some(list) = self.domains.of(level, *vm, None) else { return };
+            if !matching.is_spent(list) && matching.add(*vm, list, self.domains.list(list)).is_ok() {
+                matched.push(*vm);
+            } else {
+                left_over = left_over.or(Some(*vm));
             }
         }
         let Some(left_over) = left_over.filter(|_| matched.len() < wanted) else { return };
         // One more than can be matched: as many domains are wanted, whoever of the others is there.
         let mut vms = matched;
         vms.push(left_over);
-        self.domains.sort_vms(&mut vms);
         let mut rules = self.domains.place_rules(&vms);
         rules.push(rule);
-        self.domains.sort_rules(&mut rules);
-        let suspects = Core { rules, vms };
-        if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
-            self.report(ConflictCode::SpreadTooWide, suspects, false);
-        }
+        let mut suspects = Core { rules, vms };
+        self.sort(&mut suspects);
+        self.report(ConflictCode::SpreadTooWide, suspects, false);
     }
 
     /// What is wrong with VMs that must share a domain of a level.
     fn ties(&mut self, level: LevelIx) {
-        let ties = Ties::new(self, level);
-        if ties.rules_of.is_empty() {
+        let ties = Ties::new(self.tying_rules(level));
+        if ties.is_empty() {
             return;
         }
         for rule in self.rules.clone() {
@@ -184,55 +230,79 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// The rules that put VMs into one domain of a level, with the members that count and the leader.
+    fn tying_rules(&self, level: LevelIx) -> Vec<(RuleSlot, Vec<VmSlot>, Option<VmSlot>)> {
+        let node_level = self.cluster.levels.node_level();
+        let mut tying = Vec::new();
+        for rule in &self.rules {
+            let leader = match self.cluster.rule_record(*rule).map(|record| &record.body) {
+                Some(RuleBody::Together { level: at }) if *at == level || *at == node_level => None,
+                Some(RuleBody::Follow { leader }) => Some(*leader),
+                _ => continue,
+            };
+            let members = self.members(*rule);
+            // A follow rule whose leader can be nowhere ties nothing.
+            if members.len() > 1 && leader.is_none_or(|leader| members.contains(&leader)) {
+                tying.push((*rule, members, leader));
+            }
+        }
+        tying
+    }
+
     /// A rule that keeps apart at this level what is tied there.
     fn apart(&mut self, ties: &Ties, level: LevelIx, rule: RuleSlot) {
         let Some(record) = self.cluster.rule_record(rule) else { return };
-        let (sides, least) = match &record.body {
+        let (sides, least): (&[Vec<VmSlot>], _) = match &record.body {
             RuleBody::Separate { level: at, max_per_domain } if *at == level => {
-                (Vec::new(), to_usize(*max_per_domain).saturating_add(1))
+                (&[], to_usize(*max_per_domain).saturating_add(1))
             }
-            RuleBody::Sides { level: at, sides } if *at == level => (sides.clone(), 2),
+            RuleBody::Sides { level: at, sides } if *at == level => (sides, 2),
             RuleBody::Spread { level: at, min_domains, .. } if *at == level => {
                 return self.spread_of_tied(ties, rule, to_usize(*min_domains));
             }
             _ => return,
         };
-        let members = self.members(rule);
-        let mut by_group: BTreeMap<VmSlot, Vec<VmSlot>> = BTreeMap::new();
-        for vm in members {
+        // The side of each; without sides each is one by itself.
+        let sides: BTreeMap<VmSlot, usize> =
+            sides.iter().zip(0..).flat_map(|(side, number)| side.iter().map(move |vm| (*vm, number))).collect();
+        let mut by_group: BTreeMap<VmSlot, Vec<(VmSlot, usize)>> = BTreeMap::new();
+        for (number, vm) in self.members(rule).into_iter().enumerate() {
             if let Some(group) = ties.group(vm) {
-                by_group.entry(group).or_default().push(vm);
+                by_group.entry(group).or_default().push((vm, sides.get(&vm).copied().unwrap_or(number)));
             }
         }
-        let side = |vm: VmSlot| sides.iter().position(|side| side.binary_search(&vm).is_ok());
-        let mut candidates: Vec<Core> = Vec::new();
-        for members in by_group.into_values() {
-            let parts = |one: VmSlot, other: VmSlot| one != other && (sides.is_empty() || side(one) != side(other));
-            let pair = members.iter().copied().find(|one| members.iter().any(|other| parts(*one, *other)));
-            let Some(from) = pair.filter(|_| members.len() >= least) else { continue };
-            if least == 2 {
-                let is_goal = |vm: VmSlot| members.contains(&vm) && parts(vm, from);
-                if let Some((vms, mut rules)) = ties.path(from, is_goal) {
-                    rules.push(rule);
-                    candidates.push(Core { rules, vms });
-                }
+        let mut candidates: Vec<(Core, bool)> = Vec::new();
+        for members in by_group.into_values().filter(|members| members.len() >= least) {
+            let candidate = if least == 2 { ties.chain(&members) } else { ties.near(&members, least) };
+            let Some(mut suspects) = candidate else { continue };
+            self.sort(&mut suspects);
+            let tree = ties.is_tree(&suspects);
+            suspects.rules.push(rule);
+            self.sort(&mut suspects);
+            candidates.push((suspects, tree));
+        }
+        candidates.sort_by_cached_key(|(suspects, _)| {
+            suspects.vms.first().map(|vm| String::from(vm_name(self.cluster, *vm)))
+        });
+        for (suspects, tree) in candidates {
+            // A tree falls apart without any one of its VMs and ties: if two domains take all of its VMs, what is left has a
+            // placement there.
+            if tree && self.go_to_two_domains(level, &suspects.vms) {
+                self.found.push((ConflictCode::TogetherAndApart, suspects, true));
             } else {
-                let (vms, mut rules) = ties.all_of(from);
-                rules.push(rule);
-                candidates.push(Core { rules, vms });
-            }
-        }
-        for suspects in &mut candidates {
-            self.domains.sort_vms(&mut suspects.vms);
-            self.domains.sort_rules(&mut suspects.rules);
-        }
-        candidates
-            .sort_by_cached_key(|suspects| suspects.vms.first().map(|vm| String::from(vm_name(self.cluster, *vm))));
-        for suspects in candidates {
-            if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
                 self.report(ConflictCode::TogetherAndApart, suspects, false);
             }
         }
+    }
+
+    /// Whether two domains have a node each that takes every single one of these VMs, rules aside.
+    fn go_to_two_domains(&mut self, level: LevelIx, vms: &[VmSlot]) -> bool {
+        let kinds = self.domains.one_of_each(vms);
+        let none = BTreeSet::new();
+        let takes_all = |node: &&_| kinds.iter().all(|vm| self.domains.takes(*vm, Some(&none), **node));
+        let mut domains =
+            self.domains.nodes.iter().filter(takes_all).map(|node| self.cluster.levels.domain(level, *node));
+        domains.next().is_some_and(|first| domains.any(|other| other != first))
     }
 
     /// A spread whose VMs are tied into fewer groups than it wants domains.
@@ -244,27 +314,26 @@ impl<'a> Search<'a> {
             return;
         }
         let mut suspects = Core { rules: alloc::vec![rule], vms: members };
-        for vm in suspects.vms.clone() {
+        for vm in groups {
             let (vms, rules) = ties.all_of(vm);
             suspects.vms.extend(vms);
             suspects.rules.extend(rules);
         }
-        self.domains.sort_vms(&mut suspects.vms);
-        self.domains.sort_rules(&mut suspects.rules);
-        if self.trial.has_placement(&self.domains, &suspects, false) == Some(false) {
-            self.report(ConflictCode::TogetherAndApart, suspects, false);
-        }
+        self.sort(&mut suspects);
+        self.report(ConflictCode::TogetherAndApart, suspects, false);
     }
 
     /// A tied group that has no domain of the level in common, or none that is large enough.
     fn common_domain(&mut self, ties: &Ties, level: LevelIx, group: &[VmSlot]) {
-        let places = self.domains.place_rules(group);
-        let mut common: Option<BTreeSet<DomainKey>> = None;
-        for vm in group {
-            let mine: BTreeSet<DomainKey> = self.domains.of(level, *vm, &places).iter().copied().collect();
-            common = Some(common.map_or_else(|| mine.clone(), |common| common.intersection(&mine).copied().collect()));
+        let lists: BTreeSet<ListIx> = group.iter().filter_map(|vm| self.domains.of(level, *vm, None)).collect();
+        let lists: Vec<Rc<Vec<DomainKey>>> = lists.into_iter().map(|list| Rc::clone(self.domains.list(list))).collect();
+        let mut count: BTreeMap<DomainKey, usize> = BTreeMap::new();
+        for domain in lists.iter().flat_map(|list| list.iter()) {
+            let lists = count.entry(*domain).or_default();
+            *lists = lists.saturating_add(1);
         }
-        let common = common.unwrap_or_default();
+        let common: BTreeSet<DomainKey> =
+            count.into_iter().filter(|(_, count)| *count == lists.len()).map(|(domain, _)| domain).collect();
         let joint = !common.is_empty();
         if joint && self.fits_somewhere(level, group, &common) {
             return;
@@ -274,13 +343,9 @@ impl<'a> Search<'a> {
         let only_follow = rules.iter().all(|rule| {
             self.cluster.rule_record(*rule).is_some_and(|record| matches!(record.body, RuleBody::Follow { .. }))
         });
-        rules.extend(places);
+        rules.extend(self.domains.place_rules(group));
         let mut suspects = Core { rules, vms };
-        self.domains.sort_vms(&mut suspects.vms);
-        self.domains.sort_rules(&mut suspects.rules);
-        if self.trial.has_placement(&self.domains, &suspects, joint) != Some(false) {
-            return;
-        }
+        self.sort(&mut suspects);
         let code = match (joint, only_follow) {
             (true, _) => ConflictCode::TogetherTooLarge,
             (false, true) => ConflictCode::FollowNowhere,
@@ -305,180 +370,9 @@ impl<'a> Search<'a> {
         for node in &self.domains.nodes {
             let domain = self.cluster.levels.domain(level, *node);
             if domains.contains(&domain) {
-                add(room.entry(domain).or_default(), &self.domains.most(*node));
+                add(room.entry(domain).or_default(), &self.domains.room[*node]);
             }
         }
         room.values().any(|room| need.iter().zip(room).all(|(need, room)| need <= room))
-    }
-}
-
-/// VMs tied to one domain of a level, as a graph of VMs and rules.
-struct Ties {
-    rules_of: BTreeMap<VmSlot, Vec<RuleSlot>>,
-    tied: BTreeMap<RuleSlot, Vec<VmSlot>>,
-    /// Of each tied VM, one that stands for its group.
-    groups: BTreeMap<VmSlot, VmSlot>,
-}
-
-impl Ties {
-    fn new(search: &Search<'_>, level: LevelIx) -> Self {
-        let mut ties = Self { rules_of: BTreeMap::new(), tied: BTreeMap::new(), groups: BTreeMap::new() };
-        let node_level = search.cluster.levels.node_level();
-        for rule in &search.rules {
-            let binds = match search.cluster.rule_record(*rule).map(|record| &record.body) {
-                Some(RuleBody::Together { level: at }) => *at == level || *at == node_level,
-                Some(RuleBody::Follow { .. }) => true,
-                _ => false,
-            };
-            let members = if binds { search.members(*rule) } else { Vec::new() };
-            // A follow rule whose leader can be nowhere ties nothing.
-            let led = match search.cluster.rule_record(*rule).map(|record| &record.body) {
-                Some(RuleBody::Follow { leader }) => members.contains(leader),
-                _ => true,
-            };
-            if members.len() < 2 || !led {
-                continue;
-            }
-            for vm in &members {
-                ties.rules_of.entry(*vm).or_default().push(*rule);
-            }
-            ties.tied.insert(*rule, members);
-        }
-        let vms: Vec<VmSlot> = ties.rules_of.keys().copied().collect();
-        for vm in vms {
-            if !ties.groups.contains_key(&vm) {
-                for member in ties.all_of(vm).0 {
-                    ties.groups.insert(member, vm);
-                }
-            }
-        }
-        ties
-    }
-
-    fn group(&self, vm: VmSlot) -> Option<VmSlot> {
-        self.groups.get(&vm).copied()
-    }
-
-    /// The groups, and in them the VMs, by name.
-    fn groups(&self, domains: &Domains<'_>) -> Vec<Vec<VmSlot>> {
-        let mut groups: BTreeMap<VmSlot, Vec<VmSlot>> = BTreeMap::new();
-        for (vm, group) in &self.groups {
-            groups.entry(*group).or_default().push(*vm);
-        }
-        let mut groups: Vec<Vec<VmSlot>> = groups.into_values().collect();
-        for group in &mut groups {
-            domains.sort_vms(group);
-        }
-        groups.sort_by_cached_key(|group| group.first().map(|vm| String::from(vm_name(domains.cluster, *vm))));
-        groups
-    }
-
-    /// Everyone tied to a VM, itself included, and by which rules.
-    fn all_of(&self, vm: VmSlot) -> (Vec<VmSlot>, Vec<RuleSlot>) {
-        let (mut vms, mut rules) = (BTreeSet::from([vm]), BTreeSet::new());
-        let mut open = alloc::vec![vm];
-        while let Some(vm) = open.pop() {
-            for rule in self.rules_of.get(&vm).into_iter().flatten().filter(|rule| rules.insert(**rule)) {
-                open.extend(self.tied.get(rule).into_iter().flatten().filter(|other| vms.insert(**other)));
-            }
-        }
-        (vms.into_iter().collect(), rules.into_iter().collect())
-    }
-
-    /// The shortest chain from a VM to one that is a goal: its VMs, both ends included, and its rules.
-    fn path(&self, from: VmSlot, is_goal: impl Fn(VmSlot) -> bool) -> Option<(Vec<VmSlot>, Vec<RuleSlot>)> {
-        let mut came: BTreeMap<VmSlot, Option<(VmSlot, RuleSlot)>> = BTreeMap::from([(from, None)]);
-        let mut open = VecDeque::from([from]);
-        let mut used = BTreeSet::new();
-        while let Some(vm) = open.pop_front() {
-            if is_goal(vm) {
-                let (mut vms, mut rules) = (alloc::vec![vm], Vec::new());
-                let mut at = vm;
-                while let Some((before, rule)) = came.get(&at).copied().flatten() {
-                    vms.push(before);
-                    rules.push(rule);
-                    at = before;
-                }
-                self.add_leaders(&mut vms, &rules);
-                return Some((vms, rules));
-            }
-            for rule in self.rules_of.get(&vm).into_iter().flatten().filter(|rule| used.insert(**rule)) {
-                for other in self.tied.get(rule).into_iter().flatten() {
-                    came.entry(*other).or_insert_with(|| {
-                        open.push_back(*other);
-                        Some((vm, *rule))
-                    });
-                }
-            }
-        }
-        None
-    }
-
-    /// Two followers of one leader are tied through him alone: everyone of such a rule is a suspect.
-    fn add_leaders(&self, vms: &mut Vec<VmSlot>, rules: &[RuleSlot]) {
-        for rule in rules {
-            vms.extend(self.tied.get(rule).into_iter().flatten());
-        }
-    }
-}
-
-/// VMs matched to domains, so many to each, one VM after the other.
-struct Matching {
-    most: usize,
-    held: BTreeMap<DomainKey, Vec<VmSlot>>,
-    at: BTreeMap<VmSlot, DomainKey>,
-    open_to: BTreeMap<VmSlot, Vec<DomainKey>>,
-}
-
-impl Matching {
-    fn new(most: usize) -> Self {
-        Self { most, held: BTreeMap::new(), at: BTreeMap::new(), open_to: BTreeMap::new() }
-    }
-
-    /// Matches one VM more, moving others if need be; or gives the VMs that are in each other's way, the new one among
-    /// them.
-    fn add(&mut self, vm: VmSlot, domains: &[DomainKey]) -> Result<(), Vec<VmSlot>> {
-        self.open_to.insert(vm, domains.to_vec());
-        let mut came: BTreeMap<DomainKey, VmSlot> = BTreeMap::new();
-        let mut seen = BTreeSet::from([vm]);
-        let mut open = VecDeque::from([vm]);
-        while let Some(next) = open.pop_front() {
-            for domain in self.open_to.get(&next).cloned().unwrap_or_default() {
-                if came.contains_key(&domain) {
-                    continue;
-                }
-                came.insert(domain, next);
-                let holders = self.held.entry(domain).or_default();
-                if holders.len() < self.most {
-                    self.shift(domain, &came, vm);
-                    return Ok(());
-                }
-                for holder in holders.iter() {
-                    if seen.insert(*holder) {
-                        open.push_back(*holder);
-                    }
-                }
-            }
-        }
-        self.open_to.remove(&vm);
-        Err(seen.into_iter().collect())
-    }
-
-    /// Moves everyone along the way that led to a free place.
-    fn shift(&mut self, free: DomainKey, came: &BTreeMap<DomainKey, VmSlot>, new: VmSlot) {
-        let mut to = free;
-        while let Some(vm) = came.get(&to).copied() {
-            let from = self.at.insert(vm, to);
-            self.held.entry(to).or_default().push(vm);
-            match from {
-                Some(from) if vm != new => {
-                    if let Some(holders) = self.held.get_mut(&from) {
-                        holders.retain(|holder| *holder != vm);
-                    }
-                    to = from;
-                }
-                _ => return,
-            }
-        }
     }
 }

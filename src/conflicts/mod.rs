@@ -3,14 +3,16 @@
 //! Uses `cluster` and the solver of `placement`. Called by embedders and the example program; no answer depends on it.
 //!
 //! **The data's path.** `find` looks for the known patterns (the general question is as hard as colouring) and names
-//! candidates, each proved to have no placement; `trial` removes from a candidate whatever it has no placement
-//! without, asking the solver; `words` says it. `domains` knows where each VM could be at all.
+//! candidates, each proved to have no placement by `matching` or `ties`; `trial` removes from a candidate whatever it has no
+//! placement without, asking the solver; `words` says it. `domains` knows where each VM could be at all.
 //!
 //! What counts: powered-on VMs (of a VM by itself, any), required rules, every node in whatever state, empty. Joint room
 //! counts only where VMs must share a domain.
 
 mod domains;
 mod find;
+mod matching;
+mod ties;
 mod trial;
 mod words;
 
@@ -32,7 +34,7 @@ pub struct Conflict {
     /// The VMs, by name.
     pub vms: Vec<VmId>,
     /// Whether it is proved that without any one of these rules or VMs the others have a placement. Only if work ran out
-    /// it is not.
+    /// it is not: a conflict it is all the same.
     pub minimal: bool,
     /// What it is about and what to do, for people.
     pub message: String,
@@ -84,10 +86,11 @@ struct Core {
 /// or VM of it. Looked for are: VMs that no node can take; `confine` against `exclude` and other `confine` rules; `separate`
 /// with more VMs than their domains can hold; `spread` over more domains than its VMs can be on; VMs tied together
 /// (`together`, `follow`, through chains of them) that are separate, have no domain in common, or are too large for
-/// every one. Other contradictions are not found; none is reported that is not one. `relaxed` and `preferred` rules
-/// cannot conflict.
+/// every one. Of these none is missed, however large; other contradictions are not found; none is reported that is not one.
+/// `relaxed` and `preferred` rules cannot conflict.
 ///
-/// Costs about the VMs in rules times the nodes, and little more where nothing is found.
+/// Costs about the memberships of VMs in rules, and the VMs that differ in where they can go times the nodes; where
+/// something is found a bounded amount of work more.
 ///
 /// ```
 /// use lifeboat::{Cluster, ConflictCode, Node, ResourceKinds, Rule, RuleKind, Vm, conflicts};
@@ -107,11 +110,12 @@ struct Core {
 /// ```
 #[must_use]
 pub fn conflicts(cluster: &Cluster) -> Vec<Conflict> {
-    let mut found: Vec<Conflict> = find::find(cluster)
+    let (mut domains, found) = find::find(cluster);
+    let mut found: Vec<Conflict> = found
         .into_iter()
         .map(|(code, core, minimal)| Conflict {
             code,
-            message: words::message(cluster, code, &core),
+            message: words::message(&mut domains, code, &core),
             rules: core.rules.iter().map(|rule| cluster.rule_id_of(*rule)).collect(),
             vms: core.vms.iter().map(|vm| cluster.vm_id_of(*vm)).collect(),
             minimal,

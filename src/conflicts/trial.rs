@@ -1,4 +1,4 @@
-//! Whether a set of rules and VMs has a placement, and what of it is needed for it to have none.
+//! What of a set of rules and VMs that has no placement is needed for it to have none.
 //!
 //! Uses `placement` and `conflicts::domains`. Used by `conflicts::find`.
 
@@ -7,11 +7,12 @@ use super::domains::Domains;
 use crate::cluster::node_set::set_bit;
 use crate::cluster::{RuleBody, Strength};
 use crate::dense::{DenseId, IdVec, Rows, to_u32};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::ids::{RuleSlot, VmSlot};
 use crate::placement::budget::Budget;
 use crate::placement::decide::{Decision, decide};
 use crate::placement::problem::{Constraint, ConstraintIx, EligibleIx, EligibleNodes, ItemIx, Membership, Problem};
 use crate::placement::solve::Scratch;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -21,31 +22,25 @@ const WORK: u64 = 20_000_000;
 const TRIAL_WORK: u64 = 500_000;
 
 pub(super) struct Trial {
-    /// The most that each node gives.
-    room: Rows<NodeSlot>,
     scratch: Scratch,
     left: u64,
 }
 
-impl Trial {
-    pub(super) fn new(domains: &Domains<'_>) -> Self {
-        let mut room = Rows::new(domains.cluster.kinds().len());
-        if let Some(last) = domains.cluster.node_slots().checked_sub(1) {
-            room.grow_to(NodeSlot::from_index(last));
-        }
-        for node in &domains.nodes {
-            room[*node].copy_from_slice(&domains.most(*node));
-        }
-        Self { room, scratch: Scratch::default(), left: WORK }
+impl Default for Trial {
+    fn default() -> Self {
+        Self { scratch: Scratch::default(), left: WORK }
     }
+}
 
+impl Trial {
     /// Whether it is proved that a core has no placement, or that it has one; `None` if work ran out. VMs hold room
     /// together only where `joint` says so.
-    pub(super) fn has_placement(&mut self, domains: &Domains<'_>, core: &Core, joint: bool) -> Option<bool> {
+    fn has_placement(&mut self, domains: &Domains<'_>, core: &Core, joint: bool) -> Option<bool> {
         let items = core.vms.len();
+        self.left = self.left.checked_sub(building(domains, core))?;
         let mut problem = Problem {
             nodes: &domains.nodes,
-            room: &self.room,
+            room: &domains.room,
             levels: domains.cluster.levels.table(),
             need: Rows::new(domains.cluster.kinds().len()),
             class: IdVec::filled(0, items),
@@ -57,19 +52,18 @@ impl Trial {
             prerequisites: IdVec::filled(SmallVec::new(), items),
         };
         problem.need.reset(domains.cluster.kinds().len(), items);
+        let chosen: BTreeSet<RuleSlot> = core.rules.iter().copied().collect();
         for (item, vm) in core.vms.iter().enumerate() {
             let item = ItemIx::from_index(item);
             if joint {
                 problem.need[item].copy_from_slice(&domains.need(*vm));
             }
-            enter_eligible(domains, core, *vm, &mut problem);
+            enter_eligible(domains, &chosen, *vm, &mut problem);
         }
         enter_rules(domains, core, &mut problem);
         let mut budget = Budget::new(self.left.min(TRIAL_WORK), None);
         let decision = decide(&problem, &mut self.scratch, &mut budget);
-        // A floor for what is not counted: building the problem.
-        let built = items.saturating_mul(domains.nodes.len());
-        self.left = self.left.saturating_sub(budget.spent()).saturating_sub(u64::from(to_u32(built)));
+        self.left = self.left.saturating_sub(budget.spent());
         match decision {
             Ok(Decision::Placed(_)) => Some(true),
             Ok(Decision::Impossible) => Some(false),
@@ -99,7 +93,10 @@ impl Trial {
     fn drop_chunks(&mut self, domains: &Domains<'_>, core: &mut Core, joint: bool, chunk: usize) -> bool {
         let mut proved = true;
         let mut start = 0;
-        while start < core.vms.len() {
+        if building(domains, core) > self.left {
+            return false;
+        }
+        while start < core.vms.len() && building(domains, core) <= self.left {
             let mut fewer = core.clone();
             fewer.vms.drain(start..core.vms.len().min(start.saturating_add(chunk)));
             match self.has_placement(domains, &fewer, joint) {
@@ -110,8 +107,9 @@ impl Trial {
                 }
             }
         }
+        proved &= start >= core.vms.len();
         start = 0;
-        while start < core.rules.len() {
+        while start < core.rules.len() && building(domains, core) <= self.left {
             let mut fewer = core.clone();
             fewer.rules.drain(start..core.rules.len().min(start.saturating_add(chunk)));
             match self.has_placement(domains, &fewer, joint) {
@@ -122,13 +120,21 @@ impl Trial {
                 }
             }
         }
-        proved
+        proved && start >= core.rules.len()
     }
 }
 
-fn enter_eligible(domains: &Domains<'_>, core: &Core, vm: VmSlot, problem: &mut Problem<'_>) {
+/// What it costs to put a question to the solver, apart from the answer: several passes over who can go where.
+fn building(domains: &Domains<'_>, core: &Core) -> u64 {
+    let members = |rule: &RuleSlot| domains.cluster.rule_record(*rule).map_or(0, |rule| rule.members.len());
+    let eligible = core.vms.len().saturating_mul(domains.nodes.len());
+    let pass = core.rules.iter().map(members).fold(eligible, usize::saturating_add);
+    u64::from(to_u32(pass)).saturating_mul(8)
+}
+
+fn enter_eligible(domains: &Domains<'_>, chosen: &BTreeSet<RuleSlot>, vm: VmSlot, problem: &mut Problem<'_>) {
     let mut words = Vec::new();
-    for node in domains.nodes.iter().filter(|node| domains.takes(vm, &core.rules, **node)) {
+    for node in domains.nodes.iter().filter(|node| domains.takes(vm, Some(chosen), **node)) {
         set_bit(&mut words, *node);
     }
     let set = EligibleNodes::Bits(words);
@@ -138,7 +144,9 @@ fn enter_eligible(domains: &Domains<'_>, core: &Core, vm: VmSlot, problem: &mut 
 }
 
 fn enter_rules(domains: &Domains<'_>, core: &Core, problem: &mut Problem<'_>) {
-    let item_of = |vm: &VmSlot| core.vms.iter().position(|other| other == vm).map(ItemIx::from_index);
+    let items: BTreeMap<VmSlot, ItemIx> =
+        core.vms.iter().enumerate().map(|(item, vm)| (*vm, ItemIx::from_index(item))).collect();
+    let item_of = |vm: &VmSlot| items.get(vm).copied();
     for slot in &core.rules {
         let rule = domains.cluster.rule_record(*slot).filter(|rule| rule.strength == Strength::Required);
         let Some(rule) = rule else { continue };

@@ -2,10 +2,11 @@
 //!
 //! Uses `cluster`, `conflicts::domains`. Used by `conflicts`.
 
-use super::domains::Domains;
+use super::domains::{Domains, ListIx};
 use super::{ConflictCode, Core, rule_name, vm_name};
 use crate::cluster::{Cluster, RuleBody};
 use crate::ids::{LevelIx, RuleSlot, VmSlot};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -13,13 +14,14 @@ use alloc::vec::Vec;
 /// How many names a message lists.
 const SHOWN: usize = 4;
 
-pub(super) fn message(cluster: &Cluster, code: ConflictCode, suspects: &Core) -> String {
+pub(super) fn message(domains: &mut Domains<'_>, code: ConflictCode, suspects: &Core) -> String {
+    let cluster = domains.cluster;
     let rules = rules(cluster, &suspects.rules);
     let vms = vms(cluster, &suspects.vms);
     let verb = if suspects.rules.len() == 1 { "leaves" } else { "leave" };
     match code {
         ConflictCode::Nowhere => {
-            let why = suspects.vms.first().map_or_else(String::new, |vm| why_nowhere(cluster, *vm));
+            let why = suspects.vms.first().map_or_else(String::new, |vm| why_nowhere(domains, *vm));
             format!("no node can ever take {vms}: {why}")
         }
         ConflictCode::MustAndMustNot => format!("{rules} {verb} {vms} no node that could take it"),
@@ -29,11 +31,10 @@ pub(super) fn message(cluster: &Cluster, code: ConflictCode, suspects: &Core) ->
                 _ => None,
             });
             let Some((rule, level, most)) = separate else { return format!("{rules} cannot hold for {vms}") };
-            let mut domains = Domains::new(cluster);
-            let mut open: Vec<_> =
-                suspects.vms.iter().flat_map(|vm| domains.of(level, *vm, &suspects.rules).to_vec()).collect();
-            open.sort_unstable();
-            open.dedup();
+            let chosen = suspects.rules.iter().copied().collect();
+            let lists: BTreeSet<ListIx> =
+                suspects.vms.iter().filter_map(|vm| domains.of(level, *vm, Some(&chosen))).collect();
+            let open: BTreeSet<_> = lists.into_iter().flat_map(|list| domains.list(list).iter()).collect();
             let others: Vec<RuleSlot> = suspects.rules.iter().copied().filter(|other| *other != rule).collect();
             let under =
                 if others.is_empty() { String::new() } else { format!(" under {}", self::rules(cluster, &others)) };
@@ -57,8 +58,8 @@ pub(super) fn message(cluster: &Cluster, code: ConflictCode, suspects: &Core) ->
 }
 
 /// What bars a VM from every node by itself.
-fn why_nowhere(cluster: &Cluster, vm: VmSlot) -> String {
-    let domains = Domains::new(cluster);
+fn why_nowhere(domains: &Domains<'_>, vm: VmSlot) -> String {
+    let cluster = domains.cluster;
     let Some(record) = cluster.vm_record(vm) else { return String::new() };
     if let Some(label) = record.requires.iter().find(|label| cluster.labelled(**label).is_none_or(|set| set.len() == 0))
     {
@@ -77,7 +78,7 @@ fn why_nowhere(cluster: &Cluster, vm: VmSlot) -> String {
         if admitting.len() == domains.nodes.len() { "the largest node" } else { "the largest that it may run on" };
     let need = domains.need(vm);
     for ((kind, need), position) in cluster.kinds().iter().zip(&need).zip(0_usize..) {
-        let most = admitting.iter().filter_map(|node| domains.most(*node).get(position).copied()).max().unwrap_or(0);
+        let most = admitting.iter().filter_map(|node| domains.room[*node].get(position).copied()).max().unwrap_or(0);
         if *need > most {
             let unit = if kind.unit.is_empty() { String::new() } else { format!(" {}", kind.unit) };
             return format!("it needs {need}{unit} of {}, and {among} gives {most}{unit}", kind.name);
