@@ -131,7 +131,7 @@ pub use failure::{Failure, FailureError};
 pub use guarantee::{
     Answer, Certificate, CertificateError, ClassVerdict, Counterexample, Cover, Covers, Evidence, KeepError, Method,
     Outcome, PriceFamily, Pricing, Promise, Proof, Tight, Uncoverable, Unit, Verdict, VerdictFault, VerifyError, Way,
-    check_certificate, check_counterexample, check_verdict, verify, verify_controlled,
+    check_certificate, check_certificate_controlled, check_counterexample, check_verdict, verify, verify_controlled,
 };
 #[cfg(feature = "serde")]
 pub use guarantee::{StoredCertificates, StoredError};

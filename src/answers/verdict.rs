@@ -8,7 +8,7 @@ use super::plan::{HELPED, help_json};
 use crate::cluster::{Cluster, Priority, RestartClass, VmRef};
 use crate::guarantee::{
     Answer, Certificate, ClassVerdict, Counterexample, Covers, Evidence, Outcome, PriceFamily, Pricing, Proof,
-    Uncoverable, Unit, Verdict, VerifyError, check_certificate, check_counterexample, verify_controlled,
+    Uncoverable, Unit, Verdict, VerifyError, check_certificate_controlled, check_counterexample, verify_controlled,
 };
 use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Policy};
@@ -98,7 +98,7 @@ fn look_at(
     let mut seen = LookedAt::default();
     match class.outcome() {
         Outcome::Holds(certificate) => {
-            seen.checked = Some(check_certificate(cluster, policy, certificate).is_ok());
+            seen.checked = Some(check_certificate_controlled(cluster, policy, certificate, control).is_ok());
         }
         Outcome::Fails(counterexample) => {
             seen.checked = match check_counterexample(cluster, policy, class.class(), counterexample) {
@@ -109,6 +109,9 @@ fn look_at(
             seen.unplaced = unplaced(cluster, policy, class, counterexample, control)?;
         }
         Outcome::Undecided { .. } => {}
+    }
+    if control.is_cancelled() {
+        return Err(VerifyError::Cancelled);
     }
     Ok(seen)
 }
@@ -131,7 +134,11 @@ fn unplaced(
         restart == RestartClass::Protected && priority >= least
     };
     let with_help = |(position, left): (usize, &Unplaced)| {
-        let help = if position < HELPED { planner.help(cluster, &failure, &plan, left.vm).ok() } else { None };
+        let help = if position < HELPED {
+            planner.help_controlled(cluster, &failure, &plan, left.vm, control).ok()
+        } else {
+            None
+        };
         (left.clone(), help.unwrap_or_default())
     };
     Ok(plan.unplaced().iter().filter(counts).enumerate().map(with_help).collect())

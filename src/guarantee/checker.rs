@@ -4,17 +4,19 @@
 //! what proves them. Used by tests, the example program, and callers that want a second opinion.
 //!
 //! A certificate with banks is checked plan by plan: each unit's plan in each bank must be legal alone, and the banks must
-//! be as the theorem of [`mathematics`](crate::mathematics) needs them. Costs O(units x banks) plan checks. One without
-//! banks is checked failure by failure, as long as there are not too many.
+//! be as the theorem of [`mathematics`](crate::mathematics) needs them (`banks`, `rules`). Costs O(units x banks) checks of
+//! what a unit displaces. One without banks is checked failure by failure, as long as there are not too many.
 
+mod banks;
 mod rules;
 
 use super::certificate::{Certificate, Covers, NOWHERE};
 use super::exhaust::{self, Tried};
 use super::verdict::{ClassVerdict, Counterexample, Outcome, Pricing, Proof, Uncoverable, Unit, Verdict};
-use crate::cluster::{Cluster, NODE_LEVEL, NodeRef, NodeState, OnTimeout, RestartClass, RuleKind, Strength, VmRef};
+use crate::cluster::{Cluster, NODE_LEVEL, NodeRef, NodeState, RestartClass, RuleKind, Strength, VmRef};
 use crate::failure::Failure;
 use crate::ids::{NodeId, VmId};
+use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::restart::{PlanFault, check_placements};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,9 @@ const MOST_SETS: u64 = 200_000;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerdictFault {
+    /// The caller cancelled: nothing is known.
+    #[error("the check was cancelled")]
+    Cancelled,
     /// The certificate is for another state of the cluster.
     #[error("the certificate is for another state of the cluster")]
     OtherState,
@@ -85,6 +90,7 @@ impl VerdictFault {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Cancelled => "cancelled",
             Self::OtherState => "other_state",
             Self::Class { .. } => "class",
             Self::Vm { .. } => "vm",
@@ -321,6 +327,8 @@ pub(super) fn is_uncoverable(class: &Class<'_>, vm: VmRef<'_>, asked: &FailureCl
 
 /// Checks a certificate against the cluster and policy that it should be for.
 ///
+/// Costs a check of what each unit displaces, per bank; without banks of what each failure does, up to 200 000.
+///
 /// # Errors
 /// Everything that is wrong.
 pub fn check_certificate(
@@ -328,7 +336,20 @@ pub fn check_certificate(
     policy: &Policy,
     certificate: &Certificate,
 ) -> Result<(), Vec<VerdictFault>> {
-    let mut check = match Check::new(cluster, policy, certificate) {
+    check_certificate_controlled(cluster, policy, certificate, &Control::new())
+}
+
+/// The same, stopped through `control`.
+///
+/// # Errors
+/// Besides, [`VerdictFault::Cancelled`].
+pub fn check_certificate_controlled(
+    cluster: &Cluster,
+    policy: &Policy,
+    certificate: &Certificate,
+    control: &Control,
+) -> Result<(), Vec<VerdictFault>> {
+    let mut check = match Check::new(cluster, policy, certificate, control) {
         Ok(check) => check,
         Err(fault) => return Err(alloc::vec![fault]),
     };
@@ -345,10 +366,14 @@ pub fn check_certificate(
             check.faults.push(VerdictFault::Class { what });
         }
     }
+    if control.is_cancelled() {
+        return Err(alloc::vec![VerdictFault::Cancelled]);
+    }
     if check.faults.is_empty() { Ok(()) } else { Err(check.faults) }
 }
 
 struct Check<'c> {
+    control: &'c Control,
     cluster: &'c Cluster,
     class: Class<'c>,
     certificate: &'c Certificate,
@@ -370,7 +395,12 @@ struct Check<'c> {
 }
 
 impl<'c> Check<'c> {
-    fn new(cluster: &'c Cluster, policy: &Policy, certificate: &'c Certificate) -> Result<Self, VerdictFault> {
+    fn new(
+        cluster: &'c Cluster,
+        policy: &Policy,
+        certificate: &'c Certificate,
+        control: &'c Control,
+    ) -> Result<Self, VerdictFault> {
         if !certificate.is_for(cluster) {
             return Err(VerdictFault::OtherState);
         }
@@ -425,6 +455,7 @@ impl<'c> Check<'c> {
         let waiting = standing.iter().map(|(vm, _)| *vm).collect();
         let faults = Vec::new();
         let mut check = Self {
+            control,
             cluster,
             class,
             certificate,
@@ -511,8 +542,8 @@ impl<'c> Check<'c> {
         let gone = self.gone(nodes);
         let mut faults = check_placements(self.cluster, &failure, placements, &gone).err().unwrap_or_default();
         if let Some(after) = self.after.as_ref().filter(|_| settled) {
-            let stays = |(vm, node): &&(VmId, NodeId)| self.standing.contains(&(*vm, *node)) && !nodes.contains(node);
-            let moved: Vec<(VmId, NodeId)> = placements.iter().filter(|placed| !stays(placed)).copied().collect();
+            let moved: Vec<(VmId, NodeId)> =
+                placements.iter().filter(|placed| !self.stands(nodes, placed)).copied().collect();
             let failure = Failure::of(nodes.iter().copied());
             faults.extend(check_placements(after, &failure, &moved, &gone).err().unwrap_or_default());
         }
@@ -529,15 +560,14 @@ impl<'c> Check<'c> {
         }
     }
 
+    /// Whether it is a standing place that the loss of these nodes leaves as it is.
+    fn stands(&self, nodes: &BTreeSet<NodeId>, (vm, node): &(VmId, NodeId)) -> bool {
+        self.waiting.contains(vm) && self.home.get(vm) == Some(node) && !nodes.contains(node)
+    }
+
     /// The VMs of the certificate whose home is one of these nodes.
     fn homes_on<'s>(&'s self, nodes: &'s BTreeSet<NodeId>) -> impl Iterator<Item = (VmId, usize)> + 's {
         nodes.iter().filter_map(|node| self.at.get(node)).flatten().copied()
-    }
-
-    /// The plan of a unit in a column, with those that wait.
-    fn plan(&self, column: usize, nodes: &BTreeSet<NodeId>) -> Vec<(VmId, NodeId)> {
-        let kept = self.standing.iter().filter(|(_, node)| !nodes.contains(node)).copied();
-        kept.chain(self.moved(column, nodes)).collect()
     }
 
     /// Where a column has the VMs that a unit displaces.
@@ -562,86 +592,6 @@ impl<'c> Check<'c> {
         Some(ids.collect())
     }
 
-    fn banks(&mut self) {
-        let bank_fault = |what: String| VerdictFault::Banks { what };
-        let mut bank_of: BTreeMap<NodeId, usize> = BTreeMap::new();
-        let mut served: BTreeMap<String, u32> = BTreeMap::new();
-        for (at, column) in self.certificate.columns.iter().enumerate() {
-            let Some(bank) = &column.bank else {
-                self.faults.push(bank_fault("a column has no bank".into()));
-                continue;
-            };
-            let level = self.certificate.tiers.get(column.tier).map(|(level, _)| level.clone()).unwrap_or_default();
-            let count = served.entry(level).or_default();
-            *count = count.saturating_add(1);
-            for node in bank.iter().map(|node| self.cluster.node_id_of(*node)) {
-                if !self.cluster.node(node).is_ok_and(|node| node.state() == NodeState::Online) {
-                    self.faults.push(bank_fault("a node in a bank takes no restarts".into()));
-                }
-                if bank_of.insert(node, at).is_some() {
-                    self.faults.push(bank_fault("a node is in two banks".into()));
-                }
-            }
-        }
-        for (level, count) in &self.certificate.tiers {
-            let needed = count.saturating_add(self.losses).saturating_sub(1);
-            if served.get(level).copied().unwrap_or(0) < needed {
-                self.faults.push(bank_fault(format!("level '{level}' needs {needed} of them")));
-            }
-        }
-        if self.losses > 1 {
-            if !self.certificate.exceptions.is_empty() {
-                self.faults.push(bank_fault("exceptions and banks together prove one loss only".into()));
-            }
-            let tiers: Vec<BTreeMap<String, BTreeSet<NodeId>>> =
-                self.class.tiers.iter().map(|(_, _, units)| units.clone()).collect();
-            for unit in tiers.iter().flat_map(BTreeMap::values) {
-                let met: BTreeSet<usize> = unit.iter().filter_map(|node| bank_of.get(node).copied()).collect();
-                if met.len() > 1 {
-                    self.faults.push(bank_fault("a unit of the class meets two banks".into()));
-                }
-            }
-            self.rules(&bank_of);
-            self.needs();
-        }
-        let tiers = self.certificate.tiers.clone();
-        for (column, served) in self.certificate.columns.iter().enumerate() {
-            let Some((level, _)) = tiers.get(served.tier) else { continue };
-            let units: Vec<BTreeSet<NodeId>> = self
-                .class
-                .tiers
-                .iter()
-                .filter(|(known, _, _)| known == level)
-                .flat_map(|(_, _, units)| units.values().cloned())
-                .collect();
-            for nodes in units {
-                let exception = self.exception(&nodes);
-                let plan = exception.clone().unwrap_or_else(|| self.plan(column, &nodes));
-                let any_order = self.certificate.covers == Covers::AnyOrder;
-                if exception.is_none() {
-                    let stood = |placed: &(VmId, NodeId)| self.standing.contains(placed);
-                    let outside =
-                        plan.iter().filter(|placed| !stood(placed)).any(|(_, node)| bank_of.get(node) != Some(&column));
-                    if outside {
-                        self.faults.push(bank_fault("a plan leaves its bank".into()));
-                    }
-                }
-                self.legal(&nodes, &plan, any_order);
-            }
-        }
-    }
-
-    /// VMs that need one which is left out: the plans of two units together may displace both.
-    fn needs(&mut self) {
-        let left_out = |vm: VmId| self.certificate.left_out.binary_search(&vm.slot).is_ok();
-        let needs =
-            |vm: &VmRef<'_>| vm.starts_after().any(|edge| edge.on_timeout == OnTimeout::GiveUp && left_out(edge.vm));
-        let found = self.cluster.vms().find(|vm| self.speaks_of(*vm) && needs(vm)).map(VmRef::id);
-        if let Some(vm) = found {
-            self.faults.push(vm_fault(self.cluster, vm, "needs a VM that is left out, which banks do not cover"));
-        }
-    }
-
     fn one_by_one(&mut self) {
         // Without banks those that wait are placed with the loss, not before.
         let waits = self.losses == 1 && !self.standing.is_empty();
@@ -659,6 +609,9 @@ impl<'c> Check<'c> {
             return;
         }
         for units in sets {
+            if self.control.is_cancelled() {
+                return;
+            }
             let nodes: BTreeSet<NodeId> = units.iter().flat_map(|(_, unit)| unit).copied().collect();
             let plan = self.exception(&nodes).unwrap_or_else(|| {
                 let mut plan: BTreeMap<VmId, NodeId> =

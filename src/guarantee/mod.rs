@@ -29,7 +29,9 @@ mod words;
 pub(crate) use bonds::{Bond, Bonds, Mate, one_per_domain};
 pub use certificate::{Certificate, CertificateError, Covers};
 pub(crate) use certificate::{Column, NOWHERE};
-pub use checker::{Evidence, VerdictFault, check_certificate, check_counterexample, check_verdict};
+pub use checker::{
+    Evidence, VerdictFault, check_certificate, check_certificate_controlled, check_counterexample, check_verdict,
+};
 pub use cover::{Cover, Promise};
 pub use error::VerifyError;
 pub(crate) use field::is_limited;
