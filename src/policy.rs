@@ -168,7 +168,7 @@ named!(TierGate { None = "none", Started = "started", Ready = "ready" });
 /// How much work each question may cost, in node evaluations: never in time, so that an answer is reproducible.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkBudget {
-    /// For one restart plan.
+    /// For one restart plan; where evictions are allowed, as much again for the search for victims.
     pub plan: u64,
     /// For one admission.
     pub admit: u64,

@@ -352,6 +352,8 @@ unsafe fn look_ups_agree(
         };
         done(status);
         done(lifeboat_plan_summarize(plan, &mut summary, null_mut()));
+        // A promise speaks of its class alone: it says neither that all restart nor that no more could.
+        assert_eq!((summary.answer, summary.optimal), (LIFEBOAT_UNDECIDED, 0));
         for index in 0..summary.placements {
             done(lifeboat_plan_placement(plan, index, &mut first, &mut second, null_mut(), null_mut()));
             told.0.push((text(first), text(second)));

@@ -231,7 +231,9 @@ pub unsafe extern "C" fn lifeboat_certificate_check(
     })
 }
 
-/// Looks up the plan that a certificate promises for a loss: placements in wave 0, and the evictions they need. No search.
+/// Looks up what a certificate promises for a loss: placements in wave 0, and the evictions they need. No search. It is no
+/// whole plan: it says nothing of VMs that the certificate's class does not speak of, its summary answers
+/// LIFEBOAT_UNDECIDED, and there is no JSON of it; lifeboat_plan_restart_with makes a whole plan that keeps it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_certificate_plan_for(
     certificates: *mut CertificateHandle,
@@ -263,7 +265,7 @@ pub(super) fn promised(cluster: &Cluster, losses: Losses, promise: &Promise) -> 
         evictions: evictions.collect(),
         ..PlanParts::default()
     };
-    PlanBody::new(cluster, losses, RestartPlan::from(parts))
+    PlanBody::of_promise(cluster, losses, RestartPlan::from(parts))
 }
 
 /// Plans the restarts after a loss and keeps a certificate's promise: never worse than what was promised, and room for the

@@ -760,7 +760,10 @@ lifeboat_status lifeboat_plan_restart(struct lifeboat_cluster *cluster,
 /** Frees a plan; NULL is fine. */
 lifeboat_status lifeboat_plan_free(struct lifeboat_plan *plan);
 
-/** What a plan says, and how long its lists are. */
+/**
+ * What a plan says, and how long its lists are. Of what a certificate promises the answer is LIFEBOAT_UNDECIDED: it speaks
+ * of the VMs of its class alone.
+ */
 lifeboat_status lifeboat_plan_summarize(struct lifeboat_plan *plan,
                                         struct lifeboat_plan_summary *out,
                                         struct lifeboat_error **error);
@@ -980,7 +983,11 @@ lifeboat_status lifeboat_certificate_check(struct lifeboat_certificate *certific
                                            struct lifeboat_policy *policy,
                                            struct lifeboat_error **error);
 
-/** Looks up the plan that a certificate promises for a loss: placements in wave 0, and the evictions they need. No search. */
+/**
+ * Looks up what a certificate promises for a loss: placements in wave 0, and the evictions they need. No search. It is no
+ * whole plan: it says nothing of VMs that the certificate's class does not speak of, its summary answers
+ * LIFEBOAT_UNDECIDED, and there is no JSON of it; lifeboat_plan_restart_with makes a whole plan that keeps it.
+ */
 lifeboat_status lifeboat_certificate_plan_for(struct lifeboat_certificate *certificates,
                                               size_t index,
                                               struct lifeboat_cluster *cluster,

@@ -138,9 +138,16 @@ pub(super) struct PlanBody {
     unplaced: usize,
     reasons: Vec<Vec<Told>>,
     estimate: Option<(Estimate, Texts)>,
+    /// Whether it is what a certificate promises, and no whole plan.
+    promise: bool,
 }
 
 impl PlanBody {
+    /// What a certificate promises: it speaks of the VMs of its class alone.
+    pub(super) fn of_promise(cluster: &Cluster, losses: Losses, promised: RestartPlan) -> Self {
+        Self { promise: true, ..Self::new(cluster, losses, promised) }
+    }
+
     pub(super) fn new(cluster: &Cluster, losses: Losses, plan: RestartPlan) -> Self {
         let mut texts = Texts::default();
         let pairs = plan.placements().len().saturating_add(plan.evictions().len()).saturating_mul(2);
@@ -177,7 +184,7 @@ impl PlanBody {
             reasons.push(left.reasons.iter().map(told).collect());
         }
         let state = cluster.state();
-        Self { plan, losses, state, texts, evictions, failed, waiting, left_alone, unplaced, reasons, estimate: None }
+        Self { plan, losses, state, texts, evictions, failed, waiting, left_alone, unplaced, reasons, estimate: None, promise: false }
     }
 
     fn same_state(&self, cluster: &Cluster) -> Result<(), Failure> {
@@ -243,7 +250,8 @@ pub unsafe extern "C" fn lifeboat_plan_free(plan: *mut PlanHandle) -> Status {
     free(plan)
 }
 
-/// What a plan says, and how long its lists are.
+/// What a plan says, and how long its lists are. Of what a certificate promises the answer is LIFEBOAT_UNDECIDED: it speaks
+/// of the VMs of its class alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_plan_summarize(
     plan: *mut PlanHandle,
@@ -251,15 +259,16 @@ pub unsafe extern "C" fn lifeboat_plan_summarize(
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
-        let PlanBody { plan, .. } = &*lend(plan)?;
+        let PlanBody { plan, promise, .. } = &*lend(plan)?;
         let summary = PlanSummary {
             size: 0,
             answer: match plan.status() {
+                _ if *promise => LIFEBOAT_UNDECIDED,
                 PlanStatus::Complete => LIFEBOAT_YES,
                 PlanStatus::Short => LIFEBOAT_NO,
                 PlanStatus::Unproved => LIFEBOAT_UNDECIDED,
             },
-            optimal: u32::from(plan.is_optimal()),
+            optimal: u32::from(plan.is_optimal() && !promise),
             padding: 0,
             work: plan.work(),
             placements: plan.placements().len(),
@@ -517,6 +526,10 @@ pub unsafe extern "C" fn lifeboat_plan_to_json(
         let (body, cluster, policy) = (lend(plan)?, lend(cluster)?, lend(policy)?);
         let cluster = &cluster.cluster;
         body.same_state(cluster)?;
+        if body.promise {
+            let what = "this is what a certificate promises, and no whole plan: ask lifeboat_plan_restart_with";
+            return Err(fail(LIFEBOAT_INVALID_ARGUMENT, what));
+        }
         put_text(out, || {
             let planned = Planned::of(cluster, &policy, &body.losses, body.plan.clone(), &[], &crate::Control::new())?;
             Ok(to_text(&planned.json()))
