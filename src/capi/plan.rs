@@ -184,7 +184,20 @@ impl PlanBody {
             reasons.push(left.reasons.iter().map(told).collect());
         }
         let state = cluster.state();
-        Self { plan, losses, state, texts, evictions, failed, waiting, left_alone, unplaced, reasons, estimate: None, promise: false }
+        Self {
+            plan,
+            losses,
+            state,
+            texts,
+            evictions,
+            failed,
+            waiting,
+            left_alone,
+            unplaced,
+            reasons,
+            estimate: None,
+            promise: false,
+        }
     }
 
     fn same_state(&self, cluster: &Cluster) -> Result<(), Failure> {
