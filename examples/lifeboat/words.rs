@@ -25,9 +25,10 @@ const fn is_direction(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `1 VM`, `2 VMs`.
+/// `1 VM`, `2 VMs`, `2 classes`.
 pub(crate) fn count(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{} {one}s", thousands(u64_of(count))) }
+    let plural = if one.ends_with('s') { "es" } else { "s" };
+    if count == 1 { format!("1 {one}") } else { format!("{} {one}{plural}", thousands(u64_of(count))) }
 }
 
 /// A number with its thousands set apart.

@@ -82,19 +82,6 @@ impl Clone for Itself {
     }
 }
 
-/// The guard that made a decision.
-#[derive(Clone, Debug)]
-struct By(Arc<()>);
-
-/// Who made it is no part of what a decision says.
-impl PartialEq for By {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for By {}
-
 /// What became of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -111,7 +98,8 @@ pub enum Outcome {
 pub struct Decision {
     outcome: Outcome,
     changes: SmallVec<[Change; 1]>,
-    by: By,
+    /// The guard that made it; equal to any other, so that decisions compare by what they say.
+    by: Arc<()>,
     revision: u64,
     placed: SmallVec<[Placed; 1]>,
     violations: Vec<Violation>,
@@ -292,7 +280,7 @@ impl Guard {
             return Ok(Decision {
                 outcome: Outcome::Admitted,
                 changes: smallvec![change],
-                by: By(Arc::clone(&self.itself.0)),
+                by: Arc::clone(&self.itself.0),
                 revision: self.revision,
                 placed: placed.into_iter().collect(),
                 violations,
@@ -310,7 +298,7 @@ impl Guard {
                 Outcome::Admitted
             },
             changes: found.changes.into(),
-            by: By(Arc::clone(&self.itself.0)),
+            by: Arc::clone(&self.itself.0),
             revision: self.revision,
             placed: found.placed.into(),
             violations: found.violations,
@@ -382,7 +370,7 @@ impl Guard {
             Outcome::Observed => return Err(GuardError::Stale),
             Outcome::Admitted => {}
         }
-        if revision != self.revision || !Arc::ptr_eq(&by.0, &self.itself.0) {
+        if revision != self.revision || !Arc::ptr_eq(&by, &self.itself.0) {
             return Err(GuardError::Stale);
         }
         let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
@@ -417,7 +405,7 @@ impl Guard {
         Ok(Decision {
             outcome: Outcome::Observed,
             changes: changes.into(),
-            by: By(Arc::clone(&self.itself.0)),
+            by: Arc::clone(&self.itself.0),
             revision: self.revision,
             placed: placed(&self.cluster, &touched).into(),
             violations,

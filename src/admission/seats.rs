@@ -324,9 +324,9 @@ impl Seats {
         let bound = wish.need.iter().enumerate().map(|(kind, need)| {
             let (largest, smallest) = (row(&bounds.largest, kind), row(&bounds.smallest, kind));
             match wish.strategy {
-                // Where all are of one size the least that is used is known, and nothing is lost to rounding: of equals no
-                // block is opened but the first.
-                Strategy::Spread if largest == smallest => {
+                // Where all that may take it are of one size the least that is used there is known, and nothing is lost to
+                // rounding: of equals no block is opened but the first. Of a kind that is not needed others may have none.
+                Strategy::Spread if *need > 0 && largest == smallest => {
                     let used = largest.saturating_sub(row(&bounds.free, kind));
                     share(used.saturating_add(*need), largest)
                 }
@@ -393,10 +393,13 @@ mod tests {
             state ^= state << 17;
             state % below
         };
-        let mut cluster = Cluster::new(ResourceKinds::new([("cpu", ""), ("memory", "")]).unwrap(), [""; 0]).unwrap();
+        let mut cluster =
+            Cluster::new(ResourceKinds::new([("cpu", ""), ("memory", ""), ("gpu", "")]).unwrap(), [""; 0]).unwrap();
         let nodes: Vec<_> = (0..1_500)
             .map(|at| {
-                let node = Node::named(format!("n{}", at * 7 % 1_500)).capacity([random(60), 20 + random(40)]);
+                // Of the third kind some have as much as each other, and the others nothing.
+                let capacity = [random(60), 20 + random(40), 10 * (random(3) / 2)];
+                let node = Node::named(format!("n{}", at * 7 % 1_500)).capacity(capacity);
                 cluster.add_node(if at % 50 == 0 { node.spare() } else { node }).unwrap()
             })
             .collect();
@@ -405,13 +408,13 @@ mod tests {
         for step in 0..3_000 {
             if step % 3 < 2 {
                 let node = nodes[random(1_500) as usize];
-                let vm = Vm::named(format!("v{step}")).demand([random(9), random(9)]).on(node);
+                let vm = Vm::named(format!("v{step}")).demand([random(3), random(9), 5 * random(3)]).on(node);
                 vms.push((cluster.add_vm(vm).unwrap(), node));
             } else {
                 let (vm, node) = vms.swap_remove(random(vms.len() as u64) as usize);
                 cluster.remove_vm(vm).unwrap();
                 vms.push((
-                    cluster.add_vm(Vm::named(format!("w{step}")).demand([random(5), 1]).on(node)).unwrap(),
+                    cluster.add_vm(Vm::named(format!("w{step}")).demand([random(5), 1, random(2)]).on(node)).unwrap(),
                     node,
                 ));
             }
@@ -428,7 +431,7 @@ mod tests {
                     assert!(kept.iter().eq(made.iter()), "step {step}");
                 }
             }
-            let need = [random(12), random(12)];
+            let need = [random(12), random(12), random(4) / 2];
             for strategy in [Strategy::Spread, Strategy::Pack] {
                 let wish = Wish { need: &need, strategy };
                 let mut expected: Vec<_> = cluster
@@ -476,5 +479,23 @@ mod tests {
             let limit = if alike { 2 } else { 8 * kinds };
             assert!(opened <= limit, "{opened} of {nodes}, {kinds} kinds");
         }
+    }
+
+    /// Nodes without a kind stand beside nodes that are full of it, and take a VM that does not need it.
+    #[test]
+    fn nodes_without_a_kind_are_not_passed_over() {
+        let kinds = ResourceKinds::new([("cpu", ""), ("gpu", "")]).unwrap();
+        let mut cluster = Cluster::new(kinds, [""; 0]).unwrap();
+        for at in 0..64 {
+            let gpu = if at < 40 { 0 } else { 10 };
+            let node = cluster.add_node(Node::named(format!("n{at:02}")).capacity([100, gpu])).unwrap();
+            // The emptiest is the last of those without.
+            let cpu = if at == 39 { 0 } else { 10 };
+            cluster.add_vm(Vm::named(format!("v{at}")).demand([cpu, gpu * 9 / 10]).on(node)).unwrap();
+        }
+        let mut seats = Seats::new(&cluster);
+        let wish = Wish { need: &[10, 0], strategy: Strategy::Spread };
+        seats.begin(&cluster, &wish);
+        assert_eq!(seats.next(&cluster, &wish), cluster.node_id("n39").map(|node| node.slot));
     }
 }

@@ -223,6 +223,11 @@ impl<'a> Domains<'a> {
         self.lists.push(Rc::new(domains))
     }
 
+    /// How many lists were made so far.
+    pub(super) fn lists_made(&self) -> usize {
+        self.lists.len()
+    }
+
     /// The domains of a list, in the order of the nodes' names.
     pub(super) fn list(&self, list: ListIx) -> &Rc<Vec<DomainKey>> {
         &self.lists[list]

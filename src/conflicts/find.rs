@@ -17,7 +17,7 @@ use super::trial::Trial;
 use super::{ConflictCode, Core, vm_name};
 use crate::cluster::{Cluster, RuleBody, Strength};
 use crate::dense::to_usize;
-use crate::ids::{DomainKey, LevelIx, RuleSlot, VmSlot};
+use crate::ids::{DomainKey, LevelIx, NodeSlot, RuleSlot, VmSlot};
 use alloc::collections::BTreeSet;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::rc::Rc;
@@ -28,6 +28,8 @@ pub(super) type Found = (ConflictCode, Core, bool);
 
 /// How many VMs may be matched to see which place rules a set can do without.
 const MATCHED: usize = 4_000_000;
+/// So many looks at a node and a rule, to list the domains of a VM, cost about as much as matching one.
+const LOOKS_PER_VM: usize = 16;
 
 /// Every conflict of the patterns, in the order in which they are looked for.
 pub(super) fn find(cluster: &Cluster) -> (Domains<'_>, Vec<Found>) {
@@ -100,19 +102,33 @@ impl<'a> Search<'a> {
             if alone && vm.is_on() {
                 self.found.push((ConflictCode::Nowhere, Core { rules: Vec::new(), vms: alloc::vec![slot] }, true));
             } else if !alone {
-                // Rules go one by one as long as the rest leaves no node.
-                let mut kept: BTreeSet<RuleSlot> = rules.iter().copied().collect();
-                for rule in rules {
-                    kept.remove(&rule);
-                    if self.goes_somewhere(slot, Some(&kept)) {
-                        kept.insert(rule);
-                    }
-                }
-                let mut core = Core { rules: kept.into_iter().collect(), vms: alloc::vec![slot] };
+                let mut core = Core { rules: self.just_enough(slot, rules), vms: alloc::vec![slot] };
                 self.sort(&mut core);
                 self.found.push((ConflictCode::MustAndMustNot, core, true));
             }
         }
+    }
+
+    /// A minimal set of these place rules that leaves a VM no node: a rule can go if no node is kept from the VM by it alone.
+    fn just_enough(&self, vm: VmSlot, rules: Vec<RuleSlot>) -> Vec<RuleSlot> {
+        let bars = |rule: &RuleSlot, node: NodeSlot| !self.domains.takes(vm, Some(&BTreeSet::from([*rule])), node);
+        let open = self.domains.nodes.iter().copied();
+        let mut barred: Vec<(NodeSlot, usize)> = open
+            .filter(|node| self.domains.takes(vm, Some(&BTreeSet::new()), *node))
+            .map(|node| (node, rules.iter().filter(|rule| bars(rule, node)).count()))
+            .collect();
+        let mut kept = rules;
+        kept.retain(|rule| {
+            let by_it: Vec<bool> = barred.iter().map(|(node, _)| bars(rule, *node)).collect();
+            let needed = barred.iter().zip(&by_it).any(|((_, count), by_it)| *by_it && *count == 1);
+            if !needed {
+                for ((_, count), by_it) in barred.iter_mut().zip(by_it) {
+                    *count = count.saturating_sub(usize::from(by_it));
+                }
+            }
+            needed
+        });
+        kept
     }
 
     /// The powered-on members of a rule that can be somewhere.
@@ -142,10 +158,14 @@ impl<'a> Search<'a> {
                 if !minimal {
                     break;
                 }
-                self.left = self.left.saturating_sub(vms.len());
                 let mut fewer = kept.clone();
                 fewer.drain(start..kept.len().min(start.saturating_add(chunk)));
-                match self.too_many(&vms, level, most, Some(&fewer.iter().copied().collect())) {
+                let lists = self.domains.lists_made();
+                let still = self.too_many(&vms, level, most, Some(&fewer.iter().copied().collect()));
+                let made = self.domains.lists_made().saturating_sub(lists);
+                let looks = made.saturating_mul(self.domains.nodes.len()).saturating_mul(fewer.len());
+                self.left = self.left.saturating_sub(vms.len().saturating_add(looks / LOOKS_PER_VM));
+                match still {
                     Some(still) => (vms, kept) = (still, fewer),
                     None => start = start.saturating_add(chunk),
                 }

@@ -86,8 +86,9 @@ struct Core {
 /// or VM of it. Looked for are: VMs that no node can take; `confine` against `exclude` and other `confine` rules; `separate`
 /// with more VMs than their domains can hold; `spread` over more domains than its VMs can be on; VMs tied together
 /// (`together`, `follow`, through chains of them) that are separate, have no domain in common, or are too large for
-/// every one. Of these none is missed, however large; other contradictions are not found; none is reported that is not one.
-/// `relaxed` and `preferred` rules cannot conflict.
+/// every one. However large these are, a rule or a group that is in one is named, with one set that shows it; what else it is
+/// in shows once that is mended. Other contradictions are not found; none is reported that is not one. `relaxed` and
+/// `preferred` rules cannot conflict.
 ///
 /// Costs about the memberships of VMs in rules, and the VMs that differ in where they can go times the nodes; where
 /// something is found a bounded amount of work more.
