@@ -251,7 +251,7 @@ pub fn largest_vm(
     };
     let most = last(bound, |parts| fits(ask(parts).and_then(|ask| Ok(ask.at_most()?.0 > 0))))?;
     let mut place = None;
-    let least = last(most, |parts| {
+    last(most, |parts| {
         fits(ask(parts).and_then(|ask| {
             let found = ask.place_for_one()?;
             if let Some(node) = found {
@@ -260,7 +260,6 @@ pub fn largest_vm(
             Ok(found.is_some())
         }))
     })?;
-    let _ = least;
     Ok(LargestVm { least: place, most: scaled(most) })
 }
 

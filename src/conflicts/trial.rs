@@ -91,36 +91,35 @@ impl Trial {
 
     /// Tries to do without each run of so many VMs, then rules; whether all that stay are proved to be needed.
     fn drop_chunks(&mut self, domains: &Domains<'_>, core: &mut Core, joint: bool, chunk: usize) -> bool {
+        let vms = self.drop_from(domains, core, joint, chunk, |core| &mut core.vms);
+        let rules = self.drop_from(domains, core, joint, chunk, |core| &mut core.rules);
+        vms && rules
+    }
+
+    /// The same of one of its lists.
+    fn drop_from<T>(
+        &mut self,
+        domains: &Domains<'_>,
+        core: &mut Core,
+        joint: bool,
+        chunk: usize,
+        list: impl Fn(&mut Core) -> &mut Vec<T>,
+    ) -> bool {
         let mut proved = true;
         let mut start = 0;
-        if building(domains, core) > self.left {
-            return false;
-        }
-        while start < core.vms.len() && building(domains, core) <= self.left {
+        while start < list(core).len() && building(domains, core) <= self.left {
+            let end = list(core).len().min(start.saturating_add(chunk));
             let mut fewer = core.clone();
-            fewer.vms.drain(start..core.vms.len().min(start.saturating_add(chunk)));
+            list(&mut fewer).drain(start..end);
             match self.has_placement(domains, &fewer, joint) {
                 Some(false) => *core = fewer,
                 answer => {
                     proved &= answer.is_some();
-                    start = start.saturating_add(chunk);
+                    start = end;
                 }
             }
         }
-        proved &= start >= core.vms.len();
-        start = 0;
-        while start < core.rules.len() && building(domains, core) <= self.left {
-            let mut fewer = core.clone();
-            fewer.rules.drain(start..core.rules.len().min(start.saturating_add(chunk)));
-            match self.has_placement(domains, &fewer, joint) {
-                Some(false) => *core = fewer,
-                answer => {
-                    proved &= answer.is_some();
-                    start = start.saturating_add(chunk);
-                }
-            }
-        }
-        proved && start >= core.rules.len()
+        proved && start >= list(core).len()
     }
 }
 

@@ -538,22 +538,37 @@ impl<'c> Check<'c> {
 
     /// Notes a plan that is not legal: as it is, and, if `settled`, also once those that waited run.
     fn legal(&mut self, nodes: &BTreeSet<NodeId>, placements: &[(VmId, NodeId)], settled: bool) {
-        let failure = self.class.failure(nodes);
-        let gone = self.gone(nodes);
-        let mut faults = check_placements(self.cluster, &failure, placements, &gone).err().unwrap_or_default();
-        if let Some(after) = self.after.as_ref().filter(|_| settled) {
-            let moved: Vec<(VmId, NodeId)> =
-                placements.iter().filter(|placed| !self.stands(nodes, placed)).copied().collect();
-            let failure = Failure::of(nodes.iter().copied());
-            faults.extend(check_placements(after, &failure, &moved, &gone).err().unwrap_or_default());
-        }
+        let moved: Option<Vec<(VmId, NodeId)>> =
+            settled.then(|| placements.iter().filter(|placed| !self.stands(nodes, placed)).copied().collect());
         let displaced: BTreeSet<VmId> =
             self.homes_on(nodes).map(|(vm, _)| vm).chain(self.waiting.intersection(&self.spoken_of).copied()).collect();
+        self.displaced_are_placed(&displaced, placements);
+        self.placements_are_legal(nodes, placements, moved.as_deref());
+    }
+
+    /// Notes who is displaced and not placed, or placed and not displaced.
+    fn displaced_are_placed(&mut self, displaced: &BTreeSet<VmId>, placements: &[(VmId, NodeId)]) {
         let placed: BTreeSet<VmId> =
             placements.iter().map(|(vm, _)| *vm).filter(|vm| self.spoken_of.contains(vm)).collect();
         for vm in displaced.symmetric_difference(&placed) {
             let what = "is displaced and not placed, or placed and not displaced";
             self.faults.push(vm_fault(self.cluster, *vm, what));
+        }
+    }
+
+    /// Notes placements that are not legal: as they are, and of those that are `moved` also once those that waited run.
+    fn placements_are_legal(
+        &mut self,
+        nodes: &BTreeSet<NodeId>,
+        placements: &[(VmId, NodeId)],
+        moved: Option<&[(VmId, NodeId)]>,
+    ) {
+        let gone = self.gone(nodes);
+        let failure = self.class.failure(nodes);
+        let mut faults = check_placements(self.cluster, &failure, placements, &gone).err().unwrap_or_default();
+        if let Some((after, moved)) = self.after.as_ref().zip(moved) {
+            let failure = Failure::of(nodes.iter().copied());
+            faults.extend(check_placements(after, &failure, moved, &gone).err().unwrap_or_default());
         }
         if !faults.is_empty() {
             self.faults.push(VerdictFault::Plan { nodes: self.class.names(nodes), faults });

@@ -10,6 +10,7 @@ use super::checker::{PlanFault, check_placements};
 use super::plan::{Reason, RestartPlan};
 use super::planner::{PlanError, Planner};
 use crate::cluster::{Cluster, NodeRef, NodeState, RuleKind, RuleRef, Strength, VmRef};
+use crate::dense::fits;
 use crate::failure::Failure;
 use crate::ids::{NodeId, RuleId, VmId};
 use crate::placement::budget::Control;
@@ -319,9 +320,9 @@ impl Search<'_> {
             // The smallest first: it is moved the soonest, and disturbs the least.
             let enough = |vm: &VmRef<'_>| missing.iter().all(|(kind, amount)| vm.demand().get(*kind) >= Some(amount));
             let movable = self.movable(cluster, *from).into_iter().filter(enough);
-            for vm in movable.filter(|vm| two_moves::fits(*vm, &largest)) {
+            for vm in movable.filter(|vm| fits(vm.demand(), &largest)) {
                 for (to, room) in &free {
-                    if to == from || !two_moves::fits(vm, room) || !may_move(cluster, vm, *to) {
+                    if to == from || !fits(vm.demand(), room) || !may_move(cluster, vm, *to) {
                         continue;
                     }
                     self.trials = self.trials.checked_sub(1)?;

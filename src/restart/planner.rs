@@ -232,7 +232,9 @@ impl Planner {
         let after;
         let mut cluster = cluster;
         if !plan.evictions.is_empty() {
-            after = preempt::lifted(cluster, &plan.evictions.iter().map(|eviction| eviction.vm).collect());
+            let victims = plan.evictions.iter().map(|eviction| eviction.vm).collect();
+            // Where the others may go nobody asks here.
+            after = preempt::lifted_where(cluster, &victims, |victim| victim == vm);
             cluster = &after;
         }
         self.scene.set(cluster, failure)?;

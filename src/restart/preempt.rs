@@ -239,18 +239,14 @@ impl Search<'_> {
             })
         };
         let Some(record) = self.cluster.vm_record(vm.slot) else { return true };
-        let needed = || {
-            self.cluster
-                .vms()
-                .any(|other| other.starts_after().any(|edge| edge.vm == vm && edge.on_timeout == OnTimeout::GiveUp))
-        };
+        let needed = || record.dependents.iter().any(|other| self.cluster.gives_up_on(*other, vm.slot));
         let gives_up = record.starts_after.iter().any(|edge| edge.on_timeout == OnTimeout::GiveUp);
         gives_up || record.rules.iter().any(measures) || needed()
     }
 
-    fn attempt(&mut self, planner: &mut Planner, victims: BTreeSet<VmId>, share: u64) -> Result<Attempt, PlanError> {
+    fn attempt(&mut self, planner: &mut Planner, victims: BTreeSet<VmId>) -> Result<Attempt, PlanError> {
         self.lift(&victims);
-        let policy = self.part(share);
+        let policy = self.part(TRY_SHARE);
         let cluster = self.copy.as_ref().unwrap_or(self.cluster);
         let plan = planner.plan_as_it_is(cluster, &policy, self.failure, self.control, Detail::Brief)?;
         // The changes are work, too.
@@ -267,6 +263,7 @@ impl Search<'_> {
         mut places: Vec<(VmSlot, NodeSlot)>,
     ) -> Result<Attempt, PlanError> {
         self.lift(&victims);
+        // The planner puts them there on a copy of its own.
         self.note_copy();
         places.sort_unstable();
         let kept = Kept { places, ..Kept::default() };
@@ -397,29 +394,30 @@ impl Search<'_> {
                 proved = false;
                 break;
             }
-            let mut attempt = self.attempt(planner, victims, TRY_SHARE)?;
+            let attempt = self.attempt(planner, victims)?;
             let most = attempt.plan.is_optimal().then(|| attempt.net.clone());
-            if attempt.is_better_than(&best) && !self.is_legal(&attempt.victims, &attempt.plan) {
-                attempt = self.seat_evictors(planner, attempt, &best)?;
-            }
-            let better = attempt.is_better_than(&best) && self.is_legal(&attempt.victims, &attempt.plan);
+            let better = if !attempt.is_better_than(&best) {
+                None
+            } else if self.is_legal(&attempt.victims, &attempt.plan) {
+                Some(attempt)
+            } else {
+                self.seat_evictors(planner, &attempt, &best)?
+            };
+            best = better.unwrap_or(best);
             // Another plan for these victims could be better, or legal, but where this one comes to as much as any.
-            proved &= most.is_some_and(|most| compare(&most, if better { &attempt.net } else { &best.net }).is_le());
-            if better {
-                best = attempt;
-            }
+            proved &= most.is_some_and(|most| compare(&most, &best.net).is_le());
         }
         Ok((best, proved))
     }
 
     /// A legal plan for the victims of an attempt whose own plan is not: a victim has to go only if somebody more important
-    /// starts where it was, so that is tried with one after the other. What is best of it, legal or not.
+    /// starts where it was, so that is tried with one after the other. The best of what is better than `least`.
     fn seat_evictors(
         &mut self,
         planner: &mut Planner,
-        attempt: Attempt,
+        attempt: &Attempt,
         least: &Attempt,
-    ) -> Result<Attempt, PlanError> {
+    ) -> Result<Option<Attempt>, PlanError> {
         let cluster = self.cluster;
         let displaced = attempt.plan.placements.iter().map(|item| item.vm);
         let displaced: Vec<VmId> = displaced.chain(attempt.plan.unplaced.iter().map(|item| item.vm)).collect();
@@ -449,17 +447,14 @@ impl Search<'_> {
             longer.truncate(SEATINGS);
             seatings = longer;
         }
-        let mut best = attempt;
+        let mut best: Option<Attempt> = None;
         for seating in seatings {
             if !self.may_go_on() {
                 break;
             }
-            let found = self.attempt_around(planner, best.victims.clone(), seating)?;
-            if found.is_better_than(least) && self.is_legal(&found.victims, &found.plan) {
-                let legal = self.is_legal(&best.victims, &best.plan);
-                if !legal || found.is_better_than(&best) {
-                    best = found;
-                }
+            let found = self.attempt_around(planner, attempt.victims.clone(), seating)?;
+            if found.is_better_than(best.as_ref().unwrap_or(least)) && self.is_legal(&found.victims, &found.plan) {
+                best = Some(found);
             }
         }
         Ok(best)
@@ -505,7 +500,7 @@ impl Search<'_> {
             if !self.may_go_on() {
                 break;
             }
-            let attempt = self.attempt(planner, fewer, TRY_SHARE)?;
+            let attempt = self.attempt(planner, fewer)?;
             if !best.is_better_than(&attempt) && self.is_legal(&attempt.victims, &attempt.plan) {
                 best = attempt;
             }
@@ -529,7 +524,7 @@ impl Search<'_> {
             let attempt = match way {
                 0 => self.extend(planner, best, victims.clone(), &seats)?,
                 1 => self.extend(planner, best, victims.clone(), &[])?,
-                _ => self.attempt(planner, victims.clone(), TRY_SHARE)?,
+                _ => self.attempt(planner, victims.clone())?,
             };
             let attempt = self.without_unneeded(planner, attempt)?;
             if attempt.is_better_than(best) && self.is_legal(&attempt.victims, &attempt.plan) {
@@ -657,9 +652,16 @@ pub(super) fn tell_counts(cluster: &Cluster, victims: &BTreeSet<VmId>, plan: &mu
 
 /// The cluster with victims waiting for a place elsewhere.
 pub(super) fn lifted(cluster: &Cluster, victims: &BTreeSet<VmId>) -> Cluster {
+    lifted_where(cluster, victims, |_| true)
+}
+
+/// The same where only of some victims it matters that they do not go back: to say so of one takes as long as the cluster
+/// is large.
+pub(super) fn lifted_where(cluster: &Cluster, victims: &BTreeSet<VmId>, elsewhere: impl Fn(VmId) -> bool) -> Cluster {
     let mut after = cluster.clone();
     for id in victims {
-        if let Some(vm) = waiting(cluster, *id) {
+        let vm = if elsewhere(*id) { waiting(cluster, *id) } else { homeless(cluster, *id) };
+        if let Some(vm) = vm {
             // What it says is what the cluster said of it: there is nothing to refuse.
             let _ = after.update_vm(*id, vm);
         }
@@ -667,14 +669,17 @@ pub(super) fn lifted(cluster: &Cluster, victims: &BTreeSet<VmId>) -> Cluster {
     after
 }
 
+/// A VM that runs as one that waits for a place.
+fn homeless(cluster: &Cluster, id: VmId) -> Option<Vm> {
+    let view = cluster.vm(id).ok()?;
+    view.node()?;
+    Some(Vm { node: None, migrating_to: None, power: Some(Power::On), ..view.to_vm() })
+}
+
 /// A VM that runs as one that waits for a place elsewhere.
 fn waiting(cluster: &Cluster, id: VmId) -> Option<Vm> {
-    let view = cluster.vm(id).ok()?;
-    let home = view.node()?;
-    let mut vm = view.to_vm();
-    vm.node = None;
-    vm.migrating_to = None;
-    vm.power = Some(Power::On);
+    let home = cluster.vm(id).ok()?.node()?;
+    let mut vm = homeless(cluster, id)?;
     let nodes = vm.allowed_nodes.take().unwrap_or_else(|| cluster.nodes().map(NodeRef::id).collect());
     vm.allowed_nodes = Some(nodes.into_iter().filter(|node| *node != home).collect());
     Some(vm)

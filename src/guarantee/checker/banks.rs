@@ -1,13 +1,11 @@
 //! Whether the banks of a certificate are as its theorem needs them, and the plan of every unit in every bank is legal.
 //!
-//! Uses `cluster` through its public views, the checker of plans, and `rules` beside it. Part of the checker.
+//! Uses `cluster` through its public views, and `rules` beside it. Part of the checker.
 
 use super::{Check, VerdictFault, vm_fault};
 use crate::cluster::{Cluster, NodeState, OnTimeout, RuleKind, RuleRef, Strength, VmRef};
-use crate::failure::Failure;
 use crate::guarantee::certificate::Covers;
 use crate::ids::{NodeId, VmId};
-use crate::restart::check_placements;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -125,27 +123,14 @@ impl Check<'_> {
     /// those are looked at again for whom the plan can change anything: those on nodes that it uses, and those that a rule
     /// or a prerequisite ties.
     fn unit_is_legal(&mut self, nodes: &BTreeSet<NodeId>, moved: &[(VmId, NodeId)], standing: &Standing) {
-        let failure = self.class.failure(nodes);
-        let gone = self.gone(nodes);
         let displaced: BTreeSet<VmId> = self.homes_on(nodes).map(|(vm, _)| vm).collect();
-        let placed: BTreeSet<VmId> = moved.iter().map(|(vm, _)| *vm).filter(|vm| self.spoken_of.contains(vm)).collect();
-        for vm in displaced.symmetric_difference(&placed) {
-            let what = "is displaced and not placed, or placed and not displaced";
-            self.faults.push(vm_fault(self.cluster, *vm, what));
-        }
-        let mut faults = Vec::new();
-        if let Some(after) = self.after.as_ref().filter(|_| self.certificate.covers == Covers::AnyOrder) {
-            let failure = Failure::of(nodes.iter().copied());
-            faults.extend(check_placements(after, &failure, moved, &gone).err().unwrap_or_default());
-        }
+        self.displaced_are_placed(&displaced, moved);
         let used: BTreeSet<NodeId> = moved.iter().map(|(_, node)| *node).collect();
         let free = used.iter().filter_map(|node| standing.free_on.get(node)).flatten();
-        let beside = free.chain(&standing.tied).filter(|placed| self.stands(nodes, placed)).copied();
-        let placements: Vec<(VmId, NodeId)> = moved.iter().copied().chain(beside).collect();
-        faults.extend(check_placements(self.cluster, &failure, &placements, &gone).err().unwrap_or_default());
-        if !faults.is_empty() {
-            self.faults.push(VerdictFault::Plan { nodes: self.class.names(nodes), faults });
-        }
+        let beside = free.chain(&standing.tied).filter(|placed| self.stands(nodes, placed));
+        let placements: Vec<(VmId, NodeId)> = moved.iter().chain(beside).copied().collect();
+        let settled = self.certificate.covers == Covers::AnyOrder;
+        self.placements_are_legal(nodes, &placements, settled.then_some(moved));
     }
 
     /// VMs that need one which is left out: the plans of two units together may displace both.

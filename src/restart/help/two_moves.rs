@@ -8,6 +8,7 @@
 
 use super::{Help, LiveMove, NodeId, Search, may_move};
 use crate::cluster::{Cluster, VmRef};
+use crate::dense::fits;
 use crate::placement::budget::Control;
 use alloc::vec::Vec;
 
@@ -27,9 +28,10 @@ struct Counter<'c> {
 }
 
 impl Counter<'_> {
-    /// Takes one combination; nothing if there are none left, or if the caller has cancelled.
+    /// Takes one combination; nothing if there are none left, if none can be replayed any more, or if the caller has
+    /// cancelled.
     fn look(&mut self) -> Option<()> {
-        self.combinations = self.combinations.checked_sub(1)?;
+        self.combinations = self.combinations.checked_sub(1).filter(|_| self.replays > 0)?;
         let cancelled = self.combinations % 4096 == 0 && self.control.is_some_and(Control::is_cancelled);
         (!cancelled).then_some(())
     }
@@ -86,7 +88,7 @@ impl Search<'_> {
     ) -> Option<Help> {
         let largest = largest(free);
         let movable: Vec<VmRef<'_>> =
-            self.movable(cluster, from).into_iter().filter(|vm| fits(*vm, &largest)).collect();
+            self.movable(cluster, from).into_iter().filter(|vm| fits(vm.demand(), &largest)).collect();
         for (at, one) in movable.iter().enumerate() {
             for other in movable.iter().take(at) {
                 counter.look()?;
@@ -96,19 +98,18 @@ impl Search<'_> {
                 }
                 for (to, room) in free {
                     counter.look()?;
-                    if *to == from || !fits(*one, room) {
+                    if *to == from || !fits(one.demand(), room) {
                         continue;
                     }
                     for (second_to, second_room) in free {
                         counter.look()?;
-                        if *second_to == from || !fits(*other, second_room) {
+                        if *second_to == from || !fits(other.demand(), second_room) {
                             continue;
                         }
                         let left: Vec<u64> = if second_to == to { without(room, *one) } else { second_room.clone() };
-                        if fits(*other, &left)
+                        if fits(other.demand(), &left)
                             && may_move(cluster, *one, *to)
                             && may_move(cluster, *other, *second_to)
-                            && counter.replays > 0
                         {
                             let first = LiveMove { vm: one.id(), from, to: *to };
                             let second = LiveMove { vm: other.id(), from, to: *second_to };
@@ -138,20 +139,20 @@ impl Search<'_> {
         for one in self.movable(cluster, from).into_iter().filter(enough) {
             for (to, room) in free.iter().filter(|(to, _)| *to != from) {
                 counter.look()?;
-                if fits(one, room) || !may_move(cluster, one, *to) {
+                if fits(one.demand(), room) || !may_move(cluster, one, *to) {
                     continue;
                 }
                 for other in self.movable(cluster, *to) {
                     counter.look()?;
-                    if !fits(other, &largest) || !fits(one, &with(room, other)) {
+                    if !fits(other.demand(), &largest) || !fits(one.demand(), &with(room, other)) {
                         continue;
                     }
                     for (other_to, other_room) in free {
                         counter.look()?;
-                        if *other_to == from || other_to == to || !fits(other, other_room) {
+                        if *other_to == from || other_to == to || !fits(other.demand(), other_room) {
                             continue;
                         }
-                        if may_move(cluster, other, *other_to) && counter.replays > 0 {
+                        if may_move(cluster, other, *other_to) {
                             let first = LiveMove { vm: other.id(), from: *to, to: *other_to };
                             let second = LiveMove { vm: one.id(), from, to: *to };
                             let found = self.try_out(replay, first, second, from, counter);
@@ -181,10 +182,6 @@ pub(super) fn largest(free: &Free) -> Vec<u64> {
 
 fn amount(vm: VmRef<'_>, kind: usize) -> u64 {
     vm.demand().get(kind).copied().unwrap_or(0)
-}
-
-pub(super) fn fits(vm: VmRef<'_>, room: &[u64]) -> bool {
-    vm.demand().iter().zip(room).all(|(demand, room)| demand <= room)
 }
 
 fn with(room: &[u64], vm: VmRef<'_>) -> Vec<u64> {
