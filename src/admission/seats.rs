@@ -1,6 +1,6 @@
 //! Which nodes can take a VM that starts or moves, in the order of the policy's strategy, found one by one.
 //!
-//! Uses `cluster`. Used by `admission::guard`; `admission::choose` finds the same order by looking at every node.
+//! Uses `cluster`. Kept by `admission::books`, asked by `quick`; `choose` finds the same order by looking at every node.
 //!
 //! A node's *share* is how full its fullest kind would be with the VM, in 2^32nds of what is allocatable. `spread` takes the
 //! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in blocks of 32 and
