@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use core::ops::{Index, IndexMut};
+use core::ops::{Index, IndexMut, Range};
 
 /// A dense index: a `u32` newtype.
 pub(crate) trait DenseId: Copy + Eq + Ord {
@@ -324,6 +324,12 @@ impl<I: DenseId> Rows<I> {
 
     pub(crate) fn iter(&self) -> core::slice::ChunksExact<'_, u64> {
         self.cells.chunks_exact(self.width.max(1))
+    }
+
+    /// The rows at these positions; none where there are not so many.
+    pub(crate) fn span(&self, positions: Range<usize>) -> core::slice::ChunksExact<'_, u64> {
+        let cells = positions.start.saturating_mul(self.width)..positions.end.saturating_mul(self.width);
+        self.cells.get(cells).unwrap_or(&[]).chunks_exact(self.width.max(1))
     }
 }
 

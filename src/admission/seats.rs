@@ -6,6 +6,10 @@
 //! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in blocks of 32 and
 //! runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best bound is opened first.
 //!
+//! A share takes a division, a bound of it a multiplication by what was divided beforehand. The first node of a search, which
+//! mostly is the last that is asked for, is found by bounds: a node whose bound is no better than the best share so far is
+//! passed over, and looked at again only if more nodes are asked for.
+//!
 //! A bound is worth as much as the nodes below it are alike. So nodes are arranged as a k-d tree has them: halves, halves of
 //! halves and so on, each time along the kind in which they differ most, be it in how full it would be with the VM that
 //! is looked for or in how large it is. A search for the first node then opens a handful of blocks, of ten thousand nodes
@@ -20,6 +24,7 @@ use crate::resources::Amounts;
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::ops::Range;
 
 dense_id! {
     /// A node, a block of them, or a run of blocks: a position at its height.
@@ -42,8 +47,62 @@ pub(super) struct Seats {
     features: Rows<SeatIx>,
     /// How much may be looked at before nodes are arranged anew.
     patience: usize,
-    /// What lies open during a search: the least key and the lowest rank there, the height, and the position.
-    open: BinaryHeap<Reverse<(u64, u32, u8, u32)>>,
+    /// What lies open during a search.
+    open: BinaryHeap<Reverse<Entry>>,
+    /// Nodes that were passed over in the search for the first.
+    passed: Vec<Reverse<Entry>>,
+    /// Whether the first has been found.
+    begun: bool,
+}
+
+/// What lies open during a search: the least key and the lowest rank there, what it is, and its position; in one number,
+/// in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Entry(u128);
+
+/// A node whose key is exact. Of equals it comes first.
+const EXACT: u32 = 0;
+/// A node, with a bound of its key. Blocks and runs come above it, by their height.
+const NODE: u32 = 1;
+
+impl Entry {
+    /// Positions above nodes are below 2^27, and those of nodes are not asked for.
+    const POSITIONS: u32 = 27;
+
+    fn new(key: u64, rank: u32, what: u32, position: u32) -> Self {
+        let place = what << (u32::BITS - 2) | position & ((1 << Self::POSITIONS) - 1);
+        Self(u128::from(key) << 64 | u128::from(rank) << 32 | u128::from(place))
+    }
+
+    fn key(self) -> u64 {
+        u64::try_from(self.0 >> 64).unwrap_or(u64::MAX)
+    }
+
+    fn low(self, shift: u32, mask: u32) -> u32 {
+        u32::try_from(self.0 >> shift & u128::from(mask)).unwrap_or(mask)
+    }
+
+    fn rank(self) -> u32 {
+        self.low(u32::BITS, u32::MAX)
+    }
+
+    fn what(self) -> u32 {
+        self.low(u32::BITS - 2, 3)
+    }
+
+    fn position(self) -> usize {
+        to_usize(self.low(0, (1 << Self::POSITIONS) - 1))
+    }
+
+    /// Whether the bound has been made as good as it can be.
+    fn is_sharp(self) -> bool {
+        self.low(Self::POSITIONS, 1) > 0
+    }
+
+    /// With a bound that cannot be made better.
+    fn sharp(self, key: u64) -> Self {
+        Self(u128::from(key) << 64 | self.0 & u128::from(u64::MAX) | 1 << Self::POSITIONS)
+    }
 }
 
 /// What bounds the shares of the nodes below each position.
@@ -55,6 +114,9 @@ struct Bounds {
     free: Rows<SeatIx>,
     largest: Rows<SeatIx>,
     smallest: Rows<SeatIx>,
+    /// 2^64 divided by these, rounded down by the largest and up by the smallest.
+    parts_least: Rows<SeatIx>,
+    parts_most: Rows<SeatIx>,
     /// The lowest rank.
     first: IdVec<SeatIx, u32>,
 }
@@ -72,13 +134,15 @@ impl Bounds {
             free: rows(),
             largest: rows(),
             smallest: rows(),
+            parts_least: rows(),
+            parts_most: rows(),
             first: IdVec::filled(NOT_THERE, len),
         }
     }
 }
 
 /// The bounds of a position that move with what is used.
-struct Range {
+struct Used {
     least: Amounts,
     most: Amounts,
     free: Amounts,
@@ -103,6 +167,10 @@ impl Wish<'_> {
 
 /// A share in 2^32nds; 0 where nothing is allocatable.
 pub(super) fn share(amount: u64, of: u64) -> u64 {
+    if let Ok(small) = u32::try_from(amount) {
+        // Many times as fast, and nearly always so.
+        return (u64::from(small) << 32).checked_div(of).unwrap_or(0);
+    }
     let full = u128::from(amount).saturating_mul(1 << 32);
     u64::try_from(full.checked_div(u128::from(of)).unwrap_or(0)).unwrap_or(u64::MAX)
 }
@@ -111,6 +179,12 @@ pub(super) fn share(amount: u64, of: u64) -> u64 {
 const PATIENCE: usize = 64;
 
 const NOT_THERE: u32 = u32::MAX;
+
+/// An amount times a part of 2^64, in 2^32nds, rounded down.
+fn times(amount: u64, part: u64) -> u64 {
+    let product = u128::from(amount).saturating_mul(u128::from(part)) >> 32;
+    u64::try_from(product).unwrap_or(u64::MAX)
+}
 
 impl Seats {
     pub(super) fn new(cluster: &Cluster) -> Self {
@@ -127,8 +201,17 @@ impl Seats {
         let heights = [nodes.len(), blocks, blocks.div_ceil(GROUP)].map(|len| Bounds::new(width, len));
         let ranks = (0..to_u32(nodes.len())).collect();
         let at = IdVec::filled(NOT_THERE, cluster.node_slots());
-        let mut seats =
-            Self { by_rank: nodes, ranks, at, heights, features: Rows::new(0), patience: 0, open: BinaryHeap::new() };
+        let mut seats = Self {
+            by_rank: nodes,
+            ranks,
+            at,
+            heights,
+            features: Rows::new(0),
+            patience: 0,
+            open: BinaryHeap::new(),
+            passed: Vec::new(),
+            begun: false,
+        };
         seats.lay(cluster);
         seats
     }
@@ -150,10 +233,12 @@ impl Seats {
             if let Some(node) = self.node(position) {
                 self.at[node] = to_u32(position);
             }
+            self.size(cluster, position);
             self.measure(cluster, position);
         }
         for height in 1..self.heights.len() {
             for position in 0..self.heights.get(height).map_or(0, |bounds| bounds.least.len()) {
+                self.gather_sizes(height, position);
                 self.gather(height, position);
             }
         }
@@ -186,7 +271,7 @@ impl Seats {
             return;
         }
         let (node, block, run) = (to_usize(position), to_usize(position) / GROUP, to_usize(position) / GROUP / GROUP);
-        let (old_node, old_block) = (self.range(0, node), self.range(1, block));
+        let (old_node, old_block) = (self.used(0, node), self.used(1, block));
         self.measure(cluster, node);
         if !self.widen(1, node, block, &old_node) {
             self.gather(1, block);
@@ -197,17 +282,17 @@ impl Seats {
     }
 
     /// What depends on how much is used below a position.
-    fn range(&self, height: usize, position: usize) -> Range {
+    fn used(&self, height: usize, position: usize) -> Used {
         let here = SeatIx::from_index(position);
         let row = |pick: fn(&Bounds) -> &Rows<SeatIx>| {
             self.heights.get(height).map_or_else(Amounts::zero, |bounds| Amounts::from(&pick(bounds)[here]))
         };
-        Range { least: row(|bounds| &bounds.least), most: row(|bounds| &bounds.most), free: row(|bounds| &bounds.free) }
+        Used { least: row(|bounds| &bounds.least), most: row(|bounds| &bounds.most), free: row(|bounds| &bounds.free) }
     }
 
     /// Takes in that the bounds of a child are no longer `old`. `false`: the child held a bound that it holds no longer, so
     /// all children must be looked at.
-    fn widen(&mut self, height: usize, child: usize, position: usize, old: &Range) -> bool {
+    fn widen(&mut self, height: usize, child: usize, position: usize, old: &Used) -> bool {
         let Some((below, above)) = self.heights.split_at_mut_checked(height) else { return true };
         let (Some(below), Some(above)) = (below.last(), above.first_mut()) else { return true };
         let (child, here) = (SeatIx::from_index(child), SeatIx::from_index(position));
@@ -227,6 +312,26 @@ impl Seats {
         held
     }
 
+    /// Takes in how large a node is. That does not change while nodes stand where they are.
+    fn size(&mut self, cluster: &Cluster, position: usize) {
+        let (Some(node), here) = (self.node(position), SeatIx::from_index(position)) else { return };
+        let [nodes, ..] = &mut self.heights;
+        for (kind, all) in cluster.allocatable_row(node).iter().enumerate() {
+            let set = |rows: &mut Rows<SeatIx>, amount: u64| {
+                if let Some(cell) = rows[here].get_mut(kind) {
+                    *cell = amount;
+                }
+            };
+            let part = u64::MAX.checked_div(*all);
+            set(&mut nodes.largest, *all);
+            // Of nothing there is no share: it bounds none.
+            set(&mut nodes.smallest, if *all == 0 { u64::MAX } else { *all });
+            set(&mut nodes.parts_least, part.unwrap_or(0));
+            set(&mut nodes.parts_most, part.map_or(0, |part| part.saturating_add(1)));
+        }
+    }
+
+    /// Takes in how much is used of a node.
     fn measure(&mut self, cluster: &Cluster, position: usize) {
         let (Some(node), here) = (self.node(position), SeatIx::from_index(position)) else { return };
         let [nodes, ..] = &mut self.heights;
@@ -241,36 +346,35 @@ impl Seats {
             set(&mut nodes.least, share);
             set(&mut nodes.most, share);
             set(&mut nodes.free, all.saturating_sub(*used));
-            set(&mut nodes.largest, *all);
-            // Of nothing there is no share: it bounds none.
-            set(&mut nodes.smallest, if *all == 0 { u64::MAX } else { *all });
         }
     }
 
-    /// Recomputes the bounds of a block or a run.
-    fn gather(&mut self, height: usize, position: usize) {
-        let Some((below, above)) = self.heights.split_at_mut_checked(height) else { return };
-        let (Some(below), Some(above)) = (below.last(), above.first_mut()) else { return };
-        let here = SeatIx::from_index(position);
+    /// A position, and the positions below it.
+    fn above(&mut self, height: usize, position: usize) -> Option<(&mut Bounds, &Bounds, Range<usize>)> {
+        let (below, above) = self.heights.split_at_mut_checked(height)?;
+        let (below, above) = (below.last()?, above.first_mut()?);
         let first = position.saturating_mul(GROUP);
         let children = first..first.saturating_add(GROUP).min(below.least.len());
-        above.least[here].fill(u64::MAX);
-        above.smallest[here].fill(u64::MAX);
-        for rows in [&mut above.most, &mut above.free, &mut above.largest] {
-            rows[here].fill(0);
-        }
-        for child in children.map(SeatIx::from_index) {
-            let fold = |into: &mut [u64], row: &[u64], pick: fn(u64, u64) -> u64| {
-                for (into, amount) in into.iter_mut().zip(row) {
-                    *into = pick(*into, *amount);
-                }
-            };
-            fold(&mut above.least[here], &below.least[child], u64::min);
-            fold(&mut above.smallest[here], &below.smallest[child], u64::min);
-            fold(&mut above.most[here], &below.most[child], u64::max);
-            fold(&mut above.free[here], &below.free[child], u64::max);
-            fold(&mut above.largest[here], &below.largest[child], u64::max);
-        }
+        Some((above, below, children))
+    }
+
+    /// Recomputes the bounds of a block or a run that come from how large its nodes are.
+    fn gather_sizes(&mut self, height: usize, position: usize) {
+        let Some((above, below, children)) = self.above(height, position) else { return };
+        let here = SeatIx::from_index(position);
+        gather(&mut above.smallest, here, &below.smallest, children.clone(), u64::MAX, u64::min);
+        gather(&mut above.largest, here, &below.largest, children.clone(), 0, u64::max);
+        gather(&mut above.parts_least, here, &below.parts_least, children.clone(), u64::MAX, u64::min);
+        gather(&mut above.parts_most, here, &below.parts_most, children, 0, u64::max);
+    }
+
+    /// Recomputes those that come from how much is used.
+    fn gather(&mut self, height: usize, position: usize) {
+        let Some((above, below, children)) = self.above(height, position) else { return };
+        let here = SeatIx::from_index(position);
+        gather(&mut above.least, here, &below.least, children.clone(), u64::MAX, u64::min);
+        gather(&mut above.most, here, &below.most, children.clone(), 0, u64::max);
+        gather(&mut above.free, here, &below.free, children, 0, u64::max);
     }
 
     /// Begins a search.
@@ -279,65 +383,150 @@ impl Seats {
             self.arrange(cluster, wish.need);
         }
         self.open.clear();
+        self.passed.clear();
+        self.begun = false;
         let [_, _, runs] = &self.heights;
-        for position in 0..to_u32(runs.least.len()) {
-            self.offer(wish, 2, position);
-        }
+        self.open.extend(runs.offers(wish, NODE + 2, 0..runs.least.len()).map(Reverse));
     }
 
     /// The next node of a search.
     pub(super) fn next(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<NodeSlot> {
-        while let Some(Reverse((_, rank, height, position))) = self.open.pop() {
-            let position = to_usize(position);
-            let Some(below) = height.checked_sub(1) else { return self.by_rank.get(to_usize(rank)).copied() };
-            let first = position.saturating_mul(GROUP);
-            let len = self.heights.get(usize::from(below)).map_or(0, |bounds| bounds.least.len());
-            self.patience = self.patience.saturating_sub(GROUP);
-            for child in first..first.saturating_add(GROUP).min(len) {
-                if below == 0 {
-                    self.offer_node(cluster, wish, child);
-                } else {
-                    self.offer(wish, below, to_u32(child));
+        if !self.begun {
+            self.begun = true;
+            let first = self.first(cluster, wish)?;
+            return self.by_rank.get(to_usize(first.rank())).copied();
+        }
+        self.open.extend(self.passed.drain(..));
+        while let Some(Reverse(entry)) = self.open.pop() {
+            let node = self.by_rank.get(to_usize(entry.rank())).copied();
+            match entry.what() {
+                EXACT => return node,
+                NODE => {
+                    let key = wish.key(dominant(cluster, node?, wish.need));
+                    self.open.push(Reverse(Entry::new(key, entry.rank(), EXACT, 0)));
+                }
+                _ => {
+                    let Some((below, what, children)) = self.open_up(wish, entry) else { continue };
+                    let bounds = self.heights.get(below);
+                    self.open.extend(
+                        bounds.into_iter().flat_map(|bounds| bounds.offers(wish, what, children.clone())).map(Reverse),
+                    );
                 }
             }
         }
         None
     }
 
-    fn offer_node(&mut self, cluster: &Cluster, wish: &Wish<'_>, position: usize) {
-        let [nodes, ..] = &self.heights;
-        if !fits(wish.need, &nodes.free[SeatIx::from_index(position)]) {
-            return;
+    /// The first node of a search. What was not it lies open still, or is among those passed over.
+    fn first(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<Entry> {
+        let mut best = Entry(u128::MAX);
+        while let Some(Reverse(entry)) = self.open.peek().copied().filter(|Reverse(entry)| *entry < best) {
+            self.open.pop();
+            let Some((below, what, children)) = self.open_up(wish, entry) else { continue };
+            let Some(bounds) = self.heights.get(below) else { continue };
+            if what > NODE {
+                self.open.extend(bounds.offers(wish, what, children).map(Reverse));
+                continue;
+            }
+            for entry in bounds.offers(wish, what, children) {
+                let mut worse = entry;
+                if entry < best {
+                    let Some(node) = self.by_rank.get(to_usize(entry.rank())) else { continue };
+                    let key = wish.key(dominant(cluster, *node, wish.need));
+                    worse = Entry::new(key, entry.rank(), EXACT, 0);
+                    if worse < best {
+                        core::mem::swap(&mut best, &mut worse);
+                    }
+                }
+                if worse.0 < u128::MAX {
+                    self.passed.push(Reverse(worse));
+                }
+            }
         }
-        let (Some(node), Some(rank)) = (self.node(position), self.ranks.get(position).copied()) else { return };
-        let share = dominant(cluster, node, wish.need);
-        self.open.push(Reverse((wish.key(share), rank, 0, to_u32(position))));
+        Some(best).filter(|best| best.0 < u128::MAX)
     }
 
-    fn offer(&mut self, wish: &Wish<'_>, height: u8, position: u32) {
-        let here = SeatIx(position);
-        let Some(bounds) = self.heights.get(usize::from(height)) else { return };
-        if !fits(wish.need, &bounds.free[here]) {
-            return;
-        }
-        let row = |rows: &'_ Rows<SeatIx>, kind: usize| rows[here].get(kind).copied().unwrap_or(0);
-        let bound = wish.need.iter().enumerate().map(|(kind, need)| {
-            let (largest, smallest) = (row(&bounds.largest, kind), row(&bounds.smallest, kind));
-            match wish.strategy {
-                // Where all that may take it are of one size the least that is used there is known, and nothing is lost to
-                // rounding: of equals no block is opened but the first. Of a kind that is not needed others may have none.
-                Strategy::Spread if *need > 0 && largest == smallest => {
-                    let used = largest.saturating_sub(row(&bounds.free, kind));
-                    share(used.saturating_add(*need), largest)
-                }
-                Strategy::Spread => row(&bounds.least, kind).saturating_add(share(*need, largest)),
-                Strategy::Pack => row(&bounds.most, kind).saturating_add(share(*need, smallest)).saturating_add(1),
+    /// What lies below a block or a run that comes first of all that is open: the height, what it is, and where. `None`: it
+    /// does not come first, by a better bound, with which it lies open again.
+    #[inline]
+    fn open_up(&mut self, wish: &Wish<'_>, entry: Entry) -> Option<(usize, u32, Range<usize>)> {
+        let height = usize::try_from(entry.what().saturating_sub(NODE)).unwrap_or(usize::MAX);
+        if !entry.is_sharp() && matches!(wish.strategy, Strategy::Spread) {
+            let bounds = self.heights.get(height)?;
+            let key = exact_of_alike(bounds, SeatIx::from_index(entry.position()), wish.need);
+            if key > entry.key() {
+                self.open.push(Reverse(entry.sharp(key)));
+                return None;
             }
-        });
-        let bound = bound.max();
-        let key = wish.key(bound.unwrap_or(0));
-        self.open.push(Reverse((key, bounds.first[here], height, position)));
+        }
+        let below = height.saturating_sub(1);
+        let first = entry.position().saturating_mul(GROUP);
+        let len = self.heights.get(below).map_or(0, |bounds| bounds.least.len());
+        self.patience = self.patience.saturating_sub(GROUP);
+        Some((below, entry.what().saturating_sub(1), first..first.saturating_add(GROUP).min(len)))
     }
+}
+
+impl Bounds {
+    /// What there is at some positions that can take the VM, with bounds.
+    fn offers<'s>(
+        &'s self,
+        wish: &'s Wish<'_>,
+        what: u32,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = Entry> + 's {
+        let spread = matches!(wish.strategy, Strategy::Spread);
+        let (base, parts) = if spread { (&self.least, &self.parts_least) } else { (&self.most, &self.parts_most) };
+        let firsts = self.first.as_slice().get(positions.clone()).unwrap_or(&[]);
+        let rows =
+            self.free.span(positions.clone()).zip(base.span(positions.clone())).zip(parts.span(positions.clone()));
+        let open = firsts.iter().zip(to_u32(positions.start)..).zip(rows);
+        open.filter(|(_, ((free, _), _))| fits(wish.need, free)).map(move |((rank, position), ((_, base), parts))| {
+            let bound = sum_bound(wish.need, base, parts);
+            // From above each of the two is rounded by less than one.
+            let key = wish.key(if spread { bound } else { bound.saturating_add(2) });
+            Entry::new(key, *rank, what, position)
+        })
+    }
+}
+
+/// The largest of what is there and what is needed, in 2^32nds.
+#[inline]
+fn sum_bound(need: &[u64], base: &[u64], parts: &[u64]) -> u64 {
+    let one = |need: &u64, base: &u64, part: &u64| base.saturating_add(times(*need, *part));
+    match (need, base, parts) {
+        ([need_0, need_1], [base_0, base_1], [part_0, part_1]) => {
+            one(need_0, base_0, part_0).max(one(need_1, base_1, part_1))
+        }
+        _ => need.iter().zip(base).zip(parts).map(|((need, base), part)| one(need, base, part)).max().unwrap_or(0),
+    }
+}
+
+/// The bounds of a position from those below it.
+fn gather(
+    above: &mut Rows<SeatIx>,
+    here: SeatIx,
+    below: &Rows<SeatIx>,
+    children: Range<usize>,
+    none: u64,
+    pick: impl Fn(u64, u64) -> u64,
+) {
+    let row = &mut above[here];
+    row.fill(none);
+    for child in children {
+        for (into, amount) in row.iter_mut().zip(&below[SeatIx::from_index(child)]) {
+            *into = pick(*into, *amount);
+        }
+    }
+}
+
+/// What is known of kinds of which all nodes below have the same: the least that is used there, so that nothing is lost to
+/// rounding, and of equals no block is opened but the first. (Of a kind that is not needed others may have none.)
+fn exact_of_alike(bounds: &Bounds, here: SeatIx, need: &[u64]) -> u64 {
+    let rows = bounds.largest[here].iter().zip(&bounds.smallest[here]).zip(&bounds.free[here]);
+    let alike = need.iter().zip(rows).filter(|(need, ((largest, smallest), _))| **need > 0 && largest == smallest);
+    let shares = alike.map(|(need, ((all, _), free))| share(all.saturating_sub(*free).saturating_add(*need), *all));
+    shares.max().unwrap_or(0)
 }
 
 /// Arranges nodes so that those of a block, and of a run, are alike: see the module documentation.
