@@ -328,13 +328,15 @@ pub(crate) struct Filled {
 
 /// A part of the units of a bank has about so many members: what one thread does at a time.
 const PART: usize = 8_192;
-/// Fills all banks: a plan for every unit of a bank's tier; `None` once more than `tolerated` units of one bank have none.
+
+/// Fills all banks: a plan for every unit of a bank's tier; `None` once a unit has none, unless those are `tolerated`.
 ///
 /// First fit goes first, part by part, and looks at neither planner nor budget; what it leaves open is planned in order.
+/// `tolerated` tells of a unit whether it is known that it has none, so that the planner need not look.
 pub(crate) fn fill(
     setting: &Setting<'_>,
     banks: &[Bank],
-    tolerated: usize,
+    tolerated: Option<&dyn Fn(UnitIx) -> bool>,
     planner: &mut Planner,
     budget: &mut Budget<'_>,
 ) -> Result<Option<Vec<Filled>>, Cancelled> {
@@ -432,13 +434,13 @@ fn by_member(setting: &Setting<'_>, bank: &Bank, targets: Vec<NodeSlot>) -> IdVe
     by_member
 }
 
-/// Plans the units of a bank that first fit has left open; `None` once more than `tolerated` have no plan.
+/// Plans the units of a bank that first fit has left open; `None` and `tolerated` as for [`fill`].
 fn plan_open(
     setting: &Setting<'_>,
     bank: &Bank,
     targets: IdVec<MemberIx, NodeSlot>,
     open: &[UnitIx],
-    tolerated: usize,
+    tolerated: Option<&dyn Fn(UnitIx) -> bool>,
     planner: &mut Planner,
     budget: &mut Budget<'_>,
 ) -> Result<Option<Filled>, Cancelled> {
@@ -463,14 +465,15 @@ fn plan_open(
     let within = if whole && (alone || setting.bonds.is_empty()) { None } else { Some(&within) };
     for unit in open {
         setting.field.of_unit(setting.units, *unit, &mut members);
-        if by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {
+        let hopeless = tolerated.is_some_and(|is_hopeless| is_hopeless(*unit));
+        if !hopeless && by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {
             continue;
         }
         for member in &members {
             filled.targets[*member] = NOWHERE;
         }
         filled.failed.push(*unit);
-        if filled.failed.len() > tolerated {
+        if tolerated.is_none() {
             return Ok(None);
         }
     }

@@ -249,6 +249,21 @@ impl<'a> Prices<'a> {
         self.families(Some(units)).into_iter().find_map(|family| self.judge(&family, units))
     }
 
+    /// Whether these units cannot be lost by the sum of a single kind. O(nodes).
+    pub(crate) fn is_short(&self, units: &[UnitIx]) -> bool {
+        let failed = self.units.union(units);
+        let homeless = NodeSlot::from_index(self.field.load.len() - 1);
+        let lost = |kind: usize| {
+            let loads = failed.iter().chain([&homeless]).map(|node| &self.field.load[*node]);
+            loads.filter_map(|load| load.get(kind)).copied().map(u128::from).sum::<u128>()
+        };
+        let left = |kind: usize| {
+            let left = self.targets.iter().filter(|node| failed.binary_search(node).is_err());
+            left.filter_map(|node| self.room[*node].get(kind)).copied().map(u128::from).sum::<u128>()
+        };
+        (0..self.room.width()).any(|kind| lost(kind) > left(kind))
+    }
+
     /// The families to try: over all nodes first, then over the sets of nodes that some members are limited to. With
     /// `units` given, shapes are those of what these displace.
     fn families(&self, units: Option<&[UnitIx]>) -> Vec<PriceFamily> {

@@ -5,7 +5,7 @@
 //!
 //! For most VMs it is settled by *witnesses*: one target more than units may fail, no two of them in one domain of any
 //! level of the class, so that a failure takes at most as many as there are units in it. A VM without limits that fits
-//! on all witnesses is coverable. For the others the nodes that could take them are listed, and a failure is looked for
+//! on all witnesses is coverable; others, as those with labels, look for witnesses of their own. For the rest the nodes that could take them are listed, and a failure is looked for
 //! that takes all of them and displaces the VM; as each node must be taken by one of few units, the search is short.
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
@@ -17,6 +17,7 @@ use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{Concern, may_run_on, may_run_on_few};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// A VM that cannot be covered.
 pub(crate) struct Found {
@@ -36,6 +37,7 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
     let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
     let mut sorted = false;
     let mut found = Vec::new();
+    let mut few = Vec::new();
     for (vm, facts) in cluster.all_facts().enumerate() {
         if facts.restart != RestartClass::Protected {
             continue;
@@ -54,6 +56,9 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
             matches!(state, Some(NodeState::Online | NodeState::Cordoned))
         };
         let home = record.node.filter(runs);
+        if has_witnesses(cluster, units, vm, &targets, &mut few) {
+            continue;
+        }
         let everywhere = plain && fits(need, &least_of_all);
         let key = home.unwrap_or(NodeSlot::from_index(cluster.node_slots()));
         if everywhere && all_taken.lookup(key) == Some(&Some(false)) {
@@ -139,6 +144,32 @@ fn witnesses(units: &Units, targets: &[NodeSlot]) -> Vec<NodeSlot> {
         }
     }
     chosen
+}
+
+/// With more losses looking for witnesses is not worth its time: they are compared with one another.
+const MANY_LOSSES: u32 = 16;
+
+/// Whether a VM has witnesses of its own: of the targets in turn those that could take it.
+fn has_witnesses(cluster: &Cluster, units: &Units, vm: VmSlot, targets: &[NodeSlot], few: &mut Vec<NodeSlot>) -> bool {
+    if units.losses() > MANY_LOSSES {
+        return false;
+    }
+    let nodes = if may_run_on_few(cluster, vm, few) { &few[..] } else { targets };
+    let need = &cluster.restart_rows()[vm];
+    let mut met: SmallVec<[UnitIx; 8]> = SmallVec::new();
+    let mut witnesses = 0;
+    for node in nodes {
+        let of_node = || units.tiers.iter().map(|tier| tier.unit_of[*node]);
+        let free = fits(need, &cluster.failover_rows()[*node]) && of_node().all(|unit| !met.contains(&unit));
+        if free && cluster.room_index().contains(*node) && may_run_on(cluster, vm, *node) {
+            met.extend(of_node());
+            witnesses += 1;
+            if witnesses > units.losses() {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Whether units within some counts take all of some nodes: each node must be taken by one of few units, and as long as the

@@ -308,7 +308,8 @@ impl<'r> Run<'r> {
         let single = self.units.losses() == 1;
         let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
         let mut unplanned: Vec<UnitIx> = Vec::new();
-        let tolerated = if single { usize::MAX } else { 0 };
+        let is_hopeless = |unit: UnitIx| prices.is_short(&[unit]);
+        let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let Some(filled) = self.fill_banks(states, field, tolerated, planner, budget)? else { return Ok(None) };
         let mut banks: Vec<Bank> = Vec::with_capacity(filled.len());
         for (bank, filled) in filled {
@@ -368,7 +369,7 @@ impl<'r> Run<'r> {
         &self,
         states: &States<'_>,
         field: &Field,
-        tolerated: usize,
+        tolerated: Option<&dyn Fn(UnitIx) -> bool>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
     ) -> Result<Option<Vec<(Bank, Filled)>>, Cancelled> {

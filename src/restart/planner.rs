@@ -254,14 +254,7 @@ impl Planner {
             self.overlay.take::<0>(cluster, node, &problem.need[item]);
             self.states.place(&problem, item, node);
         }
-        let view = reasons::View {
-            cluster,
-            scene: &self.scene,
-            parts: &self.parts,
-            problem: &problem,
-            overlay: &self.overlay,
-            states: &self.states,
-        };
+        let view = reasons::View::new(cluster, &self.scene, &self.parts, &problem, &self.overlay, &self.states);
         let placed = self.scene.item_of(slot).and_then(|item| self.places[item]);
         let table = view.node_by_node(slot, placed);
         self.parts.take_back(problem);
@@ -470,21 +463,12 @@ impl Planner {
 
     fn leave_reasons(&mut self, cluster: &Cluster, plan: &mut RestartPlan, brief: bool) {
         let problem = self.parts.lend(cluster, cluster.free_rows(), &[], self.scene.classes.len());
-        let view = reasons::View {
-            cluster,
-            scene: &self.scene,
-            parts: &self.parts,
-            problem: &problem,
-            overlay: &self.overlay,
-            states: &self.states,
-        };
+        let (scene, parts, overlay, states) = (&self.scene, &self.parts, &self.overlay, &self.states);
+        let view = (!brief).then(|| reasons::View::new(cluster, scene, parts, &problem, overlay, states));
         for (item, vm) in self.scene.items.enumerate() {
             if self.places[item].is_none() {
-                plan.unplaced.push(if brief {
-                    Unplaced { vm: cluster.vm_id_of(*vm), reasons: Vec::new(), message: String::new() }
-                } else {
-                    view.unplaced(item, *vm, &self.places)
-                });
+                let bare = || Unplaced { vm: cluster.vm_id_of(*vm), reasons: Vec::new(), message: String::new() };
+                plan.unplaced.push(view.as_ref().map_or_else(bare, |view| view.unplaced(item, *vm, &self.places)));
             }
         }
         let key =

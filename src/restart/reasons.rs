@@ -2,6 +2,9 @@
 //!
 //! Uses `cluster`, `restart::{scene, compile, overlay, eligible}`, `placement::rules`. Used by `restart::planner`,
 //! against the finished plan.
+//!
+//! **The data's path**: what bars a VM from each node, the nodes in the order of their names and nothing allocated
+//! ([`Why`]); added up, with the best examples; then told with names. O(nodes) per VM.
 
 use super::compile::Parts;
 use super::eligible::{self, Bar};
@@ -10,12 +13,13 @@ use super::plan::{Reason, ReasonCount, Unplaced};
 use super::scene::Scene;
 use crate::cluster::{Cluster, NodeState};
 use crate::dense::{IdVec, fits};
-use crate::ids::{NodeId, NodeSlot, RuleSlot, VmSlot};
+use crate::ids::{NodeId, NodeSlot, VmSlot};
 use crate::placement::problem::{ItemIx, Problem};
 use crate::placement::rules::RuleStates;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// How many nodes are named as examples of a reason.
 const EXAMPLES: usize = 3;
@@ -28,15 +32,77 @@ pub(super) struct View<'a, 'p> {
     pub(super) problem: &'a Problem<'p>,
     pub(super) overlay: &'a Overlay,
     pub(super) states: &'a RuleStates,
+    by_name: Vec<NodeSlot>,
 }
 
-/// One reason and the nodes that it bars, best example first.
+/// What bars a VM from a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Failed,
+    NotAccepting(NodeState),
+    Barred(Bar),
+    Insufficient { kind: usize, needed: u64, free: u64 },
+    Unproved,
+}
+
+impl Why {
+    /// Whether two are counted together.
+    fn is_like(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Insufficient { kind: left, .. }, Self::Insufficient { kind: right, .. }) => left == right,
+            _ => self == other,
+        }
+    }
+
+    const fn free(self) -> u64 {
+        if let Self::Insufficient { free, .. } = self { free } else { 0 }
+    }
+}
+
+/// What bars a VM from some nodes, with the extreme number.
+struct Tally {
+    why: Why,
+    nodes: usize,
+    /// The largest holes first, of equals by name.
+    examples: SmallVec<[(u64, NodeSlot); EXAMPLES + 1]>,
+}
+
+impl Tally {
+    fn add(&mut self, why: Why, node: NodeSlot) {
+        self.nodes = self.nodes.saturating_add(1);
+        if why.free() > self.why.free() {
+            self.why = why;
+        }
+        let at = self.examples.iter().take_while(|(hole, _)| *hole >= why.free()).count();
+        if at < EXAMPLES {
+            self.examples.insert(at, (why.free(), node));
+            self.examples.truncate(EXAMPLES);
+        }
+    }
+}
+
+/// The same, told with names.
 struct Group {
     reason: Reason,
-    nodes: Vec<NodeSlot>,
+    nodes: usize,
+    examples: SmallVec<[NodeSlot; EXAMPLES]>,
 }
 
-impl View<'_, '_> {
+impl<'a, 'p> View<'a, 'p> {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        scene: &'a Scene,
+        parts: &'a Parts,
+        problem: &'a Problem<'p>,
+        overlay: &'a Overlay,
+        states: &'a RuleStates,
+    ) -> Self {
+        let mut nodes: Vec<(&str, NodeSlot)> = cluster.nodes().map(|node| (node.name(), node.id().slot)).collect();
+        nodes.sort_unstable();
+        let by_name = nodes.into_iter().map(|(_, node)| node).collect();
+        Self { cluster, scene, parts, problem, overlay, states, by_name }
+    }
+
     /// What stands in a plan about a VM without a place.
     pub(super) fn unplaced(&self, item: ItemIx, vm: VmSlot, places: &IdVec<ItemIx, Option<NodeSlot>>) -> Unplaced {
         let id = self.cluster.vm_id_of(vm);
@@ -69,82 +135,75 @@ impl View<'_, '_> {
     /// The reason of every node, by node name; none for the node that the VM is placed on.
     pub(super) fn node_by_node(&self, vm: VmSlot, placed: Option<NodeSlot>) -> Vec<(NodeId, Option<Reason>)> {
         let item = self.scene.item_of(vm);
-        let mut nodes: Vec<(&str, NodeId, NodeSlot)> =
-            self.cluster.nodes().map(|node| (node.name(), node.id(), node.id().slot)).collect();
-        nodes.sort_unstable_by_key(|(name, _, _)| *name);
-        let reason = |node| if Some(node) == placed { None } else { self.reason(item, vm, node) };
-        nodes.into_iter().map(|(_, id, node)| (id, reason(node))).collect()
+        let why = |node| if Some(node) == placed { None } else { self.why(item, vm, node) };
+        let nodes = self.by_name.iter().map(|node| (self.cluster.node_id_of(*node), why(*node)));
+        nodes.map(|(id, why)| (id, why.map(|why| self.told(why)))).collect()
     }
 
     /// The first reason that bars a VM from a node, in the order of [`Reason`].
-    fn reason(&self, item: Option<ItemIx>, vm: VmSlot, node: NodeSlot) -> Option<Reason> {
+    fn why(&self, item: Option<ItemIx>, vm: VmSlot, node: NodeSlot) -> Option<Why> {
         let record = self.cluster.vm_record(vm)?;
         let state = self.cluster.node_record(node).map_or(NodeState::Failed, |node| node.state);
         if state == NodeState::Failed || self.scene.is_failed(node) {
-            return Some(Reason::Failed);
+            return Some(Why::Failed);
         }
         if !state.accepts() {
-            return Some(Reason::NotAccepting { state });
+            return Some(Why::NotAccepting(state));
         }
         let leaders = item.map_or(&[][..], |item| self.parts.leaders(item));
-        match eligible::bar(self.cluster, record, leaders, node) {
-            Some(Bar::Label(label)) => {
-                return Some(Reason::MissingLabel { label: self.cluster.label_name(label).into() });
-            }
-            Some(Bar::NotAllowed) => return Some(Reason::NotAllowed),
-            Some(Bar::Rule(rule)) => return Some(self.rule(rule)),
-            None => {}
+        if let Some(bar) = eligible::bar(self.cluster, record, leaders, node) {
+            return Some(Why::Barred(bar));
         }
         if let Some(constraint) = item.and_then(|item| self.states.barring(self.problem, item, node)) {
-            return Some(self.rule(self.parts.rule_of[constraint]));
+            return Some(Why::Barred(Bar::Rule(self.parts.rule_of[constraint])));
         }
         let need = &self.cluster.restart_rows()[vm];
         let free = self.overlay.free(self.cluster, node);
         if fits(need, free) {
             return None;
         }
-        worst_shortage(need, free).map(|(kind, needed, free)| Reason::Insufficient { kind, needed, free })
+        worst_shortage(need, free).map(|(kind, needed, free)| Why::Insufficient { kind, needed, free })
     }
 
-    fn rule(&self, slot: RuleSlot) -> Reason {
-        let name = self.cluster.rule_record(slot).map_or_else(String::new, |record| record.name.to_string());
-        Reason::Rule { rule: self.cluster.rule_id_of(slot), name }
+    fn told(&self, why: Why) -> Reason {
+        match why {
+            Why::Failed => Reason::Failed,
+            Why::NotAccepting(state) => Reason::NotAccepting { state },
+            Why::Barred(Bar::Label(label)) => Reason::MissingLabel { label: self.cluster.label_name(label).into() },
+            Why::Barred(Bar::NotAllowed) => Reason::NotAllowed,
+            Why::Barred(Bar::Rule(rule)) => {
+                let name = self.cluster.rule_record(rule).map_or_else(String::new, |record| record.name.to_string());
+                Reason::Rule { rule: self.cluster.rule_id_of(rule), name }
+            }
+            Why::Insufficient { kind, needed, free } => Reason::Insufficient { kind, needed, free },
+            Why::Unproved => Reason::Unproved,
+        }
     }
 
     /// The reasons of all nodes, added up: the most frequent first, then by code.
     fn groups(&self, item: ItemIx, vm: VmSlot) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::new();
-        for node in self.cluster.nodes() {
-            let slot = node.id().slot;
-            let reason = self.reason(Some(item), vm, slot).unwrap_or(Reason::Unproved);
-            match groups.iter_mut().find(|group| same_sort(&group.reason, &reason)) {
-                Some(group) => {
-                    group.nodes.push(slot);
-                    if free_of(&reason) > free_of(&group.reason) {
-                        group.reason = reason;
-                    }
-                }
-                None => groups.push(Group { reason, nodes: alloc::vec![slot] }),
+        let mut tallies: SmallVec<[Tally; 4]> = SmallVec::new();
+        for node in &self.by_name {
+            let why = self.why(Some(item), vm, *node).unwrap_or(Why::Unproved);
+            if let Some(tally) = tallies.iter_mut().find(|tally| tally.why.is_like(why)) {
+                tally.add(why, *node);
+            } else {
+                let mut tally = Tally { why, nodes: 0, examples: SmallVec::new() };
+                tally.add(why, *node);
+                tallies.push(tally);
             }
         }
-        for group in &mut groups {
-            // The best hole first, so that the first name is the one of the extreme number.
-            let hole = |node: NodeSlot| match &group.reason {
-                Reason::Insufficient { kind, .. } => {
-                    self.overlay.free(self.cluster, node).get(*kind).copied().unwrap_or(0)
-                }
-                _ => 0,
-            };
-            let name = |node: NodeSlot| self.cluster.node_record(node).map(|record| &*record.name);
-            group.nodes.sort_unstable_by(|left, right| {
-                hole(*right).cmp(&hole(*left)).then_with(|| name(*left).cmp(&name(*right)))
-            });
-        }
+        let told = |tally: Tally| Group {
+            reason: self.told(tally.why),
+            nodes: tally.nodes,
+            examples: tally.examples.into_iter().map(|(_, node)| node).collect(),
+        };
+        let mut groups: Vec<Group> = tallies.into_iter().map(told).collect();
         let key = |group: &Group| {
             // Last the first node's name: reasons that read alike must not stay in the order of slots.
-            let first = group.nodes.first().and_then(|node| self.cluster.node_record(*node));
+            let first = group.examples.first().and_then(|node| self.cluster.node_record(*node));
             let first = first.map(|record| String::from(&*record.name));
-            (usize::MAX.saturating_sub(group.nodes.len()), group.reason.code(), describe(&group.reason), first)
+            (usize::MAX.saturating_sub(group.nodes), group.reason.code(), describe(&group.reason), first)
         };
         groups.sort_by_cached_key(key);
         groups
@@ -153,8 +212,8 @@ impl View<'_, '_> {
     fn count(&self, group: &Group) -> ReasonCount {
         ReasonCount {
             reason: group.reason.clone(),
-            nodes: group.nodes.len(),
-            examples: group.nodes.iter().take(EXAMPLES).map(|node| self.cluster.node_id_of(*node)).collect(),
+            nodes: group.nodes,
+            examples: group.examples.iter().map(|node| self.cluster.node_id_of(*node)).collect(),
         }
     }
 
@@ -191,8 +250,9 @@ impl View<'_, '_> {
     }
 
     fn part(&self, group: &Group) -> String {
-        let count = group.nodes.len();
-        let first = group.nodes.first().and_then(|node| self.cluster.node_record(*node)).map_or("", |node| &node.name);
+        let count = group.nodes;
+        let first =
+            group.examples.first().and_then(|node| self.cluster.node_record(*node)).map_or("", |node| &node.name);
         let Reason::Insufficient { kind, needed, free } = &group.reason else {
             return format!("{count} {}", describe(&group.reason));
         };
@@ -217,21 +277,6 @@ fn describe(reason: &Reason) -> String {
         Reason::Prerequisite { name, .. } => format!("waiting for '{name}'"),
         Reason::Preempted => "evicted for more important VMs".to_string(),
         Reason::Unproved => "with room".to_string(),
-    }
-}
-
-/// Whether two reasons are counted together.
-fn same_sort(left: &Reason, right: &Reason) -> bool {
-    match (left, right) {
-        (Reason::Insufficient { kind: left, .. }, Reason::Insufficient { kind: right, .. }) => left == right,
-        _ => left == right,
-    }
-}
-
-fn free_of(reason: &Reason) -> u64 {
-    match reason {
-        Reason::Insufficient { free, .. } => *free,
-        _ => 0,
     }
 }
 
