@@ -70,6 +70,21 @@ fn what_the_budget_leaves_is_the_same() {
     }
 }
 
+/// In the narrow band before the limit scenario after scenario is searched, several at a time.
+#[test]
+fn searches_come_to_the_same() {
+    let mut answers = std::collections::BTreeSet::new();
+    for (percent, rules) in [(86, false), (90, false), (94, false), (80, true)] {
+        let shape = Shape::new(24, 240).layout(Layout::Ragged).utilisation(percent);
+        let cluster = if rules { shape.with_rules() } else { shape }.build();
+        for (losses, budget) in [(1, 200_000), (2, 3_000), (2, 20_000), (2, 5_000_000), (3, 300_000)] {
+            let verdict = on_any_threads(&cluster, &tolerating(FailureClass::nodes(losses), budget));
+            answers.insert(format!("{:?}", verdict.answer()));
+        }
+    }
+    assert_eq!(answers.len(), 3, "{answers:?}");
+}
+
 #[test]
 fn refutations_are_the_same() {
     let full = Shape::new(1_000, 10_000).utilisation(99).build();

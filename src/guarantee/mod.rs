@@ -20,6 +20,7 @@ mod prices;
 #[cfg(feature = "serde")]
 mod stored;
 mod ties;
+mod turns;
 mod uncoverable;
 mod units;
 mod verdict;

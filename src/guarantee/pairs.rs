@@ -1,7 +1,7 @@
 //! Base plans and the failures in which they collide: the proof for the narrow band in which no banks fit, for losses at
 //! once.
 //!
-//! Uses `cluster`, `guarantee::{units, field, ties, prices}`, `restart`. Used by `guarantee::verify`.
+//! Uses `cluster`, `guarantee::{units, field, ties, prices, turns}`, `restart`. Used by `guarantee::verify`.
 //!
 //! **The data's path.** Every unit gets one plan for its loss alone, spread over the whole cluster. A failure of several
 //! units is survived by the union of their plans unless it is *hot*: a plan puts a VM on a node of another unit that
@@ -19,21 +19,27 @@ use super::certificate::{Exception, NOWHERE};
 use super::field::{Field, MemberIx};
 use super::prices::{Prices, Refuted};
 use super::ties::Ties;
+use super::turns::Turns;
 use super::units::{NO_UNIT, UnitIx, Units};
 use super::verdict::Proof;
 use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmSlot};
-use crate::placement::budget::{Budget, Cancelled};
+use crate::placement::budget::{Budget, Cancelled, Stop};
 use crate::restart::{Concern, Found, Planner};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// What one scenario may cost at most, in node evaluations.
 const SCENARIO_WORK: u64 = 4_000_000;
 /// What it may cost at first: those that need more wait until all have been looked at, since one that is refuted easily
 /// settles the class.
 const FIRST_WORK: u64 = 10_000;
+/// What the base plan of one unit may cost.
+const BASE_WORK: u64 = SCENARIO_WORK / 16;
+/// So many sets are listed at a time, where all are looked at.
+const LISTED: usize = 512;
 /// More hot sets than this are not listed: the class is undecided.
 const MOST_HOT: usize = 4_000_000;
 /// So many sets at most wait for a second look.
@@ -170,29 +176,10 @@ pub(crate) fn prove(
         work.again(prices, planner, budget)?;
         return Ok(work.outcome.sorted());
     }
-    let mut bare: Vec<UnitIx> = Vec::new();
-    for unit in (0..units.len()).map(UnitIx::from_index).filter(|unit| units.tier_of(*unit).is_some()) {
-        let failure = failure_of(states.settled, units.nodes(unit));
-        let found = budget.limited(SCENARIO_WORK / 16, |part| {
-            Ok(planner.scenario(states.settled, states.concern, &failure, None, part))
-        })?;
-        work.outcome.searched += 1;
-        let at = units.tiers.iter().position(|tier| tier.holds(unit)).unwrap_or(0);
-        if matches!(found.transpose()?, Some(Found::Placed)) {
-            for (vm, node) in planner.found_places() {
-                if let (Some(member), Some(base)) = (work.member_of[vm], work.outcome.base.get_mut(at)) {
-                    base[member] = node;
-                }
-            }
-        } else {
-            bare.push(unit);
-        }
-    }
-    for unit in &bare {
-        work.hot(&[*unit], false, prices, planner, budget)?;
-        if work.outcome.refuted.is_some() {
-            return Ok(work.outcome);
-        }
+    let bare = work.base_plans(planner, budget)?;
+    let alone = bare.iter().map(|unit| Hot::new(&[*unit], false)).collect::<Vec<_>>();
+    if work.hot(&alone, prices, planner, budget, Work::is_refuted)?.is_some() {
+        return Ok(work.outcome);
     }
     let is_bare = |set: &[UnitIx]| set.iter().any(|unit| bare.binary_search(unit).is_ok());
     if units.losses() == 2 {
@@ -200,12 +187,9 @@ pub(crate) fn prove(
             work.outcome.open = units.sets();
             return Ok(work.outcome);
         };
-        for (left, right) in pairs {
-            work.hot(&[left, right], !is_bare(&[left, right]), prices, planner, budget)?;
-            if work.outcome.refuted.is_some() {
-                break;
-            }
-        }
+        let pairs = pairs.into_iter().map(|(left, right)| [left, right]);
+        let pairs = pairs.map(|pair| Hot::new(&pair, !is_bare(&pair))).collect::<Vec<_>>();
+        work.hot(&pairs, prices, planner, budget, Work::is_refuted)?;
     } else if units.losses() > 2 {
         work.every_set(&|set| !is_bare(set), 2, prices, planner, budget)?;
     }
@@ -221,6 +205,29 @@ impl Outcome {
     }
 }
 
+/// What came of looking at a set.
+enum Looked {
+    /// There was no budget for it.
+    Not,
+    /// The union of the base plans will do.
+    Holds,
+    /// Its nodes, and a plan of its own or none.
+    Searched(Vec<NodeSlot>, Searched),
+}
+
+/// A set of units to be looked at.
+struct Hot {
+    set: SmallVec<[UnitIx; 4]>,
+    /// Whether each of them has a base plan, so that their union may do.
+    has_plans: bool,
+}
+
+impl Hot {
+    fn new(set: &[UnitIx], has_plans: bool) -> Self {
+        Self { set: set.iter().copied().collect(), has_plans }
+    }
+}
+
 struct Work<'w> {
     states: &'w States<'w>,
     units: &'w Units,
@@ -232,10 +239,50 @@ struct Work<'w> {
     /// What one scenario may cost now.
     per_scenario: u64,
     /// Sets that may need more.
-    put_off: Vec<Vec<UnitIx>>,
+    put_off: Vec<Hot>,
 }
 
 impl Work<'_> {
+    /// Makes a base plan for every unit; returns the units without one.
+    fn base_plans(&mut self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Vec<UnitIx>, Cancelled> {
+        let units = self.units;
+        let all = (0..units.len()).map(UnitIx::from_index).filter(|unit| units.tier_of(*unit).is_some());
+        let all: Vec<UnitIx> = all.collect();
+        let mut bare = Vec::new();
+        let turns = Turns { planner, budget, most: BASE_WORK };
+        turns.each(
+            self,
+            &all,
+            |work, unit, planner, budget| {
+                let failure = failure_of(work.states.settled, units.nodes(*unit));
+                let found = budget.limited(BASE_WORK, |part| {
+                    Ok(planner.scenario(work.states.settled, work.states.concern, &failure, None, part))
+                })?;
+                let placed = matches!(found.transpose()?, Some(Found::Placed));
+                Ok(placed.then(|| planner.found_places().collect::<Vec<_>>()))
+            },
+            |work, unit, plan, _| {
+                work.outcome.searched += 1;
+                let at = units.tiers.iter().position(|tier| tier.holds(*unit)).unwrap_or(0);
+                let Some(plan) = plan else {
+                    bare.push(*unit);
+                    return false;
+                };
+                for (vm, node) in plan {
+                    if let (Some(member), Some(base)) = (work.member_of[vm], work.outcome.base.get_mut(at)) {
+                        base[member] = node;
+                    }
+                }
+                false
+            },
+        )?;
+        Ok(bare)
+    }
+
+    fn is_refuted(&self, _: &Budget<'_>) -> bool {
+        self.outcome.refuted.is_some()
+    }
+
     /// Looks at every set of at least so many units, until one is refuted or the budget ends.
     fn every_set(
         &mut self,
@@ -249,58 +296,80 @@ impl Work<'_> {
         let sets = units.sets();
         // Of one loss all failing units are wanted.
         let several = units.losses() > 1;
+        let done = move |work: &Self, budget: &Budget<'_>| (several && work.is_refuted(budget)) || budget.left() == 0;
         let mut seen: u128 = 0;
+        // Sets that are listed, and how many there were before each.
+        let mut listed: Vec<Hot> = Vec::new();
+        let mut before: Vec<u128> = Vec::new();
+        let mut look = |work: &mut Self, listed: &mut Vec<Hot>, before: &mut Vec<u128>| {
+            let ended = work.hot(listed, prices, planner, budget, done);
+            let seen = ended.map(|ended| Some(before.get(ended?).map_or(sets, |before| before + 1)));
+            listed.clear();
+            before.clear();
+            seen.transpose()
+        };
         let stopped = units.each_set(&mut |set| {
             seen += 1;
-            if set.len() < least {
-                return None;
+            if set.len() >= least {
+                listed.push(Hot::new(set, has_plans(set)));
+                before.push(seen - 1);
             }
-            match self.hot(set, has_plans(set), prices, planner, budget) {
-                Err(cancelled) => Some(Err(cancelled)),
-                Ok(()) if (several && self.outcome.refuted.is_some()) || budget.left() == 0 => Some(Ok(())),
-                Ok(()) => None,
-            }
+            if listed.len() < LISTED { None } else { look(self, &mut listed, &mut before) }
         });
-        if let Some(result) = stopped {
-            result?;
+        let stopped = stopped.or_else(|| look(self, &mut listed, &mut before));
+        if let Some(seen) = stopped.transpose()? {
             self.outcome.open = self.outcome.open.saturating_add(sets.saturating_sub(seen));
         }
         Ok(())
     }
 
-    /// Looks at one set of units: whether the union of the base plans will do (if each has one), else a plan of its own.
+    /// Looks at sets of units in turn, until `done`: the position of that set is returned.
     fn hot(
         &mut self,
-        set: &[UnitIx],
-        has_plans: bool,
+        sets: &[Hot],
         prices: &mut Prices<'_>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
-    ) -> Result<(), Cancelled> {
-        let nodes = self.units.union(set);
-        self.outcome.searched += 1;
+        done: impl Fn(&Self, &Budget<'_>) -> bool,
+    ) -> Result<Option<usize>, Cancelled> {
+        let most = self.per_scenario.saturating_mul(2);
+        Turns { planner, budget, most }.each(self, sets, Self::look, |work, hot, looked, budget| {
+            work.outcome.searched += 1;
+            work.take_in(&hot.set, looked, prices);
+            done(work, budget)
+        })
+    }
+
+    /// Looks at one set of units: whether the union of the base plans will do (if each has one), else a plan of its own.
+    fn look(&self, hot: &Hot, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Looked, Cancelled> {
         if budget.left() == 0 {
-            self.leave_open(set);
-            return Ok(());
+            return Ok(Looked::Not);
         }
-        if has_plans {
+        let nodes = self.units.union(&hot.set);
+        if hot.has_plans {
             let failure = failure_of(self.states.settled, &nodes);
-            let target = |vm: VmSlot| self.target(set, vm);
+            let target = |vm: VmSlot| self.target(&hot.set, vm);
             let holds = planner.holds_together(self.states.settled, self.states.concern, &failure, target);
             let displaced: usize = nodes.iter().map(|node| self.field.at(*node).len()).sum();
-            if matches!(
-                budget.spend(u64::try_from(nodes.len() + displaced / 4).unwrap_or(1)),
-                Err(crate::placement::budget::Stop::Cancelled)
-            ) {
+            let spent = budget.spend(u64::try_from(nodes.len() + displaced / 4).unwrap_or(1));
+            if spent == Err(Stop::Cancelled) {
                 return Err(Cancelled);
             }
             if holds {
-                return Ok(());
+                return Ok(Looked::Holds);
             }
         }
-        let Searched { found, mut placements, .. } =
-            self.states.search_for(self.per_scenario, &nodes, planner, budget)?;
-        placements.sort_unstable();
+        let mut searched = self.states.search_for(self.per_scenario, &nodes, planner, budget)?;
+        searched.placements.sort_unstable();
+        Ok(Looked::Searched(nodes, searched))
+    }
+
+    fn take_in(&mut self, set: &[UnitIx], looked: Looked, prices: &mut Prices<'_>) {
+        let (nodes, Searched { found, placements, .. }) = match looked {
+            Looked::Not => return self.leave_open(set),
+            Looked::Holds => return,
+            Looked::Searched(nodes, searched) => (nodes, searched),
+        };
         match found {
             Found::Placed => {
                 self.kept += placements.len();
@@ -318,11 +387,10 @@ impl Work<'_> {
             Found::Open if self.per_scenario == SCENARIO_WORK => self.leave_open(set),
             Found::Open => match prices.prove(set) {
                 Some(proof) => self.refute(set, proof),
-                None if self.put_off.len() < MOST_PUT_OFF => self.put_off.push(set.to_vec()),
+                None if self.put_off.len() < MOST_PUT_OFF => self.put_off.push(Hot::new(set, false)),
                 None => self.leave_open(set),
             },
         }
-        Ok(())
     }
 
     /// Looks again at the sets that were put off, with all the work that one may cost. Of one loss all failing units are
@@ -334,11 +402,10 @@ impl Work<'_> {
         budget: &mut Budget<'_>,
     ) -> Result<(), Cancelled> {
         self.per_scenario = SCENARIO_WORK;
-        for set in core::mem::take(&mut self.put_off) {
-            if self.outcome.refuted.is_some() && self.units.losses() > 1 {
-                break;
-            }
-            self.hot(&set, false, prices, planner, budget)?;
+        let put_off = core::mem::take(&mut self.put_off);
+        let several = self.units.losses() > 1;
+        if !(several && self.is_refuted(budget)) {
+            self.hot(&put_off, prices, planner, budget, |work, budget| several && work.is_refuted(budget))?;
         }
         Ok(())
     }

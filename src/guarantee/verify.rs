@@ -76,9 +76,7 @@ pub fn verify_controlled(cluster: &Cluster, policy: &Policy, control: &Control) 
 
 fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<Verdict, VerifyError> {
     let mut budget = Budget::new(policy.budget.verify, control);
-    if cluster.vm_slots_len() >= SEVERAL_THREADS {
-        budget.use_threads();
-    }
+    budget.use_threads(cluster.vm_slots_len() >= SEVERAL_THREADS);
     let mut planner = Planner::new();
     let classes = policy
         .tolerate
@@ -98,7 +96,7 @@ pub(crate) fn verify_class(
     Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, None))
 }
 
-/// With fewer VMs one thread is done before another has begun.
+/// With fewer VMs one thread is done with all but searches before another has begun.
 const SEVERAL_THREADS: usize = 6_000;
 
 /// One class being judged.

@@ -99,16 +99,46 @@ pub(crate) struct Budget<'c> {
     next_check: u64,
     control: Option<&'c Control>,
     threads: Threads,
+    searchers: Threads,
 }
 
 impl<'c> Budget<'c> {
     pub(crate) const fn new(limit_units: u64, control: Option<&'c Control>) -> Self {
-        Self { limit: limit_units, spent: 0, steps: 0, reported: 0, next_check: 0, control, threads: Threads::ONE }
+        Self {
+            limit: limit_units,
+            spent: 0,
+            steps: 0,
+            reported: 0,
+            next_check: 0,
+            control,
+            threads: Threads::ONE,
+            searchers: Threads::ONE,
+        }
     }
 
-    /// From here on work may be done by several threads, as many as the control allows.
-    pub(crate) fn use_threads(&mut self) {
-        self.threads = Threads::up_to(self.control.map_or(0, |control| control.threads));
+    /// From here on searches may be done by several threads, as many as the control allows; and, if it is `large`, other
+    /// work, too.
+    pub(crate) fn use_threads(&mut self, large: bool) {
+        self.searchers = Threads::up_to(self.control.map_or(0, |control| control.threads));
+        if large {
+            self.threads = self.searchers;
+        }
+    }
+
+    /// How many threads may search.
+    pub(crate) const fn searchers(&self) -> Threads {
+        self.searchers
+    }
+
+    /// A budget of its own, of all that is left, for work that is taken in later ([`absorb`](Self::absorb)) or not at all.
+    pub(crate) const fn part(&self) -> Self {
+        Self::new(self.left(), self.control)
+    }
+
+    /// Takes in what was spent on work that had a budget of its own.
+    pub(crate) const fn absorb(&mut self, part: &Self) {
+        self.spent = self.spent.saturating_add(part.spent);
+        self.reported = self.reported.saturating_add(part.reported);
     }
 
     /// How many threads may work.
