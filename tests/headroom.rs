@@ -15,10 +15,10 @@
 )]
 
 use lifeboat::document::to_json;
-use lifeboat::policy::{Percent, Reserve};
+use lifeboat::policy::{FailureClass, Percent, Reserve, Uncoverable};
 use lifeboat::{
-    Answer, Cluster, Control, Headroom, Newcomer, Node, NodeId, NodeState, Policy, ReserveFigures, Reserves,
-    ResourceKinds, Role, Vm, headroom, headroom_without, largest_vm, reserves_status, verify,
+    Answer, Change, Cluster, Control, Guard, Headroom, Newcomer, Node, NodeId, NodeState, Policy, ReserveFigures,
+    Reserves, ResourceKinds, Role, Vm, VmId, headroom, headroom_without, largest_vm, reserves_status, verify,
 };
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::random_small;
@@ -41,7 +41,16 @@ fn keeps(cluster: &Cluster, policy: &Policy, found: &Headroom, more: &Cluster) -
     if after.iter().zip(&before).any(|(after, before)| after.is_worse_than(before)) {
         return Answer::Fails;
     }
-    verify(more, &kept).unwrap().answer()
+    // VMs that nothing could take before stand in nobody's way; one more does.
+    let uncoverable = |cluster: &Cluster| -> Vec<VmId> {
+        let verdict = verify(cluster, policy).unwrap();
+        verdict.classes()[0].uncoverable().iter().map(|found| found.vm).collect()
+    };
+    let before = uncoverable(cluster);
+    if policy.uncoverable == Uncoverable::Fail && uncoverable(more).iter().any(|vm| !before.contains(vm)) {
+        return Answer::Fails;
+    }
+    verify(more, &kept).unwrap().classes()[0].rest()
 }
 
 /// Every way to start `count` copies, by today's room.
@@ -389,5 +398,46 @@ fn a_guard_tells_the_headroom_from_its_ledgers() {
         assert!(found.least <= found.most && found.least * 100 >= found.most * 80, "{} {}", found.least, found.most);
         let more = with(&cluster, &shape, &found.placements);
         assert_ne!(keeps(&cluster, &policy, &found, &more), Answer::Fails, "{nodes} nodes, {losses} losses");
+    }
+}
+
+/// VMs that nothing could take stand in nobody's way: what admission keeps beside them is what headroom keeps.
+#[test]
+fn uncoverable_vms_leave_the_promise_to_the_others_as_it_is() {
+    for uncoverable in [Uncoverable::Fail, Uncoverable::Warn] {
+        let mut cluster = Cluster::new(ResourceKinds::new([("memory", "")]).unwrap(), [""; 0]).unwrap();
+        let nodes = ["a", "b", "c"].map(|name| cluster.add_node(Node::named(name).capacity([10])).unwrap());
+        let mut local = Vm::named("local").demand([1]).on(nodes[0]);
+        local.allowed_nodes = Some(vec![nodes[0]]);
+        cluster.add_vm(local).unwrap();
+        let mut policy = Policy::default();
+        policy.uncoverable = uncoverable;
+        let found = headroom(&cluster, &policy, &Newcomer::Shape([2].into())).unwrap();
+        assert_eq!((found.least, found.most), (9, 9));
+        let mut guard = Guard::new(cluster, policy);
+        for (at, node) in found.placements.iter().enumerate() {
+            let start = Change::AddVm(Box::new(Vm::named(format!("s{at}")).demand([2]).on(*node)));
+            let decision = guard.admit(&[start]).unwrap();
+            assert!(decision.is_admitted(), "{:?}", decision.violations());
+            guard.apply(decision).unwrap();
+        }
+        let more = Change::AddVm(Box::new(Vm::named("more").demand([2]).powered_on()));
+        assert!(!guard.admit(&[more]).unwrap().is_admitted());
+    }
+}
+
+/// Copies that nothing could take, where the policy only warns of them, are bounded by what nodes have free.
+#[test]
+fn copies_that_cannot_be_covered_are_admitted_where_the_policy_warns() {
+    for (uncoverable, expected) in [(Uncoverable::Warn, 6), (Uncoverable::Fail, 0)] {
+        let mut cluster = Cluster::new(ResourceKinds::new([("memory", "")]).unwrap(), ["rack"]).unwrap();
+        for name in ["a", "b"] {
+            cluster.add_node(Node::named(name).capacity([10]).domain("rack", "only")).unwrap();
+        }
+        let mut policy = Policy::default();
+        policy.tolerate = vec![FailureClass::units("rack", 1)];
+        policy.uncoverable = uncoverable;
+        let found = headroom(&cluster, &policy, &Newcomer::Shape([3].into())).unwrap();
+        assert_eq!((found.least, found.most), (expected, expected));
     }
 }

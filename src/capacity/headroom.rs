@@ -3,7 +3,7 @@
 //! Uses `guarantee`, `admission` (reserves, ledgers), `capacity::newcomer`. Called by embedders and the example program.
 //!
 //! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
-//! now (the class itself, where the guarantee holds), and of every reserve no larger shortfall than now; items of mode
+//! now (the class itself, where the guarantee holds), VMs that are uncoverable already aside, and of every reserve no larger shortfall than now; items of mode
 //! `off` are not looked at. *At most*: what the nodes have room for, what prices leave of each class
 //! (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept has a ledger
 //! (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in every plan that
@@ -23,10 +23,10 @@ use crate::admission::ledger::{ClassLedger, Ghost};
 use crate::admission::reserves::{ReserveError, Reserves};
 use crate::admission::{Guard, GuardError};
 use crate::cluster::{Cluster, EditError, NodeState};
-use crate::guarantee::{Answer, Certificate, VerifyError, most_more, verify_controlled};
-use crate::ids::{NodeId, NodeSlot, VmId};
+use crate::guarantee::{Certificate, VerifyError, most_more, uncoverable_of, verify_controlled};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::placement::budget::Control;
-use crate::policy::{FailureClass, Mode, Policy};
+use crate::policy::{FailureClass, Mode, Policy, Uncoverable};
 use crate::resources::Amounts;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
@@ -324,7 +324,7 @@ fn kept_of(
     }
 }
 
-/// A certificate of the class, if it holds, uncoverable VMs included.
+/// A certificate of the class, if it holds, uncoverable VMs aside, as admission has it.
 fn holds(
     cluster: &Cluster,
     policy: &Policy,
@@ -334,8 +334,7 @@ fn holds(
     let mut asked = policy.clone();
     asked.tolerate = alloc::vec![class.clone()];
     let verdict = verify_controlled(cluster, &asked, control)?;
-    let held = verdict.answer() == Answer::Holds;
-    Ok(verdict.certificates().next().filter(|_| held).cloned())
+    Ok(verdict.certificates().next().cloned())
 }
 
 /// A question about one newcomer.
@@ -376,6 +375,12 @@ impl<'a> Ask<'a> {
         if small && !best.is_empty() && !self.keeps(&best)? {
             // The plans are there, and a verdict made anew does not find them: what is said here can be verified.
             best.clear();
+        }
+        if let Some(first) = best.first().filter(|_| !small) {
+            // Ledgers are of the class that is kept, and a copy must be coverable in that of the policy.
+            if self.uncovers(&self.template.with(self.cluster, &[*first])?)? {
+                best.clear();
+            }
         }
         // Also without a newcomer it must hold: a node may be missing.
         if best.len() < tried && (small || best.is_empty()) && self.keeps(&[])? {
@@ -526,6 +531,10 @@ impl<'a> Ask<'a> {
             if !self.template.concerns(class.min_priority) {
                 continue;
             }
+            // Of copies that nothing could take, and that the policy admits all the same, a class says nothing.
+            if self.policy.uncoverable == Uncoverable::Warn && self.may_be_uncoverable(class)? {
+                continue;
+            }
             let need = self.template.least_need();
             if let Some(bound) = most_more(self.cluster, self.policy, class, &need, self.template.like)? {
                 offer(u64::try_from(bound).unwrap_or(u64::MAX), HeadroomLimit::Class(at));
@@ -561,6 +570,32 @@ impl<'a> Ask<'a> {
                 Some(Kept::Class(..)) | None => return Ok(false),
             }
         }
-        Ok(true)
+        Ok(!self.uncovers(&more)?)
+    }
+
+    /// Whether a copy is uncoverable on some node where it could be started.
+    fn may_be_uncoverable(&self, class: &FailureClass) -> Result<bool, HeadroomError> {
+        let seats: Vec<NodeSlot> = self.template.seats(self.cluster).into_iter().map(|(node, _, _)| node).collect();
+        let before: Vec<VmSlot> = uncoverable_of(self.cluster, self.policy, class)?;
+        let after = uncoverable_of(&self.template.with(self.cluster, &seats)?, self.policy, class)?;
+        Ok(after.iter().any(|vm| !before.contains(vm)))
+    }
+
+    /// Whether a VM is uncoverable that was not, and the policy takes that for a failure: what was uncoverable before stands
+    /// in nobody's way.
+    fn uncovers(&self, more: &Cluster) -> Result<bool, HeadroomError> {
+        if self.policy.uncoverable != Uncoverable::Fail {
+            return Ok(false);
+        }
+        for (class, _) in
+            self.policy.tolerate.iter().zip(&self.kept).filter(|(_, kept)| !matches!(kept, Some(Kept::Off)))
+        {
+            let before: Vec<VmSlot> = uncoverable_of(self.cluster, self.policy, class)?;
+            let after = uncoverable_of(more, self.policy, class)?;
+            if after.iter().any(|vm| !before.contains(vm)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

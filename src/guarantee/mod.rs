@@ -37,14 +37,14 @@ pub use cover::{Cover, Promise};
 pub use error::VerifyError;
 pub(crate) use field::is_limited;
 pub use keep::KeepError;
-pub(crate) use more::most_more;
+pub(crate) use more::{most_more, uncoverable_of};
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
 pub(crate) use units::{NO_UNIT, UnitIx, Units, unit_count};
-pub(crate) use verdict::describe_class;
 pub use verdict::{
     Answer, ClassVerdict, Counterexample, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable, Unit,
     Verdict, Way,
 };
+pub(crate) use verdict::describe_class;
 pub(crate) use verify::verify_class;
 pub use verify::{verify, verify_controlled};

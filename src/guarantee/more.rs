@@ -1,4 +1,4 @@
-//! How many more VMs a class can bear at most.
+//! How many more VMs a class can bear at most, and which VMs it cannot cover.
 //!
 //! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`.
 
@@ -8,7 +8,7 @@ use super::prices::{Prices, Released, Tightest};
 use super::uncoverable::uncoverable;
 use super::units::Units;
 use crate::cluster::Cluster;
-use crate::ids::VmId;
+use crate::ids::{VmId, VmSlot};
 use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::restart::Concern;
@@ -28,4 +28,15 @@ pub(crate) fn most_more(
     let field = Field::new(cluster, &units, &concern, Census::new(cluster, &concern), Threads::ONE);
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
     Ok(Prices::new(cluster, &units, &field, released, Tightest::default()).most_more(need, like))
+}
+
+/// The VMs that some failure of a class leaves without any node that could take them, by slot.
+pub(crate) fn uncoverable_of(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+) -> Result<alloc::vec::Vec<VmSlot>, VerifyError> {
+    let units = Units::new(cluster, policy, class)?;
+    let concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
+    Ok(uncoverable(cluster, &units, &concern).iter().map(|found| found.vm).collect())
 }
