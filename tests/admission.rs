@@ -326,3 +326,168 @@ fn an_admitted_start_leaves_the_guarantee_as_it_was() {
     }
     assert!(admitted > 5 && refused > 5, "{admitted} {refused}");
 }
+
+/// A node that is down takes no starts: a VM put there would wait for a place, and not run.
+#[test]
+fn nothing_is_started_on_a_node_that_is_down() {
+    let down =
+        |name: &str, state: &str| format!(r#"{{"name": "{name}", "capacity": {{"memory": 9}}, "state": "{state}"}}"#);
+    let hosts = [node("up", 9), down("dead", "failed"), down("work", "maintenance"), down("gone", "unreachable")];
+    let waits = r#"{"name": "waits", "demand": {"memory": 1}, "power": "on"}"#.to_string();
+    let vms = [vm("off", 1, ""), waits, vm("lost", 1, "dead")];
+    let mut guard = guard(&hosts.join(","), &vms.join(","), r#", "policy": {"tolerate": []}"#);
+    for name in ["dead", "work", "gone"] {
+        for line in [
+            format!(r#"{{"op": "start", "vm": "off", "on": "{name}"}}"#),
+            format!(r#"{{"op": "start", "vm": "waits", "on": "{name}"}}"#),
+            format!(r#"{{"op": "start", "vm": "lost", "on": "{name}"}}"#),
+            format!(r#"{{"op": "add_vm", "vm": {}}}"#, vm("new", 1, name)),
+            format!(r#"{{"op": "update_vm", "vm": {}}}"#, vm("off", 1, name)),
+        ] {
+            let decision = ask(&mut guard, &line);
+            assert_eq!(codes(&decision), ["not_accepting"], "{line}");
+        }
+    }
+    // What is listed there already may be described anew.
+    assert!(ask(&mut guard, r#"{"op": "resize", "vm": "lost", "demand": {"memory": 2}}"#).is_admitted());
+    assert!(ask(&mut guard, r#"{"op": "start", "vm": "lost"}"#).is_admitted());
+}
+
+/// Nodes that are barred to a VM by a rule are passed over, however many: they use up no tries.
+#[test]
+fn rules_use_up_no_tries() {
+    let hosts: Vec<String> = (0..70).map(|at| node(&format!("n{at:02}"), 100)).collect();
+    // The last nodes are the fullest.
+    let fill = |at: usize| vm(&format!("v{at:02}"), if at < 68 { 10 } else { 20 }, &format!("n{at:02}"));
+    let mut vms: Vec<String> = (0..70).map(fill).collect();
+    vms.push(vm("new", 5, ""));
+    let apart: Vec<String> = (0..68).map(|at| format!(r#""v{at:02}""#)).collect();
+    let apart = apart.join(",");
+    let rules = [
+        r#"{"name": "licensed", "kind": "confine", "vms": ["new"], "nodes": ["n69", "n68"]}"#.to_string(),
+        format!(r#"{{"name": "apart", "kind": "separate", "vms": ["new", {apart}]}}"#),
+        format!(r#"{{"name": "rather apart", "kind": "separate", "vms": ["new", {apart}], "strength": "relaxed"}}"#),
+    ];
+    for rule in rules {
+        let quick = guard(&hosts.join(","), &vms.join(","), &format!(r#", "rules": [{rule}]"#));
+        for mut guard in [quick.clone(), quick.without_ledger()] {
+            let decision = ask(&mut guard, r#"{"op": "start", "vm": "new"}"#);
+            assert!(decision.is_admitted(), "{rule}: {:?}", decision.violations());
+            assert_eq!(&*decision.placed()[0].node_name, "n68");
+        }
+    }
+    // Where all are barred the rule is named, and no more is said to be open.
+    let rule = r#"{"name": "nowhere", "kind": "exclude", "vms": ["new"], "domains": {"rack": ["r"]}}"#;
+    let hosts: Vec<String> = (0..70)
+        .map(|at| format!(r#"{{"name": "n{at:02}", "capacity": {{"memory": 100}}, "domain": {{"rack": "r"}}}}"#))
+        .collect();
+    let rest = format!(r#", "rules": [{rule}], "policy": {{"tolerate": []}}"#);
+    let mut guard = guard(&hosts.join(","), &vms.join(","), &rest);
+    assert_eq!(codes(&ask(&mut guard, r#"{"op": "start", "vm": "new"}"#)), ["rule"]);
+}
+
+/// As many nodes as are tried at most, and none is left over: the answer is a plain no.
+#[test]
+fn sixty_four_nodes_are_all_there_are() {
+    let list = |count: usize| -> String {
+        let hosts: Vec<String> = (0..count).map(|at| node(&format!("n{at:02}"), 10)).collect();
+        hosts.join(",")
+    };
+    let full = |count: usize| -> Vec<String> {
+        (0..count).map(|at| vm(&format!("v{at:02}"), 5, &format!("n{at:02}"))).chain([vm("new", 4, "")]).collect()
+    };
+    // The reserve keeps free what the nodes have free now.
+    for (count, expected) in [(64, vec!["free"]), (65, vec!["free", "undecided"])] {
+        let free = 5 * count;
+        let rest = format!(
+            r#", "policy": {{"tolerate": [], "reserves": [{{"kind": "free", "total": {{"memory": {free}}}}}]}}"#
+        );
+        let mut guard = guard(&list(count), &full(count).join(","), &rest);
+        assert_eq!(codes(&ask(&mut guard, r#"{"op": "start", "vm": "new"}"#)), expected);
+    }
+}
+
+/// What became of a guarantee is told in the terms of what was kept.
+#[test]
+fn a_guarantee_that_became_weaker_says_so() {
+    let hosts = nodes(&[("one", 8), ("two", 8), ("three", 8)]);
+    let vms = [vm("a", 4, "one"), vm("b", 3, "two")].join(",");
+    let mut guard = guard(&hosts, &vms, r#", "policy": {"tolerate": [{"fail": {"node": 2}}]}"#);
+    let line = r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 4}, "node": "three"}}"#;
+    let refused = ask(&mut guard, line);
+    assert_eq!(codes(&refused), ["tolerate"]);
+    let told = "up to 2 nodes: kept for the loss of up to 2 nodes before, and now of 1 node: not every loss";
+    assert!(refused.violations()[0].message.starts_with(told), "{:?}", refused.violations());
+    let observed = tell(&mut guard, line);
+    assert!(observed.violations()[0].message.starts_with(told), "{:?}", observed.violations());
+    // Beside none of the three is there room for one of this size.
+    let observed = tell(&mut guard, r#"{"op": "add_vm", "vm": {"name": "d", "demand": {"memory": 6}, "power": "on"}}"#);
+    let told = "kept for the loss of 1 node before, and now not even while nothing fails: ";
+    assert!(observed.violations()[0].message.contains(told), "{:?}", observed.violations());
+}
+
+/// A node more makes VMs coverable that were not, and then there is no room for all of them: nobody has lost anything.
+#[test]
+fn what_becomes_coverable_is_not_held_against_a_request() {
+    let hosts = nodes(&[("big", 20), ("small", 5)]);
+    let vms = [vm("a", 10, "big"), vm("b", 10, "big"), vm("c", 2, "small")].join(",");
+    let larger = r#"{"op": "add_node", "node": {"name": "new", "capacity": {"memory": 12}}}"#;
+    for policy in [r#""uncoverable": "fail""#, r#""uncoverable": "warn""#] {
+        let mut guard = guard(&hosts, &vms, &format!(r#", "policy": {{{policy}}}"#));
+        let decision = ask(&mut guard, larger);
+        assert!(decision.is_admitted(), "{policy}: {:?}", decision.violations());
+        // What is covered already stays so: there is no room for more than `c` beside `a` and `b`.
+        let start = r#"{"op": "add_vm", "vm": {"name": "d", "demand": {"memory": 4}, "power": "on", "node": "small"}}"#;
+        assert!(!ask(&mut guard, &format!("[{start}]")).is_admitted());
+        // Whoever goes takes nobody's part.
+        let stop = r#"{"op": "stop", "vm": "a"}"#;
+        assert!(ask(&mut guard, stop).is_admitted());
+    }
+}
+
+/// What refuses is told, also where other VMs cannot be covered anyway.
+#[test]
+fn uncoverable_vms_do_not_hide_why_a_request_is_refused() {
+    let hosts = nodes(&[("one", 10), ("two", 10)]);
+    let local = |name: &str| {
+        format!(r#"{{"name": "{name}", "demand": {{"memory": 1}}, "node": "one", "allowed_nodes": ["one"]}}"#)
+    };
+    let mut guard = guard(&hosts, &[local("disk"), local("card"), vm("a", 6, "one")].join(","), "");
+    let refused = ask(&mut guard, r#"{"op": "add_vm", "vm": {"name": "b", "demand": {"memory": 5}, "node": "two"}}"#);
+    assert_eq!(codes(&refused), ["tolerate"]);
+    let message = &refused.violations()[0].message;
+    assert!(message.contains("the displaced VMs need 5 GiB of memory, and 2 are left: 3 too few"), "{message}");
+    assert!(message.contains("'card'") && message.contains("(likewise 'disk')"), "{message}");
+}
+
+/// A migration whose source is down has no claim on its target any more: neither on a spare, nor on a node that is to be
+/// taken down.
+#[test]
+fn moves_that_have_ended_with_their_source_hold_nothing() {
+    let hosts = [
+        node("one", 10),
+        node("two", 10),
+        r#"{"name": "spare", "capacity": {"memory": 10}, "role": "spare"}"#.to_string(),
+        r#"{"name": "dead", "capacity": {"memory": 10}, "state": "failed"}"#.to_string(),
+    ];
+    let moves = |name: &str, to: &str| {
+        format!(r#"{{"name": "{name}", "demand": {{"memory": 1}}, "node": "dead", "migrating_to": "{to}"}}"#)
+    };
+    let rest = r#", "policy": {"tolerate": [], "reserves": [{"kind": "spare_nodes"}]}"#;
+    let mut guard = guard(&hosts.join(","), &[moves("a", "spare"), moves("b", "two")].join(","), rest);
+    assert!(guard.items().unwrap()[0].is_ok());
+    let decision = ask(&mut guard, r#"{"op": "set_state", "node": "two", "state": "maintenance"}"#);
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+}
+
+/// A count beyond all nodes costs no more verdicts than there are nodes.
+#[test]
+fn a_class_of_billions_of_losses_is_judged_at_once() {
+    let rest = r#", "policy": {"tolerate": [{"fail": {"node": 4000000000}}]}"#;
+    let local = r#"{"name": "local", "demand": {"memory": 1}, "node": "one", "allowed_nodes": ["one"]}"#.to_string();
+    for vms in [vm("a", 6, "one"), [vm("a", 6, "one"), vm("b", 6, "two")].join(","), local] {
+        let mut guard = guard(&nodes(&[("one", 10), ("two", 10)]), &vms, rest);
+        let start = r#"{"op": "add_vm", "vm": {"name": "c", "demand": {"memory": 2}, "power": "on"}}"#;
+        assert_eq!(codes(&ask(&mut guard, start)), ["tolerate"]);
+    }
+}

@@ -224,7 +224,7 @@ impl Change {
             _ => return None,
         };
         let view = cluster.node(node).ok()?;
-        let occupied = view.state().runs_vms() && view.vms().len().saturating_add(view.incoming().len()) > 0;
+        let occupied = view.state().runs_vms() && view.guests() > 0;
         (!runs && occupied).then_some(node)
     }
 }

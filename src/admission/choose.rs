@@ -9,7 +9,7 @@ use super::guard::{GuardError, Placed, compare, placed};
 use super::item::{self, ItemState, States};
 use super::seats::dominant;
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmRef};
+use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmBefore, VmRef};
 use crate::ids::{NodeId, VmId};
 use crate::policy::{Policy, Strategy};
 use alloc::borrow::ToOwned;
@@ -29,6 +29,8 @@ pub(super) struct Search<'s> {
     policy: &'s Policy,
     now: &'s [ItemState],
     tried: usize,
+    /// Whether choices were left that would have been tried otherwise.
+    cut: bool,
 }
 
 /// What was found for a request.
@@ -60,7 +62,7 @@ struct Draft {
 
 impl<'s> Search<'s> {
     pub(super) const fn new(cluster: &'s Cluster, policy: &'s Policy, now: &'s [ItemState]) -> Self {
-        Self { cluster, policy, now, tried: 0 }
+        Self { cluster, policy, now, tried: 0, cut: false }
     }
 
     /// The first choice of nodes against which nothing stands; if there is none, the first that was tried.
@@ -76,7 +78,7 @@ impl<'s> Search<'s> {
             violations: Vec::new(),
         };
         let mut found = self.go(draft, changes)?;
-        if found.is_refused() && self.tried >= MAX_TRIES {
+        if found.is_refused() && self.cut {
             let tried = self.tried;
             let message = format!("{tried} choices of nodes were tried, and not all there are");
             found.violations.push(against(ViolationKind::BudgetSpent { tried }, message));
@@ -110,7 +112,19 @@ impl<'s> Search<'s> {
         let mut first = None;
         match candidates {
             Ok(nodes) => {
+                // Nodes where a rule bars the VM are passed over without a verdict, so that they use up no tries. Of a
+                // transaction that goes on the rest may still put the rule right.
+                let mut bound = Bound::new(&draft, change, waiting).filter(|_| rest.is_empty());
+                let mut barred = None;
                 for node in nodes {
+                    if bound.as_mut().is_some_and(|bound| bound.bars(self.cluster, node)) {
+                        barred.get_or_insert(node);
+                        continue;
+                    }
+                    if self.tried >= MAX_TRIES {
+                        self.cut = true;
+                        break;
+                    }
                     let mut next = draft.clone();
                     if let Err(error) = next.settle(change, waiting, node) {
                         return Ok(self.inconsistent(draft, change, error));
@@ -120,9 +134,13 @@ impl<'s> Search<'s> {
                         return Ok(found);
                     }
                     first.get_or_insert(found);
-                    if self.tried >= MAX_TRIES {
-                        break;
-                    }
+                }
+                // Where all are barred the first says by which rule, and how far it would be broken.
+                if let (None, Some(node)) = (&first, barred) {
+                    return match draft.settle(change, waiting, node) {
+                        Ok(()) => self.go(draft, rest),
+                        Err(error) => Ok(self.inconsistent(draft, change, error)),
+                    };
                 }
             }
             Err(violation) => {
@@ -153,7 +171,7 @@ impl<'s> Search<'s> {
         let Draft { cluster, policy, changes, touched, starting, moving, concerned, mut violations } = draft;
         let mut nodes: Vec<NodeId> = Vec::new();
         for vm in &touched {
-            for arrival in demands::arrivals(self.cluster, &cluster, *vm) {
+            for arrival in demands::arrivals(self.cluster, &cluster, *vm, starting.contains(vm)) {
                 violations.extend(demands::barred(&cluster, arrival));
                 nodes.push(arrival.node);
             }
@@ -178,7 +196,7 @@ impl<'s> Search<'s> {
                 }
             }
         }
-        violations.extend(compare(self.now, &states.items));
+        violations.extend(compare(&cluster, self.now, &states.items));
         Ok(Judged { changes, placed: placed(&cluster, &touched), violations, states })
     }
 }
@@ -228,6 +246,36 @@ impl Draft {
     }
 }
 
+/// A VM that rules bind, looking for a node.
+struct Bound<'c> {
+    draft: Draft,
+    change: &'c Change,
+    vm: VmId,
+    before: VmBefore,
+    concerned: Concerned,
+}
+
+impl<'c> Bound<'c> {
+    /// `None`: no rule binds it.
+    fn new(draft: &Draft, change: &'c Change, vm: VmId) -> Option<Self> {
+        let record = draft.cluster.vm_record(vm.slot)?;
+        if record.rules.is_empty() && record.leads.is_empty() {
+            return None;
+        }
+        let concerned = Concerned { vms: Vec::from([vm.slot]), all: false };
+        Some(Self { draft: draft.clone(), change, vm, before: draft.cluster.vm_before(vm.slot)?, concerned })
+    }
+
+    /// Whether a rule stands against the VM on a node.
+    fn bars(&mut self, cluster: &Cluster, node: NodeId) -> bool {
+        let settled = self.draft.settle(self.change, self.vm, node);
+        let broken = demands::rules_broken(cluster, &self.draft.cluster, &self.concerned);
+        self.draft.changes.clear();
+        self.draft.cluster.restore_vm(&self.before);
+        settled.is_ok() && broken.iter().any(|violation| violation.enforced)
+    }
+}
+
 /// Whether the node of a VM is open.
 enum Open {
     No,
@@ -245,7 +293,7 @@ fn open(change: &Change) -> Open {
 
 fn not_empty(cluster: &Cluster, node: NodeId) -> Option<Violation> {
     let view = cluster.node(node).ok()?;
-    let vms = view.vms().len().saturating_add(view.incoming().len());
+    let vms = view.guests();
     let message = format!("node '{}' still runs {vms} VMs: move or stop them first", view.name());
     Some(against(ViolationKind::NotEmpty { node, vms }, message))
 }

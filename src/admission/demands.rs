@@ -22,19 +22,17 @@ pub(super) struct Arrival {
     pub(super) live: bool,
 }
 
-/// The VM's new places, comparing two states.
-pub(super) fn arrivals(before: &Cluster, after: &Cluster, vm: VmId) -> Vec<Arrival> {
-    let Ok(now) = after.vm(vm) else { return Vec::new() };
+/// The VM's new places, comparing two states. One that is started arrives where it is started, also if it was listed there:
+/// on a node that is down it would not run.
+pub(super) fn arrivals(before: &Cluster, after: &Cluster, vm: VmId, started: bool) -> Vec<Arrival> {
     let places = |vm: VmRef<'_>| -> Vec<NodeId> {
-        if vm.is_displaced() || !vm.is_on() {
-            Vec::new()
-        } else {
-            vm.node().into_iter().chain(vm.migrating_to()).collect()
-        }
+        if vm.is_on() { vm.node().into_iter().chain(vm.migrating_to()).collect() } else { Vec::new() }
     };
-    let old = before.vm(vm).map(places).unwrap_or_default();
-    let new = places(now).into_iter().filter(|node| !old.contains(node));
-    new.map(|node| Arrival { vm, node, live: !old.is_empty() }).collect()
+    let (old, now) = (before.vm(vm).ok(), after.vm(vm).ok());
+    let runs = old.is_some_and(|old| old.is_on() && !old.is_displaced());
+    let old = old.filter(|_| runs || !started).map(places).unwrap_or_default();
+    let new = now.map(places).unwrap_or_default().into_iter().filter(|node| !old.contains(node));
+    new.map(|node| Arrival { vm, node, live: runs }).collect()
 }
 
 /// What bars a VM from a node it arrives at, room and rules aside.
@@ -83,7 +81,8 @@ pub(super) fn may_go(cluster: &Cluster, vm: Option<&VmRecord>, node: NodeSlot, l
 
 /// The node's shortage, if the change puts more on it than it has.
 pub(super) fn short_of(before: &Cluster, after: &Cluster, node: NodeId, starting: &[VmId]) -> Option<Violation> {
-    let target = after.node(node).ok()?;
+    // What is listed on a node that is down holds nothing there.
+    let target = after.node(node).ok().filter(|target| target.state().runs_vms())?;
     let old = before.node(node).ok().map(NodeRef::used).unwrap_or_default();
     // A start needs the larger of both demands; what is used counts the demand already.
     let extra = |kind: usize| {

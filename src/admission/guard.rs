@@ -19,7 +19,7 @@ use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but}
 use super::ledger::ClassLedger;
 use super::quick::{Desk, Quick};
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError, VmBefore};
+use crate::cluster::{Cluster, EditError, VmBefore, VmRef};
 use crate::guarantee::{Answer, Certificate};
 use crate::ids::{NodeId, VmId};
 use crate::policy::{FailureClass, Mode, Policy};
@@ -276,7 +276,8 @@ impl Guard {
         let now = self.look()?;
         if let Some((Quick { change, placed }, after)) = self.quickly(&now, changes)? {
             self.judged.0 = self.judged.0.saturating_add(1);
-            let violations = if after.iter().all(ItemState::is_ok) { Vec::new() } else { compare(&now, &after) };
+            let violations =
+                if after.iter().all(ItemState::is_ok) { Vec::new() } else { compare(&self.cluster, &now, &after) };
             return Ok(Decision {
                 outcome: Outcome::Admitted,
                 changes: smallvec![change],
@@ -355,7 +356,7 @@ impl Guard {
         let classes = now.iter().take(self.policy.tolerate.len()).cloned();
         let after: Vec<ItemState> =
             classes.chain(reserve_items(&self.policy, found.map_err(ItemError::from)?)).collect();
-        let refused = compare(now, &after).iter().any(|violation| violation.enforced);
+        let refused = compare(&self.cluster, now, &after).iter().any(|violation| violation.enforced);
         Ok((!refused).then(|| after.into()))
     }
 
@@ -398,7 +399,7 @@ impl Guard {
         let touched = self.carry_out(changes)?;
         let after = self.look_again(&before, changes)?;
         let ok = Arc::ptr_eq(&before, &after) && after.iter().all(ItemState::is_ok);
-        let mut violations = if ok { Vec::new() } else { compare(&before, &after) };
+        let mut violations = if ok { Vec::new() } else { compare(&self.cluster, &before, &after) };
         for violation in &mut violations {
             violation.enforced = false;
         }
@@ -521,12 +522,13 @@ impl Decision {
     }
 }
 
-/// The items that are worse than before, or not kept.
-pub(super) fn compare(before: &[ItemState], after: &[ItemState]) -> Vec<Violation> {
+/// The items that are worse than before, or not kept, in the cluster as it is afterwards.
+pub(super) fn compare(cluster: &Cluster, before: &[ItemState], after: &[ItemState]) -> Vec<Violation> {
+    let is_on = |vm: VmId| cluster.vm(vm).is_ok_and(VmRef::is_on);
     let mut violations = Vec::new();
     for (item, state) in after.iter().enumerate() {
         let old = before.iter().find(|old| old.is_of_same_item(state));
-        let worse = old.is_some_and(|old| state.is_worse_than(old));
+        let worse = old.is_some_and(|old| state.is_worse(old, &is_on));
         if state.is_ok() && !worse {
             continue;
         }
@@ -541,7 +543,10 @@ pub(super) fn compare(before: &[ItemState], after: &[ItemState]) -> Vec<Violatio
             _ => "tolerate",
         };
         let message = match (worse, old.is_some()) {
-            (true, _) => format!("{what}: {}", state.message),
+            (true, _) => {
+                let weaker = old.and_then(|old| state.weaker_than(old)).unwrap_or_default();
+                format!("{what}: {weaker}{}", state.message)
+            }
             (false, true) => format!("{what}: not kept before either, and not made worse: {}", state.message),
             (false, false) => format!("{what}: new, and not kept: {}", state.message),
         };

@@ -8,14 +8,20 @@
 //! judgement of all others). Worse is if held moves down; if a VM is uncoverable that was not, where the policy takes that
 //! for a failure; where even the empty failure fails, if more
 //! VMs are left without a place in the highest class that differs; and otherwise if the answer goes from yes to undecided
-//! or from either to no. For a reserve: if it is short of more of something.
+//! or from either to no. Where a VM is coverable that was not, which adds to what must return, held is compared with
+//! uncoverable VMs counted. For a reserve: if it is short of more of something.
 
 use super::reserves::{ReserveStatus, Reserves};
 use crate::cluster::{Cluster, Priority, RestartClass};
+use crate::dense::to_usize;
 use crate::failure::Failure;
-use crate::guarantee::{Answer, Certificate, Outcome, Uncoverable, VerifyError, describe_class, verify_class};
+use crate::guarantee::{
+    Answer, Certificate, ClassVerdict, Outcome, Uncoverable, VerifyError, describe_class, list, verify_class,
+};
+use crate::ids::VmId;
 use crate::policy::{FailureClass, Mode, Policy, Reserve};
 use crate::restart::Planner;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -60,6 +66,8 @@ pub struct ClassState {
     pub held: Option<Vec<(String, u32)>>,
     /// How far down the chain of lowered counts that is; its length where nothing holds.
     pub lowered: usize,
+    /// The same with uncoverable VMs counted: how far down the counts are that hold for every VM.
+    pub lowered_for_all: usize,
     /// Where nothing holds: how many VMs of the class have no place, by restart class and priority, highest first.
     pub unplaced: Vec<(RestartClass, Priority, u32)>,
     /// A failure that is not survived, with the nodes that fail and why, if the class fails and there is one.
@@ -110,10 +118,34 @@ impl ItemState {
     /// Whether it is worse than it was `before`.
     #[must_use]
     pub fn is_worse_than(&self, before: &Self) -> bool {
+        self.is_worse(before, &|_| true)
+    }
+
+    /// The same, where it is known which VMs are still on.
+    pub(super) fn is_worse(&self, before: &Self, is_on: &dyn Fn(VmId) -> bool) -> bool {
         match (&before.item, &self.item) {
-            (Item::Tolerate(before), Item::Tolerate(after)) => after.is_worse_than(before),
+            (Item::Tolerate(before), Item::Tolerate(after)) => after.is_worse(before, is_on),
             (Item::Reserve { status: before, .. }, Item::Reserve { status: after, .. }) => after.is_worse_than(before),
             _ => false,
+        }
+    }
+
+    /// How much less a failure class promises than `before`, in words that stand in front of the message. `None`: no less,
+    /// or the message says it all: one loss was survived, and is not.
+    pub(super) fn weaker_than(&self, before: &Self) -> Option<String> {
+        let (Item::Tolerate(before), Item::Tolerate(after)) = (&before.item, &self.item) else { return None };
+        let words = |held: &Counts| {
+            describe_class(&FailureClass { fail: held.clone(), min_priority: None, ..after.class.clone() })
+        };
+        let held = words(before.held.as_ref()?);
+        let least =
+            before.lowered == 0 && before.class.fail.iter().map(|(_, count)| u64::from(*count)).sum::<u64>() <= 1;
+        match &after.held {
+            None => Some(format!("kept for the loss of {held} before, and now not even while nothing fails: ")),
+            Some(left) if after.lowered > before.lowered && !least => {
+                Some(format!("kept for the loss of {held} before, and now of {}: ", words(left)))
+            }
+            Some(_) => None,
         }
     }
 
@@ -129,10 +161,14 @@ impl ItemState {
 }
 
 impl ClassState {
-    fn is_worse_than(&self, before: &Self) -> bool {
-        let is_new = |vm: &Uncoverable| before.uncoverable.iter().all(|old| old.vm != vm.vm);
-        if self.uncoverable_fails && self.uncoverable.iter().any(is_new) {
+    fn is_worse(&self, before: &Self, is_on: &dyn Fn(VmId) -> bool) -> bool {
+        let listed = |vm: &Uncoverable, list: &[Uncoverable]| list.iter().any(|other| other.vm == vm.vm);
+        if self.uncoverable_fails && self.uncoverable.iter().any(|vm| !listed(vm, &before.uncoverable)) {
             return true;
+        }
+        // A VM that has become coverable is promised something now: if that cannot be kept, nobody has lost anything by it.
+        if before.uncoverable.iter().any(|vm| !listed(vm, &self.uncoverable) && is_on(vm.vm)) {
+            return self.lowered_for_all > before.lowered_for_all;
         }
         match (&before.held, &self.held) {
             (None, Some(_)) => false,
@@ -236,7 +272,9 @@ fn class_state(
     let uncoverable_fails = policy.uncoverable == crate::policy::Uncoverable::Fail;
     let mut message = verdict.summary();
     if let Some(uncoverable) = verdict.uncoverable().first().filter(|_| uncoverable_fails) {
-        message = uncoverable.message(cluster);
+        let alone = uncoverable_message(cluster, uncoverable, verdict.uncoverable());
+        // Of the others it may be said that they are no longer covered: that comes first.
+        message = if answer == Answer::Holds { alone } else { format!("{message}; besides, {alone}") };
     }
     let counterexample = verdict.counterexample().map(|found| ClassFault {
         units: found.units().iter().map(ToString::to_string).collect(),
@@ -247,16 +285,16 @@ fn class_state(
         answer,
         held: Some(class.fail.clone()),
         lowered: 0,
+        lowered_for_all: 0,
         unplaced: Vec::new(),
         counterexample,
         uncoverable: verdict.uncoverable().to_vec(),
         uncoverable_fails,
     };
-    if answer != Answer::Holds {
-        (state.held, state.lowered) = first_held(cluster, policy, class)?;
-        if state.held.is_none() {
-            state.unplaced = unplaced(cluster, policy, class);
-        }
+    let found = held(cluster, policy, class, &verdict)?;
+    (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, found.lowered_for_all);
+    if state.held.is_none() {
+        state.unplaced = unplaced(cluster, policy, class);
     }
     let certificate = match verdict.outcome {
         Outcome::Holds(certificate) => Some(certificate),
@@ -265,28 +303,56 @@ fn class_state(
     Ok((ItemState { mode, item: Item::Tolerate(state), message }, certificate))
 }
 
+/// What is said of VMs that nothing can take: all of the first, and the names of the others.
+fn uncoverable_message(cluster: &Cluster, first: &Uncoverable, all: &[Uncoverable]) -> String {
+    let names = all.iter().skip(1).filter_map(|vm| cluster.vm(vm.vm).ok());
+    let names: Vec<String> = names.map(|vm| format!("'{}'", vm.name())).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let others = if names.is_empty() { String::new() } else { format!(" (likewise {})", list(&names)) };
+    format!("{}{others}", first.message(cluster))
+}
+
 /// Counts by level.
 type Counts = Vec<(String, u32)>;
 
-/// The first of the chain of lowered counts that holds, the class itself aside, and its place in the chain.
-fn first_held(
-    cluster: &Cluster,
-    policy: &Policy,
-    class: &FailureClass,
-) -> Result<(Option<Counts>, usize), VerifyError> {
+/// What holds in the chain of lowered counts.
+struct Held {
+    counts: Option<Counts>,
+    lowered: usize,
+    lowered_for_all: usize,
+}
+
+/// The first of the chain of lowered counts that holds, and its place in the chain; once with uncoverable VMs aside, once
+/// with them.
+fn held(cluster: &Cluster, policy: &Policy, class: &FailureClass, verdict: &ClassVerdict) -> Result<Held, VerifyError> {
+    let holds = |verdict: &ClassVerdict| (verdict.rest() == Answer::Holds, verdict.uncoverable().is_empty());
+    let (rest, all) = holds(verdict);
+    let mut found = rest.then(|| (class.fail.clone(), 0));
+    let mut for_all = (rest && all).then_some(0);
     let mut lower = class.clone();
     let width = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
     // Widest first, so that the narrowest is lowered from the end.
     lower.fail.sort_by_key(|(level, _)| width(level));
+    let nodes = u32::try_from(cluster.node_count()).unwrap_or(u32::MAX);
     let mut lowered = 0_usize;
-    while let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) {
-        *count = count.saturating_sub(1);
-        lowered = lowered.saturating_add(1);
-        if verify_class(cluster, policy, &lower, policy.budget.admit)?.rest() == Answer::Holds {
-            return Ok((Some(lower.fail), lowered));
+    while found.is_none() || for_all.is_none() {
+        let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) else { break };
+        // More losses than there are nodes are as many as there are: those between need no verdict.
+        let next = (*count).min(nodes.saturating_add(1)).saturating_sub(1);
+        lowered = lowered.saturating_add(to_usize(count.saturating_sub(next)));
+        *count = next;
+        let (rest, all) = holds(&verify_class(cluster, policy, &lower, policy.budget.admit)?);
+        if rest && found.is_none() {
+            found = Some((lower.fail.clone(), lowered));
         }
+        for_all = for_all.or((rest && all).then_some(lowered));
     }
-    Ok((None, lowered.saturating_add(1)))
+    let nothing = lowered.saturating_add(1);
+    let lowered_for_all = for_all.unwrap_or(nothing);
+    Ok(match found {
+        Some((counts, lowered)) => Held { counts: Some(counts), lowered, lowered_for_all },
+        None => Held { counts: None, lowered: nothing, lowered_for_all },
+    })
 }
 
 /// How many protected VMs of the class the best plan without a failure leaves without a place.

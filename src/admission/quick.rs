@@ -9,7 +9,6 @@
 
 use super::books::Books;
 use super::change::Change;
-use super::choose::MAX_TRIES;
 use super::demands::may_go;
 use super::guard::Placed;
 use super::ledger::{After, Moved, is_plain, is_plain_described};
@@ -221,20 +220,17 @@ impl<'d> Desk<'d> {
             open.sort_by_cached_key(|node| (wish.key(dominant(cluster, *node, need)), name(*node)));
             return self.first(seeker, record, open.into_iter());
         }
-        let mut tried = 0_usize;
         self.books.seats(cluster).begin(cluster, &wish);
-        while tried < MAX_TRIES {
+        loop {
             let node = self.books.seats(cluster).next(cluster, &wish)?;
-            if Some(node) == home || !may_go(cluster, record, node, seeker.live) {
-                continue;
-            }
-            tried = tried.saturating_add(1);
-            if record.is_none_or(|record| keeps_places(cluster, record, node)) {
+            if Some(node) != home
+                && may_go(cluster, record, node, seeker.live)
+                && record.is_none_or(|record| keeps_places(cluster, record, node))
+            {
                 // The slow way is asked about a node of which the ledgers do not know.
                 return self.holds_at(seeker, node).then_some(node);
             }
         }
-        None
     }
 
     fn first(
@@ -244,8 +240,7 @@ impl<'d> Desk<'d> {
         nodes: impl Iterator<Item = NodeSlot>,
     ) -> Option<NodeSlot> {
         let cluster = self.cluster;
-        let mut kept =
-            nodes.take(MAX_TRIES).filter(|node| record.is_none_or(|record| keeps_places(cluster, record, *node)));
+        let mut kept = nodes.filter(|node| record.is_none_or(|record| keeps_places(cluster, record, *node)));
         kept.next().filter(|node| self.holds_at(seeker, *node))
     }
 

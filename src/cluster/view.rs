@@ -391,6 +391,14 @@ impl<'a> NodeRef<'a> {
         self.record.incoming.iter().map(move |slot| self.cluster.vm_id_of(*slot))
     }
 
+    /// How many VMs run there or are on their way there. A migration whose source is down has no claim any more.
+    pub(crate) fn guests(self) -> usize {
+        let runs = |node: NodeSlot| self.cluster.nodes.get(node).is_some_and(|record| record.state.runs_vms());
+        let source = |vm: &&VmSlot| self.cluster.vms.get(**vm).and_then(|vm| vm.node);
+        let arriving = self.record.incoming.iter().filter(|vm| source(vm).is_some_and(runs));
+        self.record.residents.len().saturating_add(arriving.count())
+    }
+
     /// The caller's own data.
     pub fn annotations(self) -> Option<&'a Annotations> {
         self.record.annotations.as_deref()

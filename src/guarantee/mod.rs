@@ -45,6 +45,6 @@ pub use verdict::{
     Answer, ClassVerdict, Counterexample, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable, Unit,
     Verdict, Way,
 };
-pub(crate) use verdict::describe_class;
+pub(crate) use verdict::{describe_class, list};
 pub(crate) use verify::verify_class;
 pub use verify::{verify, verify_controlled};

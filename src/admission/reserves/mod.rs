@@ -202,8 +202,7 @@ impl Reserves {
         let now = cluster.node_ref(slot).zip(cluster.node_record(slot));
         self.nodes[slot] = now.map(|(node, record)| {
             let spare = node.role() == Role::Spare;
-            let guests =
-                if node.state().runs_vms() { node.vms().len().saturating_add(node.incoming().len()) } else { 0 };
+            let guests = if node.state().runs_vms() { node.guests() } else { 0 };
             self.allocatable[slot].copy_from_slice(node.allocatable());
             for ((free, all), used) in self.free[slot].iter_mut().zip(node.allocatable()).zip(node.used()) {
                 *free = all.saturating_sub(*used);

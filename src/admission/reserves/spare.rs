@@ -29,15 +29,14 @@ impl SpareCounter {
 
 pub(super) fn figures(cluster: &Cluster) -> SpareFigures {
     let mut figures = SpareFigures::default();
-    let guests = |node: NodeRef<'_>| node.vms().len().saturating_add(node.incoming().len());
     for node in cluster.nodes().filter(|node| node.role() == Role::Spare) {
         figures.nodes = figures.nodes.saturating_add(1);
         if !node.state().accepts() {
             figures.unusable = figures.unusable.saturating_add(1);
         }
-        if node.state().runs_vms() && guests(node) > 0 {
+        if node.state().runs_vms() && node.guests() > 0 {
             figures.occupied.push(node.id());
-            figures.vms = figures.vms.saturating_add(guests(node));
+            figures.vms = figures.vms.saturating_add(node.guests());
         }
     }
     let name = |node| cluster.node(node).map(NodeRef::name).ok();

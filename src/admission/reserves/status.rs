@@ -243,11 +243,13 @@ impl FreeFigures {
     fn message(&self, cluster: &Cluster) -> String {
         let part = |figure: &FreeKind, place: &str| {
             let kind = &figure.kind;
-            let (free, wanted) = (amount(cluster, kind, figure.free), amount(cluster, kind, figure.wanted));
-            let part = format!("{free} of {kind} are free {place}, and {wanted} must be");
-            match figure.wanted.checked_sub(figure.free) {
+            let unit = cluster.kinds().iter().find(|known| known.name == *kind).map_or("", |known| known.unit.as_str());
+            let space = if unit.is_empty() { "" } else { " " };
+            let (free, wanted) = (figure.free, figure.wanted);
+            let part = format!("{free}{space}{unit} of {kind} are free {place}, and {wanted}{space}{unit} must be");
+            match wanted.checked_sub(free) {
                 None | Some(0) => part,
-                Some(short) => format!("{part}: {} too little", amount(cluster, kind, short)),
+                Some(short) => format!("{part}: {short}{space}{unit} too little"),
             }
         };
         let best = self.best_node.and_then(|node| cluster.node(node).ok()).map(NodeRef::name);
