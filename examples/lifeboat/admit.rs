@@ -5,7 +5,7 @@ use crate::input::{self, Stop};
 use crate::words::clean;
 use crate::{Answer, BAD_INPUT};
 use lifeboat::answers::{Fault, decision_json, errors, outcome_name, to_line, transaction};
-use lifeboat::{Decision, DecisionOutcome, Guard};
+use lifeboat::{Decision, DecisionOutcome, Guard, Item, ItemState};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
 
@@ -70,6 +70,17 @@ fn decision_text(number: u64, decision: &Decision) -> String {
     for violation in decision.violations() {
         let mark = if violation.enforced { "because" } else { "note" };
         let _ = writeln!(out, "   {mark}: {} [{}]", clean(&violation.message), violation.kind.code());
+    }
+    // A guarantee can become weaker or stronger and still be kept: losses at once instead of one after another.
+    let told = |now: &&ItemState| {
+        let same = decision.before().iter().find(|then| then.is_of_same_item(now));
+        let changed = same.is_some_and(|then| then.message != now.message);
+        changed && now.is_ok() && matches!(now.item, Item::Tolerate(_))
+    };
+    if decision.outcome() != DecisionOutcome::Refused {
+        for now in decision.after().iter().filter(told) {
+            let _ = writeln!(out, "   now: {} [tolerate]", clean(&now.message));
+        }
     }
     out
 }

@@ -260,16 +260,19 @@ fn of_scvmm(cluster: &Cluster, kind: usize, failures: u32) -> Vec<Opinion> {
         .collect();
     let tests = scvmm_tests(&hosts, failures);
     let unit = cluster.kinds().get(kind).map_or("", |kind| kind.unit.as_str());
-    let opinion = |rule: CompareRule, test: ScvmmTest, of: &str| Opinion {
-        rule,
-        survives: test.passes,
-        figure: match test.passes {
-            None => format!("not run on so many hosts: {} to the power of {failures} is 5000 or more", hosts.len()),
-            Some(_) => format!("{} {of} needed, {} {of} offered", test.needed, test.offered),
-        },
-        counted: test.passes.map(|_| (test.needed, test.offered)),
-        assumed_reservation: false,
-        differences: Vec::new(),
+    let opinion = |rule: CompareRule, test: ScvmmTest, of: &str| {
+        let of = if of.is_empty() { String::new() } else { format!(" {of}") };
+        Opinion {
+            rule,
+            survives: test.passes,
+            figure: match test.passes {
+                None => format!("not run on so many hosts: {} to the power of {failures} is 5000 or more", hosts.len()),
+                Some(_) => format!("{}{of} needed, {}{of} offered", test.needed, test.offered),
+            },
+            counted: test.passes.map(|_| (test.needed, test.offered)),
+            assumed_reservation: false,
+            differences: Vec::new(),
+        }
     };
     let passes = tests.passes();
     let overall = Opinion {

@@ -71,8 +71,9 @@ pub(super) fn why_not(cluster: &Cluster, units: &[Unit], proof: &Proof) -> Strin
                         let weight = u128::from(weights.get(*kind).copied().unwrap_or(1)).max(1);
                         let amount = |value: u128| value.checked_div(weight).unwrap_or(value);
                         format!(
-                            "{when} the displaced VMs{within} need {} {unit} of {name}, and {} are left: {} too few",
+                            "{when} the displaced VMs{within} need {}{} of {name}, and {} are left: {} too few",
                             amount(needed),
+                            after_number(unit),
                             amount(available),
                             amount(short)
                         )
@@ -91,8 +92,10 @@ pub(super) fn why_not(cluster: &Cluster, units: &[Unit], proof: &Proof) -> Strin
                         .iter()
                         .nth(*kind)
                         .map_or(("?", ""), |known| (known.name.as_str(), known.unit.as_str()));
+                    let unit = after_number(unit);
+                    let parts = if needed == 1 { "part" } else { "parts" };
                     format!(
-                        "{when} the displaced VMs{within} need {needed} whole parts of {size} {unit} of {name} on single \
+                        "{when} the displaced VMs{within} need {needed} whole {parts} of {size}{unit} of {name} on single \
                          nodes, and {available} are left"
                     )
                 }
@@ -102,18 +105,25 @@ pub(super) fn why_not(cluster: &Cluster, units: &[Unit], proof: &Proof) -> Strin
                         .iter()
                         .zip(shape)
                         .filter(|(_, amount)| **amount > 0)
-                        .map(|(kind, amount)| format!("{amount} {} of {}", kind.unit, kind.name))
+                        .map(|(kind, amount)| format!("{amount}{} of {}", after_number(&kind.unit), kind.name))
                         .collect();
                     let amounts: Vec<&str> = amounts.iter().map(String::as_str).collect();
+                    let (vms, each) = if needed == 1 { ("VM", "needs") } else { ("VMs", "need") };
+                    let shape = list(&amounts);
+                    let every = if needed == 1 { "" } else { " each" };
                     format!(
-                        "{when} {needed} displaced VMs{within} need at least {} each, and there is room for \
-                         {available} such",
-                        list(&amounts)
+                        "{when} {needed} displaced {vms}{within} {each} at least {shape}{every}, and there is room for \
+                         {available} such"
                     )
                 }
             }
         }
     }
+}
+
+/// " GiB"; nothing for a kind without a unit.
+fn after_number(unit: &str) -> String {
+    if unit.is_empty() { String::new() } else { format!(" {unit}") }
 }
 
 /// " that can run only where VM 'x' can", for a restricted family.
