@@ -5,7 +5,7 @@ use crate::input::{self, Stop};
 use crate::words::clean;
 use crate::{Answer, BAD_INPUT};
 use lifeboat::answers::{Fault, decision_json, errors, outcome_name, to_line, transaction};
-use lifeboat::{Decision, DecisionOutcome, Guard, Item, ItemState};
+use lifeboat::{Decision, DecisionOutcome, Guard, Item, ItemState, ViolationKind};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
 
@@ -68,7 +68,12 @@ fn decision_text(number: u64, decision: &Decision) -> String {
     };
     let _ = writeln!(out, "{number}: {}{}", outcome_name(decision.outcome()), clean(&places));
     for violation in decision.violations() {
-        let mark = if violation.enforced { "because" } else { "note" };
+        let mark = match violation.kind {
+            _ if violation.enforced => "because",
+            // A fact has made a promise weaker: that is more than a note.
+            ViolationKind::Item { item, .. } if !violation.broken_before && was_there(decision, item) => "worse",
+            _ => "note",
+        };
         let _ = writeln!(out, "   {mark}: {} [{}]", clean(&violation.message), violation.kind.code());
     }
     // A guarantee can become weaker or stronger and still be kept: losses at once instead of one after another.
@@ -83,4 +88,10 @@ fn decision_text(number: u64, decision: &Decision) -> String {
         }
     }
     out
+}
+
+/// Whether an item of the policy was one before.
+fn was_there(decision: &Decision, item: usize) -> bool {
+    let after = decision.after().get(item);
+    after.is_some_and(|after| decision.before().iter().any(|before| before.is_of_same_item(after)))
 }
