@@ -491,3 +491,21 @@ fn a_class_of_billions_of_losses_is_judged_at_once() {
         assert_eq!(codes(&ask(&mut guard, start)), ["tolerate"]);
     }
 }
+
+/// In which order rules are listed is not seen in what is said of them.
+#[test]
+fn broken_rules_are_told_by_name() {
+    let rule = |name: &str, kind: &str, more: &str| {
+        format!(r#"{{"name": "{name}", "kind": "{kind}", "vms": ["a", "b"]{more}}}"#)
+    };
+    let rules = [rule("x", "separate", ""), rule("m", "exclude", r#", "nodes": ["one"]"#), rule("q", "separate", "")];
+    let orders = [[0, 1, 2], [2, 1, 0], [1, 2, 0]].map(|order| order.map(|at| rules[at].clone()).join(","));
+    for list in &orders {
+        let vms = [vm("a", 1, "one"), vm("b", 1, "")].join(",");
+        let mut guard = guard(&nodes(&[("one", 9), ("two", 9)]), &vms, &format!(r#", "rules": [{list}]"#));
+        let decision = ask(&mut guard, r#"{"op": "start", "vm": "b", "on": "one"}"#);
+        let told: Vec<&str> =
+            decision.violations().iter().filter_map(|found| found.message.split('\'').nth(1)).collect();
+        assert_eq!(told, ["m", "q", "x"]);
+    }
+}

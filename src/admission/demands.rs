@@ -7,7 +7,7 @@
 //! broken further stands against nothing.
 
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, Strength, VmRecord, VmRef};
+use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleRef, Strength, VmRecord, VmRef};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
 use alloc::format;
 use alloc::string::String;
@@ -123,8 +123,15 @@ pub(super) struct Concerned {
 }
 
 impl Concerned {
-    /// The rules, in the order of the cluster.
+    /// The rules, by name.
     fn rules(&self, before: &Cluster, after: &Cluster) -> Vec<RuleSlot> {
+        let mut rules = self.concerned(before, after);
+        let name = |rule: &RuleSlot| after.rule_ref(*rule).map(RuleRef::name);
+        rules.sort_by(|left, right| name(left).cmp(&name(right)));
+        rules
+    }
+
+    fn concerned(&self, before: &Cluster, after: &Cluster) -> Vec<RuleSlot> {
         if self.all {
             return after.rules().map(|rule| rule.id().slot).collect();
         }
