@@ -23,6 +23,8 @@ struct Pool {
     nodes: u64,
     vms_per_node: u64,
     rules: bool,
+    /// Whether nearly all VMs are in some `separate` rule.
+    apart: bool,
     /// Whether VMs differ in priority.
     priorities: bool,
     policy: Policy,
@@ -73,7 +75,40 @@ fn build(pool: &Pool, choices: &mut Choices<'_>) -> Cluster {
     if pool.rules {
         add_rules(&mut cluster, choices);
     }
+    if pool.apart {
+        keep_apart(&mut cluster, choices);
+    }
     cluster
+}
+
+/// Two to five VMs at a time are kept apart, in every way that there is; those whose rule would be broken are not.
+fn keep_apart(cluster: &mut Cluster, choices: &mut Choices<'_>) {
+    let mut vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
+    for at in (1..vms.len()).rev() {
+        vms.swap(at, choices.index(at + 1));
+    }
+    let mut rest = &vms[..];
+    while rest.len() >= 5 {
+        let (members, others) = rest.split_at(choices.between(2, 5) as usize);
+        rest = others;
+        let number = rest.len();
+        let level = choices.pick(&["node", "node", "node", "rack"]).to_string();
+        let mut rule = if choices.chance(1, 5) {
+            let sides = members.chunks(2).map(<[_]>::to_vec).collect();
+            Rule::new(format!("sides {number}"), RuleKind::SeparateSides { level, sides })
+        } else {
+            let max_per_domain = choices.pick(&[1, 1, 2]);
+            let kind = RuleKind::Separate { level, max_per_domain };
+            Rule::new(format!("apart {number}"), kind).vms(members.iter().copied())
+        };
+        if choices.chance(1, 6) {
+            rule.strength = Strength::Relaxed;
+        }
+        let id = cluster.add_rule(rule).unwrap();
+        if cluster.rule_excess(id).unwrap() > 0 && choices.chance(9, 10) {
+            cluster.remove_rule(id).unwrap();
+        }
+    }
 }
 
 fn new_vm(choices: &mut Choices<'_>, name: String, nodes: &[NodeId]) -> Vm {
@@ -331,7 +366,8 @@ fn decisions_are_the_same_with_ledgers_and_without_on_12_nodes() {
     for (at, policy) in policies().into_iter().enumerate() {
         for rules in [false, true] {
             for seed in 0..3 {
-                let pool = Pool { nodes: 12, vms_per_node: 6, rules, priorities: false, policy: policy.clone() };
+                let pool =
+                    Pool { nodes: 12, vms_per_node: 6, rules, apart: false, priorities: false, policy: policy.clone() };
                 churn(&pool, seed + 10 * at as u64, 120, 10, &mut counts);
             }
         }
@@ -344,11 +380,26 @@ fn decisions_are_the_same_with_ledgers_and_without_on_12_nodes() {
 fn decisions_are_the_same_with_ledgers_and_without_on_64_nodes() {
     let mut counts = BTreeMap::new();
     for (at, policy) in policies().into_iter().enumerate() {
-        let pool = Pool { nodes: 64, vms_per_node: 6, rules: at % 2 == 0, priorities: false, policy };
+        let pool = Pool { nodes: 64, vms_per_node: 6, rules: at % 2 == 0, apart: false, priorities: false, policy };
         churn(&pool, at as u64, 120, 60, &mut counts);
     }
     println!("{counts:?}");
     assert!(counts["by ledger"] > 300, "{counts:?}");
+}
+
+/// VMs that `separate` rules tie come and go by the ledgers, and what the rules say of plans stays true.
+#[test]
+fn vms_kept_apart_are_followed() {
+    let mut counts = BTreeMap::new();
+    for (at, policy) in policies().into_iter().enumerate() {
+        for (seed, nodes) in [(0, 9), (1, 14), (2, 32)] {
+            let pool =
+                Pool { nodes, vms_per_node: 5, rules: false, apart: true, priorities: false, policy: policy.clone() };
+            churn(&pool, 500 + seed + 10 * at as u64, 150, 5, &mut counts);
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts["by ledger"] > 900 && counts["refused"] > 100, "{counts:?}");
 }
 
 /// A cluster without rules whose classes hold, guarded.
@@ -358,7 +409,7 @@ fn holding(seed: u64) -> (Guard, Choices<'static>) {
         let all = policies();
         let policy = all[choices.index(all.len())].clone();
         let (nodes, vms_per_node) = (choices.between(5, 12), choices.between(3, 7));
-        let pool = Pool { nodes, vms_per_node, rules: false, priorities: false, policy };
+        let pool = Pool { nodes, vms_per_node, rules: false, apart: false, priorities: false, policy };
         let cluster = build(&pool, &mut choices);
         let mut guard = Guard::new(cluster, pool.policy);
         if guard.items().unwrap().iter().all(lifeboat::ItemState::is_ok) {
@@ -590,9 +641,9 @@ fn long_pools(nodes: u64, vms_per_node: u64) -> [Pool; 3] {
     let several = policy(classes, Strategy::Pack);
     let two = policy(vec![FailureClass::nodes(2)], Strategy::Spread);
     [
-        Pool { nodes, vms_per_node, rules: true, priorities: false, policy: two },
-        Pool { nodes, vms_per_node, rules: true, priorities: true, policy: several.clone() },
-        Pool { nodes, vms_per_node, rules: false, priorities: true, policy: several },
+        Pool { nodes, vms_per_node, rules: true, apart: false, priorities: false, policy: two },
+        Pool { nodes, vms_per_node, rules: true, apart: false, priorities: true, policy: several.clone() },
+        Pool { nodes, vms_per_node, rules: false, apart: false, priorities: true, policy: several },
     ]
 }
 

@@ -4,10 +4,11 @@
 //! Uses `cluster`, `admission::{change, ledger, reserves, seats}`. Used by `admission::{guard, quick}`.
 //!
 //! Every edit of the guarded cluster goes through [`Books::carry_out`]: VMs leave the ledgers before it and enter them
-//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM that is not plain.
+//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM
+//! that more than `separate` rules ties.
 
 use super::change::Change;
-use super::ledger::{ClassLedger, is_plain};
+use super::ledger::ClassLedger;
 use super::reserves::{ReserveError, ReserveStatus, Reserves};
 use super::seats::Seats;
 use crate::cluster::{Cluster, EditError, VmBefore};
@@ -108,22 +109,35 @@ impl Books {
         if let Some(vm) = known {
             self.before(cluster, vm, &mut touched);
         }
-        let follows = known.is_none_or(|vm| is_plain(cluster, vm));
+        let followed = self.follow(cluster, known);
         let done = change.apply(cluster, policy);
         let vm = known.or_else(|| done.as_ref().ok().copied().flatten().map(|vm| vm.slot));
         if let Some(vm) = vm {
-            let follows = done.is_err() || (follows && is_plain(cluster, vm));
-            self.after(cluster, vm, follows, &mut touched);
+            if done.is_ok() {
+                let follow = self.follow(cluster, Some(vm));
+                for ((ledger, before), after) in self.classes.iter_mut().zip(followed).zip(follow) {
+                    if !(before && after) {
+                        *ledger = None;
+                    }
+                }
+            }
+            self.after(cluster, vm, &mut touched);
         }
         done
     }
 
-    /// Takes back what was done to a plain VM since.
+    /// Which ledgers follow a VM as it is now.
+    fn follow(&self, cluster: &Cluster, vm: Option<VmSlot>) -> SmallVec<[bool; 4]> {
+        let follows = |ledger: &ClassLedger| vm.is_none_or(|vm| ledger.follows(cluster, vm));
+        self.classes.iter().map(|ledger| ledger.as_ref().is_some_and(follows)).collect()
+    }
+
+    /// Takes back what was done to a VM that every ledger follows.
     pub(super) fn take_back(&mut self, cluster: &mut Cluster, vm: VmSlot, before: &VmBefore) {
         let mut touched = Touched::new();
         self.before(cluster, vm, &mut touched);
         cluster.restore_vm(before);
-        self.after(cluster, vm, true, &mut touched);
+        self.after(cluster, vm, &mut touched);
     }
 
     fn before(&mut self, cluster: &Cluster, vm: VmSlot, touched: &mut Touched) {
@@ -131,10 +145,10 @@ impl Books {
         self.ledgers().for_each(|ledger| ledger.leave(cluster, vm));
     }
 
-    fn after(&mut self, cluster: &Cluster, vm: VmSlot, follows: bool, touched: &mut Touched) {
+    fn after(&mut self, cluster: &Cluster, vm: VmSlot, touched: &mut Touched) {
         places(cluster, vm, touched);
         for ledger in &mut self.classes {
-            if ledger.as_ref().is_some_and(|books| !follows || books.leaves_out(vm)) {
+            if ledger.as_ref().is_some_and(|books| books.leaves_out(vm)) {
                 *ledger = None;
             }
         }

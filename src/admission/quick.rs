@@ -1,4 +1,4 @@
-//! The quick way: a request about one plain VM, judged by the ledgers alone.
+//! The quick way: a request about one VM that is plain, or that `separate` rules alone tie, judged by the ledgers alone.
 //!
 //! Uses `cluster`, `admission::{books, change, demands, ledger, seats}`. Used by `admission::guard`, which asks the slow
 //! way (`choose`) whenever there is no answer here.
@@ -11,7 +11,7 @@ use super::books::Books;
 use super::change::Change;
 use super::demands::may_go;
 use super::guard::Placed;
-use super::ledger::{After, Moved, is_plain, is_plain_described};
+use super::ledger::{After, Moved, Tie, is_barred, is_plain_described, moves_between_domains, tie};
 use super::seats::{Wish, dominant};
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, Strength, Vm, VmRecord};
 use crate::dense::fits;
@@ -67,16 +67,17 @@ impl<'d> Desk<'d> {
         }
     }
 
-    /// A plain VM.
-    fn plain(&self, vm: VmId) -> Option<(VmSlot, &'d VmRecord)> {
+    /// A VM that the ledgers follow.
+    fn followed(&self, vm: VmId) -> Option<(VmSlot, &'d VmRecord)> {
         let cluster = self.cluster;
-        let slot = cluster.vm_slot(vm).ok().filter(|slot| is_plain(cluster, *slot))?;
-        cluster.vm_record(slot).map(|record| (slot, record))
+        let slot = cluster.vm_slot(vm).ok().filter(|slot| tie(cluster, *slot) != Tie::Other)?;
+        let all = self.books.classes.iter().flatten().all(|ledger| ledger.follows(cluster, slot));
+        cluster.vm_record(slot).filter(|_| all).map(|record| (slot, record))
     }
 
     fn start(&mut self, vm: VmId, node: Option<NodeSlot>) -> Option<Quick> {
         let cluster = self.cluster;
-        let (slot, record) = self.plain(vm).filter(|(_, record)| !record.on && record.has_demand)?;
+        let (slot, record) = self.followed(vm).filter(|(_, record)| !record.on && record.has_demand)?;
         let (restart, priority) = record.effective;
         let (demand, again) = (&cluster.demand_rows()[slot], &cluster.restart_rows()[slot]);
         let seeker = Seeker { vm: Some(slot), live: false, restart, priority, demand, again };
@@ -111,7 +112,7 @@ impl<'d> Desk<'d> {
 
     /// A VM stops, or is removed.
     fn end(&mut self, vm: VmId, change: &Change, stop: bool) -> Option<Quick> {
-        let (slot, record) = self.plain(vm)?;
+        let (slot, record) = self.followed(vm)?;
         let possible = if stop { record.on } else { record.leads.is_empty() };
         let gone = self.after(slot, None, &[]);
         let kept = possible && self.ensure(&gone);
@@ -120,7 +121,7 @@ impl<'d> Desk<'d> {
 
     fn resize(&mut self, vm: VmId, to: &Amounts) -> Option<Quick> {
         let cluster = self.cluster;
-        let (slot, record) = self.plain(vm).filter(|(_, record)| record.migrating_to.is_none())?;
+        let (slot, record) = self.followed(vm).filter(|(_, record)| record.migrating_to.is_none())?;
         let (demand, again) = cluster.about_to_resize(vm, to).ok()?;
         let mut placed = None;
         if record.on {
@@ -148,9 +149,9 @@ impl<'d> Desk<'d> {
     fn migrate(&mut self, vm: VmId, to: Option<NodeSlot>) -> Option<Quick> {
         let cluster = self.cluster;
         let (slot, record) =
-            self.plain(vm).filter(|(_, record)| record.on && record.migrating_to.is_none() && !record.pinned)?;
+            self.followed(vm).filter(|(_, record)| record.on && record.migrating_to.is_none() && !record.pinned)?;
         let source = record.node.filter(|node| runs(cluster, *node))?;
-        if to == Some(source) || binds_places(cluster, record) {
+        if to == Some(source) || binds_places(cluster, record) || !moves_between_domains(cluster, record) {
             return None;
         }
         let (restart, priority) = record.effective;
@@ -161,7 +162,7 @@ impl<'d> Desk<'d> {
     }
 
     fn arrive(&mut self, vm: VmId) -> Option<Quick> {
-        let (slot, record) = self.plain(vm)?;
+        let (slot, record) = self.followed(vm)?;
         let (source, target) = (record.node?, record.migrating_to?);
         let after = self.after(slot, Some(target), &[]);
         let kept = runs(self.cluster, source) && runs(self.cluster, target) && self.ensure(&after);
@@ -169,7 +170,7 @@ impl<'d> Desk<'d> {
     }
 
     fn abort(&mut self, vm: VmId) -> Option<Quick> {
-        let (slot, record) = self.plain(vm).filter(|(_, record)| record.migrating_to.is_some())?;
+        let (slot, record) = self.followed(vm).filter(|(_, record)| record.migrating_to.is_some())?;
         let after = self.after(slot, Some(record.node?), &[]);
         self.ensure(&after).then(|| Quick { change: Change::MigrateAborted { vm }, placed: None })
     }
@@ -181,7 +182,8 @@ impl<'d> Desk<'d> {
     {
         let cluster = self.cluster;
         let (restart, priority) = cluster.effective(vm);
-        After { vm: Some(vm), like: None, home, restart, priority, need: &cluster.restart_rows()[vm], moved }
+        let need = &cluster.restart_rows()[vm];
+        After { vm: Some(vm), like: None, home, restart, priority, need, arrives: None, moved }
     }
 
     /// Whether every class is kept, if need be once claims are moved.
@@ -207,7 +209,7 @@ impl<'d> Desk<'d> {
         if let Some(node) = given {
             let takes = has_room(cluster, node, need)
                 && may_go(cluster, record, node, seeker.live)
-                && record.is_none_or(|record| keeps_places(cluster, record, node));
+                && self.keeps_rules(seeker, node);
             return (takes && self.holds_at(seeker, node)).then_some(node);
         }
         let wish = Wish { need, strategy: self.policy.strategy };
@@ -218,37 +220,34 @@ impl<'d> Desk<'d> {
                 open.filter(|node| may_go(cluster, record, *node, seeker.live)).collect();
             let name = |node: NodeSlot| cluster.node_record(node).map(|record| Arc::clone(&record.name));
             open.sort_by_cached_key(|node| (wish.key(dominant(cluster, *node, need)), name(*node)));
-            return self.first(seeker, record, open.into_iter());
+            let first = open.into_iter().find(|node| self.keeps_rules(seeker, *node));
+            return first.filter(|node| self.holds_at(seeker, *node));
         }
         self.books.seats(cluster).begin(cluster, &wish);
         loop {
             let node = self.books.seats(cluster).next(cluster, &wish)?;
-            if Some(node) != home
-                && may_go(cluster, record, node, seeker.live)
-                && record.is_none_or(|record| keeps_places(cluster, record, node))
-            {
+            if Some(node) != home && may_go(cluster, record, node, seeker.live) && self.keeps_rules(seeker, node) {
                 // The slow way is asked about a node of which the ledgers do not know.
                 return self.holds_at(seeker, node).then_some(node);
             }
         }
     }
 
-    fn first(
-        &mut self,
-        seeker: &Seeker<'_>,
-        record: Option<&VmRecord>,
-        nodes: impl Iterator<Item = NodeSlot>,
-    ) -> Option<NodeSlot> {
+    /// Whether no rule that is not merely preferred stands against a VM on a node.
+    fn keeps_rules(&self, seeker: &Seeker<'_>, node: NodeSlot) -> bool {
+        let Some(vm) = seeker.vm else { return true };
         let cluster = self.cluster;
-        let mut kept = nodes.filter(|node| record.is_none_or(|record| keeps_places(cluster, record, *node)));
-        kept.next().filter(|node| self.holds_at(seeker, *node))
+        cluster
+            .vm_record(vm)
+            .is_none_or(|record| keeps_places(cluster, record, node) && !is_barred(cluster, vm, record, node))
     }
 
     /// Whether every class is kept with the VM on a node; of a move also while it lasts.
     fn holds_at(&mut self, seeker: &Seeker<'_>, node: NodeSlot) -> bool {
         let Seeker { vm, live, restart, priority, demand, again } = *seeker;
         let moved = [Moved::new(self.cluster, node, demand, &[])];
-        let after = After { vm, like: None, home: Some(node), restart, priority, need: again, moved: &moved };
+        let home = Some(node);
+        let after = After { vm, like: None, home, restart, priority, need: again, arrives: home, moved: &moved };
         let source = vm.and_then(|vm| self.cluster.vm_record(vm)).and_then(|record| record.node).filter(|_| live);
         let lasts = After { home: source, ..after };
         self.ensure(&after) && (source.is_none() || self.ensure(&lasts))
@@ -281,7 +280,7 @@ fn binds_places(cluster: &Cluster, record: &VmRecord) -> bool {
     rules.into_iter().any(|rule| !matches!(rule.strength, Strength::Preferred { .. }))
 }
 
-/// Whether every such rule has a plain VM where it should be on a node.
+/// Whether every such rule has a VM where it should be on a node.
 fn keeps_places(cluster: &Cluster, record: &VmRecord, node: NodeSlot) -> bool {
     debug_assert!(node != NOWHERE, "a node that is there");
     let rules = record.rules.iter().filter_map(|rule| cluster.rule_record(*rule));

@@ -166,7 +166,7 @@ impl Cluster {
     }
 
     /// The nodes on which a VM counts: where it runs, and where it migrates to.
-    fn places(&self, vm: VmSlot) -> Places {
+    pub(crate) fn places(&self, vm: VmSlot) -> Places {
         let runs = |node: &NodeSlot| self.nodes.get(*node).is_some_and(|node| node.state.runs_vms());
         let Some(record) = self.vms.get(vm).filter(|record| record.on) else { return Places::new() };
         let Some(node) = record.node.filter(runs) else { return Places::new() };

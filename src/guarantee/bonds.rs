@@ -72,8 +72,6 @@ struct Apart {
     limit: Option<u32>,
     /// How many members of each side are in each domain, sorted.
     there: Vec<(DomainKey, u32, u32)>,
-    /// The promised members and their sides.
-    members: Vec<(VmSlot, u32)>,
 }
 
 /// A member of a `separate` rule that a unit displaces.
@@ -309,11 +307,6 @@ impl Bonds {
         }
         count < apart.limit.unwrap_or(1)
     }
-
-    /// The promised members of a `separate` rule, with their sides.
-    pub(crate) fn members(&self, apart: ApartIx) -> &[(VmSlot, u32)] {
-        &self.aparts[apart].members
-    }
 }
 
 impl Maker<'_> {
@@ -435,8 +428,7 @@ impl Maker<'_> {
         places.sort_unstable();
         let there = places.chunk_by(|left, right| left == right);
         let there = there.filter_map(|same| same.first().map(|(domain, side)| (*domain, *side, to_u32(same.len()))));
-        let (there, promised) = (there.collect(), members.promised().map(|member| (member.vm, member.side)).collect());
-        let apart = self.aparts.push(Apart { level, limit, there, members: promised });
+        let apart = self.aparts.push(Apart { level, limit, there: there.collect() });
         self.made.extend(members.promised().map(|member| (member.vm, Bond::Apart(apart, member.side))));
     }
 

@@ -27,7 +27,7 @@ mod verdict;
 mod verify;
 mod words;
 
-pub(crate) use bonds::{Bond, Bonds, Mate, one_per_domain};
+pub(crate) use bonds::{Bond, Bonds, one_per_domain};
 pub use certificate::{Certificate, CertificateError, Covers};
 pub(crate) use certificate::{Column, NOWHERE};
 pub use checker::{

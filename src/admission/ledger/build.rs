@@ -42,6 +42,7 @@ impl ClassLedger {
             units,
             concern,
             bonds,
+            respected,
             banks: Vec::new(),
             bank_of: IdVec::filled(NO_BANK, cluster.node_slots()),
             most,

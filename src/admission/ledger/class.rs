@@ -6,8 +6,8 @@ use super::claims::{Claims, Targets, raise_most};
 use super::keeps::Moved;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_u32, to_usize};
-use crate::guarantee::{Bond, Bonds, Mate, NO_UNIT, NOWHERE, UnitIx, Units, is_limited};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::guarantee::{Bonds, NO_UNIT, NOWHERE, UnitIx, Units, is_limited};
+use crate::ids::{LevelIx, NodeSlot, VmSlot};
 use crate::policy::FailureClass;
 use crate::restart::{Concern, may_run_on};
 use crate::room::RoomIndex;
@@ -22,8 +22,11 @@ pub(crate) struct ClassLedger {
     pub(super) class: FailureClass,
     pub(super) units: Units,
     pub(super) concern: Concern,
-    /// What plans must keep to for the sake of rules. VMs with bonds do not come or go while the ledger lasts.
+    /// What plans must keep to for the sake of rules, `separate` rules aside where `apart` reads them. VMs with other bonds do
+    /// not come or go while the ledger lasts.
     pub(super) bonds: Bonds,
+    /// The levels of which no domain meets two banks.
+    pub(super) respected: Vec<LevelIx>,
     pub(super) banks: Vec<Bank>,
     /// The bank of every node, [`NO_BANK`] without.
     pub(super) bank_of: IdVec<NodeSlot, u32>,
@@ -104,7 +107,10 @@ impl ClassLedger {
         let suits = |node: NodeSlot| {
             self.unit(bank, node) != ask.unit
                 && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
-                && ask.vm.is_none_or(|vm| self.keeps_bonds(cluster, bank, vm, ask.unit, node))
+                && ask.vm.is_none_or(|vm| {
+                    self.bonds.colours_allow(cluster, vm, node)
+                        && self.keeps_apart(cluster, bank, (vm, ask.unit), node, None)
+                })
         };
         for spare in [3, u64::BITS] {
             let takes = |node: NodeSlot, free: &[u64]| {
@@ -124,21 +130,6 @@ impl ClassLedger {
             }
         }
         None
-    }
-
-    /// Whether a VM with bonds may have this target, beside those that the others of its unit have.
-    fn keeps_bonds(&self, cluster: &Cluster, bank: &Bank, vm: VmSlot, unit: UnitIx, node: NodeSlot) -> bool {
-        self.bonds.colours_allow(cluster, vm, node)
-            && self.bonds.of(vm).iter().all(|bond| {
-                let Bond::Apart(apart, side) = bond else { return true };
-                let of_unit = self.bonds.members(*apart).iter().filter_map(|(mate, side)| {
-                    let home = self.home_of(*mate).filter(|home| self.unit(bank, *home) == unit)?;
-                    let target = Some(bank.targets[*mate]).filter(|target| *target != NOWHERE && *mate != vm);
-                    let going = cluster.vm_record(*mate).and_then(|record| record.migrating_to);
-                    Some(Mate { side: *side, home, going, target })
-                });
-                self.bonds.is_apart(cluster, (*apart, *side), node, of_unit)
-            })
     }
 
     /// Before an edit of a VM: takes it out of the plans of the units that it fails with.
@@ -161,6 +152,7 @@ impl ClassLedger {
     /// that the edit has touched must be [refreshed](Self::refresh) before.
     pub(crate) fn enter(&mut self, cluster: &Cluster, vm: VmSlot) {
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { return };
+        self.make_way(cluster, vm);
         if !self.concern.includes(cluster, vm) {
             return;
         }

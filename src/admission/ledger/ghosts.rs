@@ -34,6 +34,7 @@ impl ClassLedger {
             restart: ghost.restart,
             priority: ghost.priority,
             need: ghost.need,
+            arrives: None,
             moved: moved.as_slice(),
         };
         self.keeps(cluster, &after)

@@ -2,6 +2,7 @@
 //!
 //! Uses `ledger::class`. Called by `admission::guard` for every request, so nothing here allocates.
 
+use super::apart::Arrival;
 use super::class::{Ask, ClassLedger, NO_BANK};
 use crate::cluster::{Cluster, Priority, RestartClass};
 use crate::dense::fits;
@@ -28,7 +29,7 @@ impl Moved {
     }
 }
 
-/// A plain VM after a change.
+/// A VM after a change: a plain one, or one that `separate` rules alone tie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct After<'a> {
     /// `None`: it is not there yet.
@@ -41,12 +42,14 @@ pub(crate) struct After<'a> {
     pub(crate) priority: Priority,
     /// What it needs to restart.
     pub(crate) need: &'a [u64],
+    /// A node that it comes to.
+    pub(crate) arrives: Option<NodeSlot>,
     /// The nodes on which more or less is used than now.
     pub(crate) moved: &'a [Moved],
 }
 
 impl ClassLedger {
-    /// Whether the class holds after a change of a plain VM for all that the books say. `false` means that they do not
+    /// Whether the class holds after a change of a VM for all that the books say. `false` means that they do not
     /// know.
     pub(crate) fn keeps(&self, cluster: &Cluster, after: &After<'_>) -> bool {
         if self.broken || after.vm.is_some_and(|vm| self.leaves_out(vm)) {
@@ -58,6 +61,11 @@ impl ClassLedger {
         };
         if !after.moved.iter().all(claimed) {
             return false;
+        }
+        if let (Some(vm), Some(node)) = (after.vm, after.arrives) {
+            if !self.lets_in(cluster, Arrival { vm, node, lives_there: after.home == after.arrives }) {
+                return false;
+            }
         }
         let Some(home) = after.home.filter(|_| self.concerns(after.restart, after.priority)) else { return true };
         let was = after.vm.and_then(|vm| Some((vm, self.home_of(vm)?)));

@@ -14,14 +14,16 @@
 //! alone. So a VM that starts on a node takes room from the plans that claim the node, of which the largest decides, and
 //! adds itself to the plans of the units that it fails with, where it needs one target in each bank. Nothing else is
 //! touched, as long as no required rule but `confine` and `exclude` ties the VM and no other VM needs it: such a VM is
-//! called *plain* (`plain`). The edit of any other VM, of a node, a rule or the policy ends the ledger of the class; the
-//! next verdict begins it anew.
+//! called *plain* (`plain`). VMs that are tied by `separate` rules alone are followed, too (`apart`): others of the rule
+//! whose targets a newcomer makes impossible get new ones. The edit of any other VM, of a node, a rule or the policy
+//! ends the ledger of the class; the next verdict begins it anew.
 //!
 //! The largest claims may be too high after a claim has gone. That is on the safe side, and put right
 //! ([`tighten`](ClassLedger::tighten)) before anything is given up for it.
 //!
 //! A ledger says yes or knows nothing: only a verdict refuses.
 
+mod apart;
 mod build;
 mod claims;
 mod class;
@@ -30,7 +32,8 @@ mod keeps;
 mod plain;
 mod repair;
 
+pub(crate) use apart::{is_barred, moves_between_domains};
 pub(crate) use class::ClassLedger;
 pub(crate) use ghosts::Ghost;
 pub(crate) use keeps::{After, Moved};
-pub(crate) use plain::{is_plain, is_plain_described};
+pub(crate) use plain::{Tie, is_plain, is_plain_described, tie};

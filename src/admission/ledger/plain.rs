@@ -1,12 +1,24 @@
-//! Plain VMs: those whose coming, going and growing concerns nothing but room.
+//! What ties VMs to others: plain VMs are those whose coming, going and growing concerns nothing but room.
 //!
-//! Uses `cluster`. Used by `admission::guard` before and after an edit.
+//! Uses `cluster`. Used by `ledger` and `admission::quick`.
 //!
 //! A VM is plain if no rule but `confine` and `exclude` binds it (preferred rules bind nothing), it leads no one, and no
 //! VM gives up on another between it and the rest. Rules of strength `relaxed` bind admissions, so they count here.
 
+use super::apart::MOST_MEMBERS;
 use crate::cluster::{Cluster, OnTimeout, RuleBody, RuleRecord, Strength, Vm, VmTraits};
 use crate::ids::VmSlot;
+
+/// What ties a VM to others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tie {
+    /// It is plain.
+    None,
+    /// `separate` rules, of few members, and nothing else.
+    Apart,
+    /// Anything else.
+    Other,
+}
 
 fn ties(rule: &RuleRecord) -> bool {
     !matches!(rule.strength, Strength::Preferred { .. }) && !matches!(rule.body, RuleBody::Place { .. })
@@ -14,19 +26,28 @@ fn ties(rule: &RuleRecord) -> bool {
 
 /// Whether a VM is plain; one that is not there is.
 pub(crate) fn is_plain(cluster: &Cluster, vm: VmSlot) -> bool {
-    let Some(record) = cluster.vm_record(vm) else { return true };
+    tie(cluster, vm) == Tie::None
+}
+
+/// What ties a VM; one that is not there is plain.
+pub(crate) fn tie(cluster: &Cluster, vm: VmSlot) -> Tie {
+    let Some(record) = cluster.vm_record(vm) else { return Tie::None };
     let traits = cluster.facts(vm).traits;
+    let mut tie = Tie::None;
     if traits.any(VmTraits::RULES) {
         let rules = record.rules.iter().chain(&record.leads).filter_map(|rule| cluster.rule_record(*rule));
-        let mut binding = rules.filter(|rule| ties(rule));
-        if binding.next().is_some() {
-            return false;
+        for rule in rules.filter(|rule| ties(rule)) {
+            let separate = matches!(rule.body, RuleBody::Separate { .. } | RuleBody::Sides { .. });
+            if !separate || rule.members.len() > MOST_MEMBERS {
+                return Tie::Other;
+            }
+            tie = Tie::Apart;
         }
     }
     if traits.any(VmTraits::EDGES) && record.starts_after.iter().any(|edge| edge.on_timeout == OnTimeout::GiveUp) {
-        return false;
+        return Tie::Other;
     }
-    !record.dependents.iter().any(|dependent| cluster.gives_up_on(*dependent, vm))
+    if record.dependents.iter().any(|dependent| cluster.gives_up_on(*dependent, vm)) { Tie::Other } else { tie }
 }
 
 /// Whether a VM that is to be added will be plain, and nothing will limit where it may go.

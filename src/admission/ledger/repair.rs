@@ -168,7 +168,7 @@ impl ClassLedger {
         })
     }
 
-    fn unclaim(&mut self, at: usize, unit: UnitIx, vm: VmSlot, target: NodeSlot, cluster: &Cluster) {
+    pub(super) fn unclaim(&mut self, at: usize, unit: UnitIx, vm: VmSlot, target: NodeSlot, cluster: &Cluster) {
         self.stale = true;
         if let Some(bank) = self.banks.get_mut(at).filter(|_| target != NOWHERE) {
             bank.claims.subtract(unit, target, &cluster.restart_rows()[vm]);
