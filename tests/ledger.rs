@@ -402,6 +402,35 @@ fn vms_kept_apart_are_followed() {
     assert!(counts["by ledger"] > 900 && counts["refused"] > 100, "{counts:?}");
 }
 
+/// A VM that comes where another of its rule would have to be restarted is refused, unless that one can go elsewhere.
+#[test]
+fn a_newcomer_bars_the_restart_of_another_of_its_rule() {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| cluster.add_node(Node::named(name).capacity([10])).unwrap());
+    let first = cluster.add_vm(Vm::named("first").demand([2]).on(a)).unwrap();
+    // Of the second alone nothing is promised.
+    let mut second = Vm::named("second").demand([2]).on(b);
+    second.restart = RestartClass::BestEffort;
+    let second = cluster.add_vm(second).unwrap();
+    cluster.stop_vm(second).unwrap();
+    let mut filling = Vm::named("filling").demand([9]).on(c);
+    filling.restart = RestartClass::BestEffort;
+    let filling = cluster.add_vm(filling).unwrap();
+    let apart = RuleKind::Separate { level: "node".into(), max_per_domain: 1 };
+    cluster.add_rule(Rule::new("apart", apart).vms([first, second])).unwrap();
+    let mut guard = Guard::new(cluster, policy(vec![FailureClass::nodes(1)], Strategy::Spread));
+    let start = [Change::Start { vm: second, node: Some(b) }];
+    // With `second` on it, b takes `first` no more, and c has no room.
+    assert!(!guard.admit(&start).unwrap().is_admitted());
+    let stop = guard.admit(&[Change::Stop { vm: filling }]).unwrap();
+    guard.apply(stop).unwrap();
+    let decision = guard.admit(&start).unwrap();
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+    guard.apply(decision).unwrap();
+    check_state(&mut guard);
+    assert_eq!(guard.check_ledgers(), Ok(1));
+}
+
 /// A cluster without rules whose classes hold, guarded.
 fn holding(seed: u64) -> (Guard, Choices<'static>) {
     for again in 0.. {
