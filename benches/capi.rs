@@ -97,7 +97,7 @@ fn capi(criterion: &mut Criterion) {
     };
     let across = |_: usize| unsafe {
         let mut decision = null_mut();
-        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), &mut decision, null_mut()), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), null(), &mut decision, null_mut()), LIFEBOAT_OK);
         lifeboat_decision_free(decision);
     };
     let (inside, outside) = medians(20_000, native, across);

@@ -1,9 +1,10 @@
 //! Admission: requests judged, facts taken in, by changes as text.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+use lifeboat::policy::FailureClass;
 use lifeboat::{
-    Answer, Cluster, Decision, DecisionOutcome, Document, Guard, GuardError, Item, Node, Policy, ResourceKinds, Vm,
-    read_changes, verify,
+    Answer, Cluster, Control, Decision, DecisionOutcome, Document, Guard, GuardError, Item, Node, Policy,
+    ResourceKinds, Vm, read_changes, verify,
 };
 
 /// A guard over a document with memory and these nodes, VMs and the rest.
@@ -508,4 +509,52 @@ fn broken_rules_are_told_by_name() {
             decision.violations().iter().filter_map(|found| found.message.split('\'').nth(1)).collect();
         assert_eq!(told, ["m", "q", "x"]);
     }
+}
+
+/// Cancelled in the middle, facts are not taken in and decisions made before are still good; a guard serves on.
+#[test]
+fn what_is_cancelled_changes_nothing() {
+    let pair = r#", "rules": [{"name": "spread", "kind": "spread", "min_domains": 2, "vms": ["b", "c"]}]"#;
+    let vms = [vm("a", 4, "n1"), vm("b", 4, "n2"), vm("c", 4, "n3"), vm("d", 4, "")].join(",");
+    let mut judge = guard(&nodes(&[("n1", 16), ("n2", 16), ("n3", 16)]), &vms, pair);
+    let cancelled = Control::new();
+    cancelled.cancel();
+    assert_eq!(judge.items_controlled(&cancelled).unwrap_err(), GuardError::Cancelled);
+    judge.items().unwrap();
+    let decision = ask(&mut judge, r#"{"op": "start", "vm": "d"}"#);
+    assert!(decision.is_admitted());
+    let before = (judge.cluster().state(), judge.items().unwrap().to_vec());
+    // Edits of nodes, a VM that a rule ties, one that a rule will tie, several, another policy.
+    let facts = [
+        r#"{"op": "set_state", "node": "n1", "state": "failed"}"#,
+        r#"{"op": "stop", "vm": "b"}"#,
+        r#"[{"op": "stop", "vm": "b"}, {"op": "stop", "vm": "c"}]"#,
+        r#"[{"op": "stop", "vm": "b"}, {"op": "set_state", "node": "n2", "state": "maintenance"}]"#,
+        r#"{"op": "remove_vm", "vm": "c"}"#,
+        r#"{"op": "set_policy", "policy": {"tolerate": [{"fail": {"node": 2}}]}}"#,
+    ];
+    for fact in facts {
+        let changes = read_changes(judge.cluster(), judge.policy(), fact).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(judge.observe_controlled(&changes, &cancelled).unwrap_err(), GuardError::Cancelled, "{fact}");
+        judge.cluster().check_invariants().unwrap();
+        assert_eq!(before, (judge.cluster().state(), judge.items().unwrap().to_vec()), "{fact}");
+        assert_eq!(judge.policy().tolerate, [FailureClass::nodes(1)], "{fact}");
+    }
+    // A request is judged on a copy; what no verdict is needed for is judged all the same.
+    let changes = read_changes(judge.cluster(), judge.policy(), facts[1]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(judge.admit_controlled(&changes, &cancelled).unwrap_err(), GuardError::Cancelled);
+    let class = judge.policy().tolerate[0].clone();
+    assert!(judge.certificate_controlled(&class, &Control::new()).unwrap().is_some());
+    judge.apply(decision).unwrap();
+    // With a flag that is not set all is as without one.
+    let mut other = judge.clone();
+    for fact in facts {
+        let changes = read_changes(judge.cluster(), judge.policy(), fact).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(judge.admit(&changes), other.admit_controlled(&changes, &Control::new()), "{fact}");
+    }
+    for fact in &facts[..4] {
+        let changes = read_changes(judge.cluster(), judge.policy(), fact).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(judge.observe(&changes), other.observe_controlled(&changes, &Control::new()), "{fact}");
+    }
+    assert_eq!(judge.cluster().state(), other.cluster().state());
 }

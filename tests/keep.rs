@@ -11,8 +11,8 @@
 use lifeboat::document::to_json;
 use lifeboat::policy::FailureClass;
 use lifeboat::{
-    Amounts, Answer, Cluster, Covers, Failure, Node, NodeId, NodeRef, NodeState, Planner, Policy, Priority,
-    ResourceKinds, RestartClass, Rule, RuleKind, Vm, VmId, check_plan, verify,
+    Amounts, Answer, Cluster, Control, Covers, Failure, KeepError, Node, NodeId, NodeRef, NodeState, PlanError,
+    Planner, Policy, Priority, ResourceKinds, RestartClass, Rule, RuleKind, Vm, VmId, check_plan, verify,
 };
 use lifeboat_testkit::verdict::{failures, nodes_of};
 use lifeboat_testkit::verdict_cases::{roomy_from_seed, tight_from_seed};
@@ -236,4 +236,36 @@ fn another_state_or_too_many_losses_are_refused() {
     cluster.set_node_state(nodes[5], NodeState::Cordoned).unwrap();
     let error = planner.restart_with(certificate, &cluster, &policy, &Failure::of([nodes[0]])).unwrap_err();
     assert_eq!(error.code(), "other_state");
+}
+
+/// Cancelled, a cover is as it was; with a flag that is not set the plan is the one without.
+#[test]
+fn what_is_cancelled_changes_no_cover() {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "GiB")]).unwrap(), [""; 0]).unwrap();
+    for name in ["n1", "n2", "n3", "n4"] {
+        let node = cluster.add_node(Node::named(name).capacity([16])).unwrap();
+        cluster.add_vm(Vm::named(format!("kept-{name}")).demand([2]).on(node)).unwrap();
+        // Not all of these restart, and which do is searched for.
+        for size in [5, 4, 3] {
+            let mut other = Vm::named(format!("other-{name}-{size}")).demand([size]).on(node);
+            other.restart = RestartClass::BestEffort;
+            cluster.add_vm(other).unwrap();
+        }
+    }
+    let policy = class(1);
+    let verdict = verify(&cluster, &policy).unwrap();
+    let certificate = verdict.certificates().next().unwrap();
+    let lost = Failure::of([cluster.node_id("n1").unwrap()]);
+    let (mut planner, control) = (Planner::new(), Control::new());
+    let plan = planner.restart_with(certificate, &cluster, &policy, &lost).unwrap();
+    assert!(!plan.unplaced().is_empty());
+    let same = planner.restart_with_controlled(certificate, &cluster, &policy, &lost, &control);
+    assert_eq!(same.as_ref(), Ok(&plan));
+    control.cancel();
+    let mut cover = certificate.begin(&cluster).unwrap();
+    let ended = planner.restart_covered_controlled(&mut cover, &cluster, &policy, &lost, &control);
+    assert_eq!(ended, Err(KeepError::Plan(PlanError::Cancelled)));
+    assert_eq!(cover.remaining(), 1);
+    assert_eq!(planner.restart_covered(&mut cover, &cluster, &policy, &lost), Ok(plan));
+    assert_eq!(cover.remaining(), 0);
 }

@@ -89,7 +89,7 @@ fn keep_apart(cluster: &mut Cluster, choices: &mut Choices<'_>) {
     }
     let mut rest = &vms[..];
     while rest.len() >= 5 {
-        let (members, others) = rest.split_at(choices.between(2, 5) as usize);
+        let (members, others) = rest.split_at(2 + choices.index(4));
         rest = others;
         let number = rest.len();
         let level = choices.pick(&["node", "node", "node", "rack"]).to_string();

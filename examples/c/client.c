@@ -132,9 +132,9 @@ static void verify_n_plus_2(lifeboat_cluster *cluster, lifeboat_policy *policy, 
         must(lifeboat_certificate_to_json(certificate, cluster, &stored, &error), &error);
         must(lifeboat_buffer_text(stored, &text), NULL);
         must(lifeboat_certificate_from_json(cluster, text, &loaded, &error), &error);
-        must(lifeboat_certificate_check(loaded, cluster, policy, &error), &error);
+        must(lifeboat_certificate_check(loaded, cluster, policy, NULL, &error), &error);
         printf("  the certificate was stored, loaded and checked: %lu bytes\n", (unsigned long)text.length);
-        must(lifeboat_plan_restart_with(loaded, 0, cluster, policy, lost, 1, &plan, &error), &error);
+        must(lifeboat_plan_restart_with(loaded, 0, cluster, policy, lost, 1, NULL, &plan, &error), &error);
         print_plan(plan);
     }
     lifeboat_plan_free(plan);
@@ -154,7 +154,7 @@ static void admit(lifeboat_cluster *cluster, lifeboat_policy *policy, const char
     size_t i;
 
     must(lifeboat_guard_new(cluster, policy, &judge, &error), &error);
-    must(lifeboat_guard_admit(judge, str(changes), &decision, &error), &error);
+    must(lifeboat_guard_admit(judge, str(changes), NULL, &decision, &error), &error);
     memset(&summary, 0, sizeof summary);
     summary.size = sizeof summary;
     must(lifeboat_decision_summarize(decision, &summary, &error), &error);

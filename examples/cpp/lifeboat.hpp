@@ -213,7 +213,7 @@ public:
           })) {}
     Decision admit(std::string_view changes) {
         return Decision(get<lifeboat_decision *>(
-            [&](auto out, auto error) { return lifeboat_guard_admit(guard_.get(), view(changes), out, error); }));
+            [&](auto out, auto error) { return lifeboat_guard_admit(guard_.get(), view(changes), nullptr, out, error); }));
     }
     void apply(const Decision &decision) {
         check([&](auto error) { return lifeboat_guard_apply(guard_.get(), decision.raw(), error); });

@@ -217,7 +217,7 @@ func (c *Cluster) Admit(changes string) (int, []string, error) {
 	given, free := str(changes)
 	defer free()
 	if err := check(func(err **C.lifeboat_error) C.lifeboat_status {
-		return C.lifeboat_guard_admit(judge, given, &decision, err)
+		return C.lifeboat_guard_admit(judge, given, nil, &decision, err)
 	}); err != nil {
 		return 0, nil, err
 	}

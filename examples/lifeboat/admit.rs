@@ -5,7 +5,7 @@ use crate::input::{self, Stop};
 use crate::words::clean;
 use crate::{Answer, BAD_INPUT};
 use lifeboat::answers::{Fault, decision_json, errors, outcome_name, to_line, transaction};
-use lifeboat::{Decision, DecisionOutcome, Guard, Item, ItemState, ViolationKind};
+use lifeboat::{Control, Decision, DecisionOutcome, Guard, Item, ItemState, ViolationKind};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &AdmitArgs) -> Result<Answer, Stop> {
         if line.trim().is_empty() {
             continue;
         }
-        let said = match transaction(&mut guard, &line, &format!("line {number}"), args.observe) {
+        let said = match transaction(&mut guard, &line, &format!("line {number}"), args.observe, &Control::new()) {
             Ok(decision) => {
                 if decision.outcome() == DecisionOutcome::Refused {
                     status = status.max(1);

@@ -3,8 +3,8 @@
 use crate::Answer;
 use crate::args::CheckCertificateArgs;
 use crate::input::{self, Stop};
-use lifeboat::StoredCertificates;
 use lifeboat::answers::{CheckedCertificates, Fault, to_text};
+use lifeboat::{Control, StoredCertificates};
 use std::fmt::Write;
 
 pub(crate) fn run(args: &CheckCertificateArgs) -> Result<Answer, Stop> {
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &CheckCertificateArgs) -> Result<Answer, Stop> {
         let message = format!("{} holds no certificates: {error}", args.certificate);
         Stop::BadInput(vec![Fault::new("", None, "format", message)])
     })?;
-    let checked = CheckedCertificates::ask(&cluster, &policy, &stored);
+    let checked = CheckedCertificates::ask(&cluster, &policy, &stored, &Control::new());
     let text = if args.json { to_text(&checked.json()) } else { for_people(&checked) };
     Ok(Answer { text, status: checked.status() })
 }

@@ -17,7 +17,7 @@ import sys
 from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import List, NamedTuple, Tuple
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 BUSY = 5
 YES, NO, OBSERVED, UNDECIDED = 0, 1, 2, 3
 
@@ -339,13 +339,15 @@ class Guard(_Handle):
     def admit(self, changes) -> Decision:
         """May this be done? An operation as a changes file has it, or a list of them."""
         out = c_void_p()
-        _call("guard_admit", (c_void_p, _Str, POINTER(c_void_p)), self, _str(json.dumps(changes)), byref(out))
+        kinds = (c_void_p, _Str, c_void_p, POINTER(c_void_p))
+        _call("guard_admit", kinds, self, _str(json.dumps(changes)), None, byref(out))
         return Decision(out)
 
     def observe(self, changes) -> Decision:
         """This has happened."""
         out = c_void_p()
-        _call("guard_observe", (c_void_p, _Str, POINTER(c_void_p)), self, _str(json.dumps(changes)), byref(out))
+        kinds = (c_void_p, _Str, c_void_p, POINTER(c_void_p))
+        _call("guard_observe", kinds, self, _str(json.dumps(changes)), None, byref(out))
         return Decision(out)
 
     def apply(self, decision: Decision) -> None:

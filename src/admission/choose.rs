@@ -11,6 +11,7 @@ use super::seats::dominant;
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmBefore, VmRef};
 use crate::ids::{NodeId, VmId};
+use crate::placement::budget::Control;
 use crate::policy::{Policy, Strategy};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -28,6 +29,7 @@ pub(super) struct Search<'s> {
     cluster: &'s Cluster,
     policy: &'s Policy,
     now: &'s [ItemState],
+    control: Option<&'s Control>,
     tried: usize,
     /// Whether choices were left that would have been tried otherwise.
     cut: bool,
@@ -61,8 +63,13 @@ struct Draft {
 }
 
 impl<'s> Search<'s> {
-    pub(super) const fn new(cluster: &'s Cluster, policy: &'s Policy, now: &'s [ItemState]) -> Self {
-        Self { cluster, policy, now, tried: 0, cut: false }
+    pub(super) const fn new(
+        cluster: &'s Cluster,
+        policy: &'s Policy,
+        now: &'s [ItemState],
+        control: Option<&'s Control>,
+    ) -> Self {
+        Self { cluster, policy, now, control, tried: 0, cut: false }
     }
 
     /// The first choice of nodes against which nothing stands; if there is none, the first that was tried.
@@ -167,6 +174,10 @@ impl<'s> Search<'s> {
     }
 
     fn judge(&mut self, draft: Draft) -> Result<Judged, GuardError> {
+        // What is judged without a verdict looks at no budget.
+        if self.control.is_some_and(Control::is_cancelled) {
+            return Err(GuardError::Cancelled);
+        }
         self.tried = self.tried.saturating_add(1);
         let Draft { cluster, policy, changes, touched, starting, moving, concerned, mut violations } = draft;
         let mut nodes: Vec<NodeId> = Vec::new();
@@ -183,14 +194,14 @@ impl<'s> Search<'s> {
         nodes.sort_by(|left, right| name(left).cmp(&name(right)));
         violations.extend(nodes.iter().filter_map(|node| demands::short_of(self.cluster, &cluster, *node, &starting)));
         violations.extend(demands::rules_broken(self.cluster, &cluster, &concerned));
-        let mut states = item::states(&cluster, &policy)?;
+        let mut states = item::states(&cluster, &policy, self.control)?;
         if !moving.is_empty() {
             let mut arrived = cluster.clone();
             for vm in &moving {
                 // A move that the same transaction has ended is none any more.
                 let _ = arrived.end_migration(*vm, true);
             }
-            for (item, later) in states.items.iter_mut().zip(item::states(&arrived, &policy)?.items) {
+            for (item, later) in states.items.iter_mut().zip(item::states(&arrived, &policy, self.control)?.items) {
                 if later.is_worse_than(item) {
                     *item = later;
                 }

@@ -16,13 +16,15 @@ use super::books::Books;
 use super::change::Change;
 use super::choose::Search;
 use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but};
-use super::ledger::ClassLedger;
+use super::ledger::{ClassLedger, is_plain_described};
 use super::quick::{Desk, Quick};
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, VmBefore, VmRef};
-use crate::guarantee::{Answer, Certificate};
+use crate::guarantee::{Answer, Certificate, VerifyError};
 use crate::ids::{NodeId, VmId};
+use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy};
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::ToString;
@@ -128,7 +130,7 @@ pub struct Placed {
 pub enum GuardError {
     /// The policy speaks of what is not there.
     #[error(transparent)]
-    Policy(#[from] ItemError),
+    Policy(ItemError),
     /// A fact is inconsistent: nothing has changed.
     #[error("operation {change} of the transaction ({op}): {error}")]
     Inconsistent {
@@ -145,6 +147,18 @@ pub enum GuardError {
     /// A refused decision cannot be carried out.
     #[error("the request was refused")]
     Refused,
+    /// The work was cancelled through its [`Control`]: nothing has changed.
+    #[error("the work was cancelled")]
+    Cancelled,
+}
+
+impl From<ItemError> for GuardError {
+    fn from(error: ItemError) -> Self {
+        match error {
+            ItemError::Class(VerifyError::Cancelled) => Self::Cancelled,
+            error => Self::Policy(error),
+        }
+    }
 }
 
 impl GuardError {
@@ -156,6 +170,7 @@ impl GuardError {
             Self::Inconsistent { error, .. } => error.code(),
             Self::Stale => "stale",
             Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -217,7 +232,16 @@ impl Guard {
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn items(&mut self) -> Result<&[ItemState], GuardError> {
-        self.look()?;
+        self.look(None)?;
+        Ok(self.now.as_deref().unwrap_or_default())
+    }
+
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`GuardError::Cancelled`].
+    pub fn items_controlled(&mut self, control: &Control) -> Result<&[ItemState], GuardError> {
+        self.look(Some(control))?;
         Ok(self.now.as_deref().unwrap_or_default())
     }
 
@@ -230,8 +254,24 @@ impl Guard {
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn certificate(&mut self, class: &FailureClass) -> Result<Option<Certificate>, GuardError> {
+        self.certify(class, None)
+    }
+
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`GuardError::Cancelled`].
+    pub fn certificate_controlled(
+        &mut self,
+        class: &FailureClass,
+        control: &Control,
+    ) -> Result<Option<Certificate>, GuardError> {
+        self.certify(class, Some(control))
+    }
+
+    fn certify(&mut self, class: &FailureClass, control: Option<&Control>) -> Result<Option<Certificate>, GuardError> {
         let Some(at) = self.policy.tolerate.iter().position(|known| known == class) else { return Ok(None) };
-        let now = self.look()?;
+        let now = self.look(control)?;
         let item = now.get(at).map(|state| &state.item);
         if !matches!(item, Some(Item::Tolerate(state)) if state.answer == Answer::Holds) {
             return Ok(None);
@@ -239,22 +279,26 @@ impl Guard {
         if let Some(ledger) = self.books.classes.get(at).and_then(Option::as_ref) {
             return Ok(Some(ledger.certificate(&self.cluster)));
         }
-        let verdict = crate::guarantee::verify_class(&self.cluster, &self.policy, class, self.policy.budget.admit);
+        let verdict =
+            crate::guarantee::verify_class(&self.cluster, &self.policy, class, self.policy.budget.admit, control);
         Ok(verdict.map_err(ItemError::from)?.certificate().cloned())
     }
 
     /// What is guarded, and the ledger of every class of the policy where there is one.
-    pub(crate) fn ledgers(&mut self) -> Result<(&Cluster, &Policy, &[Option<ClassLedger>]), GuardError> {
-        self.look()?;
+    pub(crate) fn ledgers(
+        &mut self,
+        control: &Control,
+    ) -> Result<(&Cluster, &Policy, &[Option<ClassLedger>]), GuardError> {
+        self.look(Some(control))?;
         Ok((&self.cluster, &self.policy, &self.books.classes))
     }
 
-    fn look(&mut self) -> Result<Arc<[ItemState]>, GuardError> {
+    fn look(&mut self, control: Option<&Control>) -> Result<Arc<[ItemState]>, GuardError> {
         if let Some(now) = &self.now {
             return Ok(Arc::clone(now));
         }
         let reserves = self.books.reserves(&self.cluster, &self.policy).map_err(ItemError::from)?;
-        let States { items, certificates } = states_but(&self.cluster, &self.policy, |_| None, reserves)?;
+        let States { items, certificates } = states_but(&self.cluster, &self.policy, |_| None, reserves, control)?;
         self.books.begin(&self.cluster, &self.policy, &certificates);
         Ok(Arc::clone(self.now.insert(items.into())))
     }
@@ -273,7 +317,19 @@ impl Guard {
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
     pub fn admit(&mut self, changes: &[Change]) -> Result<Decision, GuardError> {
-        let now = self.look()?;
+        self.decide(changes, None)
+    }
+
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`GuardError::Cancelled`].
+    pub fn admit_controlled(&mut self, changes: &[Change], control: &Control) -> Result<Decision, GuardError> {
+        self.decide(changes, Some(control))
+    }
+
+    fn decide(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
+        let now = self.look(control)?;
         if let Some((Quick { change, placed }, after)) = self.quickly(&now, changes)? {
             self.judged.0 = self.judged.0.saturating_add(1);
             let violations =
@@ -291,7 +347,7 @@ impl Guard {
             });
         }
         self.judged.1 = self.judged.1.saturating_add(1);
-        let found = Search::new(&self.cluster, &self.policy, &now).decide(changes)?;
+        let found = Search::new(&self.cluster, &self.policy, &now, control).decide(changes)?;
         Ok(Decision {
             outcome: if found.violations.iter().any(|violation| violation.enforced) {
                 Outcome::Refused
@@ -376,7 +432,7 @@ impl Guard {
         }
         let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
         // It was carried out on a copy, or reckoned with, in this very state: it is consistent.
-        self.carry_out(&changes)?;
+        self.carry_out(&changes, false)?;
         match certificates {
             // What was judged is what is there now.
             None => self.now = Some(after),
@@ -395,9 +451,33 @@ impl Guard {
     /// # Errors
     /// An operation that is inconsistent: nothing has changed then.
     pub fn observe(&mut self, changes: &[Change]) -> Result<Decision, GuardError> {
-        let before = self.look()?;
-        let touched = self.carry_out(changes)?;
-        let after = self.look_again(&before, changes)?;
+        self.take_in(changes, None)
+    }
+
+    /// The same, watched and stopped through `control`. What is cancelled is not taken in: observe it again, alone or with
+    /// what has happened since. Facts that the ledgers follow are taken in at once, cancelled or not.
+    ///
+    /// Costs a copy of the cluster more where a verdict is needed and there are other operations than those on VMs.
+    ///
+    /// # Errors
+    /// Besides, [`GuardError::Cancelled`]: nothing has changed then, either.
+    pub fn observe_controlled(&mut self, changes: &[Change], control: &Control) -> Result<Decision, GuardError> {
+        self.take_in(changes, Some(control))
+    }
+
+    fn take_in(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
+        let (before, revision) = (self.look(control)?, self.revision);
+        // Where no verdict is expected nothing is kept to go back to, and so there is no way back.
+        let control = control.filter(|_| !self.is_followed(changes));
+        let (touched, back) = self.carry_out(changes, control.is_some())?;
+        let after = match self.look_again(&before, changes, control) {
+            Err(GuardError::Cancelled) => {
+                self.take_back(back);
+                self.revision = revision;
+                return Err(GuardError::Cancelled);
+            }
+            after => after?,
+        };
         let ok = Arc::ptr_eq(&before, &after) && after.iter().all(ItemState::is_ok);
         let mut violations = if ok { Vec::new() } else { compare(&self.cluster, &before, &after) };
         for violation in &mut violations {
@@ -417,9 +497,14 @@ impl Guard {
     }
 
     /// What has become of the items after facts: what a ledger has followed is as it was.
-    fn look_again(&mut self, before: &Arc<[ItemState]>, changes: &[Change]) -> Result<Arc<[ItemState]>, GuardError> {
+    fn look_again(
+        &mut self,
+        before: &Arc<[ItemState]>,
+        changes: &[Change],
+        control: Option<&Control>,
+    ) -> Result<Arc<[ItemState]>, GuardError> {
         if changes.iter().any(|change| matches!(change, Change::SetPolicy(_))) {
-            return self.look();
+            return self.look(control);
         }
         let followed = |at: usize| {
             let known = before.get(at).filter(|state| {
@@ -433,37 +518,53 @@ impl Guard {
         } else {
             let known = |at: usize| followed.get(at).cloned().flatten();
             let reserves = self.books.reserves(&self.cluster, &self.policy).map_err(ItemError::from)?;
-            let States { items, certificates } = states_but(&self.cluster, &self.policy, known, reserves)?;
+            let States { items, certificates } = states_but(&self.cluster, &self.policy, known, reserves, control)?;
             self.books.begin(&self.cluster, &self.policy, &certificates);
             items.into()
         };
         Ok(Arc::clone(self.now.insert(after)))
     }
 
-    /// Carries out a transaction, or nothing of it. What has become of the items is open afterwards.
-    fn carry_out(&mut self, changes: &[Change]) -> Result<SmallVec<[VmId; 2]>, GuardError> {
+    /// Whether the ledgers will tell what has become of the items after these facts, without a verdict, as far as that can be
+    /// said beforehand.
+    fn is_followed(&self, changes: &[Change]) -> bool {
+        let follows = |ledger: &ClassLedger, change: &Change| match change {
+            Change::AddVm(vm) => is_plain_described(&self.cluster, vm),
+            change => {
+                let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
+                slot.is_some_and(|slot| ledger.follows(&self.cluster, slot))
+            }
+        };
+        let is_told = |(at, class): (usize, &FailureClass)| {
+            let ledger = self.books.classes.get(at).and_then(Option::as_ref);
+            ledger.is_some_and(|ledger| changes.iter().all(|change| follows(ledger, change)))
+                || class.mode.unwrap_or(self.policy.admission) == Mode::Off
+        };
+        let is_other_policy = changes.iter().any(|change| matches!(change, Change::SetPolicy(_)));
+        !is_other_policy && self.policy.tolerate.iter().enumerate().all(is_told)
+    }
+
+    /// Carries out a transaction, or nothing of it. What has become of the items is open afterwards. It can be taken back if
+    /// `keep` says so.
+    fn carry_out(&mut self, changes: &[Change], keep: bool) -> Result<(SmallVec<[VmId; 2]>, Back), GuardError> {
         let all_back = changes.iter().all(Change::can_be_taken_back);
         // One operation alone is carried out or refused as a whole.
-        let copy = (changes.len() > 1 && !all_back).then(|| (self.cluster.clone(), self.policy.clone()));
-        let taken_back = changes.len() > 1 && all_back;
-        let mut back: Vec<VmBefore> = Vec::with_capacity(if taken_back { changes.len() } else { 0 });
+        let mut back = match keep || changes.len() > 1 {
+            true if all_back => Back::Vms(Vec::with_capacity(changes.len())),
+            true => Back::All(Box::new((self.cluster.clone(), self.policy.clone()))),
+            false => Back::Nowhere,
+        };
         let mut touched: SmallVec<[VmId; 2]> = SmallVec::new();
         for (at, change) in changes.iter().enumerate() {
-            if taken_back {
+            if let Back::Vms(vms) = &mut back {
                 let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
-                back.extend(slot.and_then(|slot| self.cluster.vm_before(slot)));
+                vms.extend(slot.and_then(|slot| self.cluster.vm_before(slot)));
             }
             match self.books.carry_out(&mut self.cluster, &mut self.policy, change) {
                 Ok(vm) => touched.extend(vm),
                 Err(error) => {
-                    if let Some(copy) = copy {
-                        (self.cluster, self.policy) = copy;
-                        self.books.clear();
-                        self.now = None;
-                    } else if changes.len() > 1 {
-                        back.iter().rev().for_each(|before| self.cluster.restore_vm(before));
-                        self.books.clear();
-                        self.now = None;
+                    if changes.len() > 1 {
+                        self.take_back(back);
                     } else {
                         self.books.settle(&self.cluster);
                     }
@@ -474,8 +575,28 @@ impl Guard {
         self.books.settle(&self.cluster);
         self.revision = self.revision.wrapping_add(1);
         self.now = None;
-        Ok(touched)
+        Ok((touched, back))
     }
+
+    /// Takes a transaction back. What is known of the items, and the ledgers, begin anew.
+    fn take_back(&mut self, back: Back) {
+        match back {
+            Back::Nowhere => return,
+            Back::All(before) => (self.cluster, self.policy) = *before,
+            Back::Vms(vms) => vms.iter().rev().for_each(|before| self.cluster.restore_vm(before)),
+        }
+        self.books.clear();
+        self.now = None;
+    }
+}
+
+/// The way back from a transaction.
+enum Back {
+    Nowhere,
+    /// Everything as it was.
+    All(Box<(Cluster, Policy)>),
+    /// The VMs that it was about as they were, in its order.
+    Vms(Vec<VmBefore>),
 }
 
 impl Decision {

@@ -19,8 +19,9 @@ use crate::guarantee::{
     Answer, Certificate, ClassVerdict, Outcome, Uncoverable, VerifyError, describe_class, list, verify_class,
 };
 use crate::ids::VmId;
+use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy, Reserve};
-use crate::restart::Planner;
+use crate::restart::{PlanError, Planner};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -217,9 +218,9 @@ pub(super) struct States {
 ///
 /// # Errors
 /// A class that names a level, or a reserve that names a kind, which the cluster does not have.
-pub(super) fn states(cluster: &Cluster, policy: &Policy) -> Result<States, ItemError> {
+pub(super) fn states(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<States, ItemError> {
     let found = if policy.reserves.is_empty() { Vec::new() } else { Reserves::new(cluster, policy)?.status(cluster) };
-    states_but(cluster, policy, |_| None, found)
+    states_but(cluster, policy, |_| None, found, control)
 }
 
 /// The same, with the states of those classes taken as they are that `known` knows, by their positions, and what was found
@@ -229,6 +230,7 @@ pub(super) fn states_but(
     policy: &Policy,
     known: impl Fn(usize) -> Option<ItemState>,
     reserves: Vec<ReserveStatus>,
+    control: Option<&Control>,
 ) -> Result<States, ItemError> {
     let mut states = States::default();
     for (at, class) in policy.tolerate.iter().enumerate() {
@@ -236,7 +238,7 @@ pub(super) fn states_but(
             Some(item) => (item, None),
             None => match class.mode.unwrap_or(policy.admission) {
                 Mode::Off => (off(describe_class(class)), None),
-                mode => class_state(cluster, policy, class, mode)?,
+                mode => class_state(cluster, policy, class, mode, control)?,
             },
         };
         states.items.push(item);
@@ -266,8 +268,9 @@ fn class_state(
     policy: &Policy,
     class: &FailureClass,
     mode: Mode,
+    control: Option<&Control>,
 ) -> Result<(ItemState, Option<Certificate>), ItemError> {
-    let verdict = verify_class(cluster, policy, class, policy.budget.admit)?;
+    let verdict = verify_class(cluster, policy, class, policy.budget.admit, control)?;
     let answer = verdict.rest();
     let uncoverable_fails = policy.uncoverable == crate::policy::Uncoverable::Fail;
     let mut message = verdict.summary();
@@ -291,10 +294,10 @@ fn class_state(
         uncoverable: verdict.uncoverable().to_vec(),
         uncoverable_fails,
     };
-    let found = held(cluster, policy, class, &verdict)?;
+    let found = held(cluster, policy, class, &verdict, control)?;
     (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, found.lowered_for_all);
     if state.held.is_none() {
-        state.unplaced = unplaced(cluster, policy, class);
+        state.unplaced = unplaced(cluster, policy, class, control)?;
     }
     let certificate = match verdict.outcome {
         Outcome::Holds(certificate) => Some(certificate),
@@ -324,7 +327,13 @@ struct Held {
 
 /// The first of the chain of lowered counts that holds, and its place in the chain; once with uncoverable VMs aside, once
 /// with them.
-fn held(cluster: &Cluster, policy: &Policy, class: &FailureClass, verdict: &ClassVerdict) -> Result<Held, VerifyError> {
+fn held(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    verdict: &ClassVerdict,
+    control: Option<&Control>,
+) -> Result<Held, VerifyError> {
     let holds = |verdict: &ClassVerdict| (verdict.rest() == Answer::Holds, verdict.uncoverable().is_empty());
     let (rest, all) = holds(verdict);
     let mut found = rest.then(|| (class.fail.clone(), 0));
@@ -341,7 +350,7 @@ fn held(cluster: &Cluster, policy: &Policy, class: &FailureClass, verdict: &Clas
         let next = (*count).min(nodes.saturating_add(1)).saturating_sub(1);
         lowered = lowered.saturating_add(to_usize(count.saturating_sub(next)));
         *count = next;
-        let (rest, all) = holds(&verify_class(cluster, policy, &lower, policy.budget.admit)?);
+        let (rest, all) = holds(&verify_class(cluster, policy, &lower, policy.budget.admit, control)?);
         if rest && found.is_none() {
             found = Some((lower.fail.clone(), lowered));
         }
@@ -356,14 +365,23 @@ fn held(cluster: &Cluster, policy: &Policy, class: &FailureClass, verdict: &Clas
 }
 
 /// How many protected VMs of the class the best plan without a failure leaves without a place.
-fn unplaced(cluster: &Cluster, policy: &Policy, class: &FailureClass) -> Vec<(RestartClass, Priority, u32)> {
+fn unplaced(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    control: Option<&Control>,
+) -> Result<Vec<(RestartClass, Priority, u32)>, VerifyError> {
     let unreachable = cluster.unreachable_nodes().iter().map(|node| cluster.node_id_of(*node));
-    let Ok(plan) = Planner::new().restart(cluster, policy, &Failure::of(unreachable)) else { return Vec::new() };
+    let plan = match Planner::new().run(cluster, policy, &Failure::of(unreachable), control) {
+        Ok(plan) => plan,
+        Err(PlanError::Cancelled) => return Err(VerifyError::Cancelled),
+        Err(_) => return Ok(Vec::new()),
+    };
     let counts = plan.classes().iter().filter(|count| {
         count.restart == RestartClass::Protected && class.min_priority.is_none_or(|least| count.priority >= least)
     });
-    counts
+    let left = counts
         .map(|count| (count.restart, count.priority, count.displaced.saturating_sub(count.placed)))
-        .filter(|entry| entry.2 > 0)
-        .collect()
+        .filter(|entry| entry.2 > 0);
+    Ok(left.collect())
 }

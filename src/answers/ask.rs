@@ -165,12 +165,15 @@ fn answer(request: Request, control: &Control) -> Result<Response, Stop> {
         Question::CheckCertificate => {
             let stored = StoredCertificates::deserialize(request.certificate.unwrap_or(Tree::Null))
                 .map_err(|error| one("certificate", "format", format!("holds no certificates: {error}")))?;
-            let checked = CheckedCertificates::ask(&cluster, &policy, &stored);
+            let checked = CheckedCertificates::ask(&cluster, &policy, &stored, control);
+            if control.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
             (to_text(&checked.json()), checked.status())
         }
         Question::Admit | Question::Observe => {
             let changes = request.changes.unwrap_or(Tree::Null);
-            admit(Guard::new(cluster, policy), changes, request.question == Question::Observe)?
+            admit(Guard::new(cluster, policy), changes, request.question == Question::Observe, control)?
         }
         Question::Capacity => {
             let newcomer = newcomer(&cluster, request.shape, request.like)?;
@@ -272,7 +275,7 @@ fn newcomer(cluster: &Cluster, shape: Option<Tree>, like: Option<String>) -> Res
 }
 
 /// Judges transaction after transaction; the state goes on with those that are admitted or observed.
-fn admit(mut guard: Guard, changes: Tree, observe: bool) -> Result<(String, u8), Vec<Fault>> {
+fn admit(mut guard: Guard, changes: Tree, observe: bool, control: &Control) -> Result<(String, u8), Stop> {
     let lines: Vec<(String, String)> = match changes {
         Tree::Text(text) => {
             let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -284,18 +287,19 @@ fn admit(mut guard: Guard, changes: Tree, observe: bool) -> Result<(String, u8),
         }
         other => {
             let message = format!("expected a list of transactions or text, found {}", other.form());
-            return Err(one("changes", "wrong_type", message));
+            return Err(one("changes", "wrong_type", message).into());
         }
     };
     let (mut text, mut status) = (String::new(), 0);
     for (place, line) in lines {
-        match transaction(&mut guard, &line, &place, observe) {
+        match transaction(&mut guard, &line, &place, observe, control) {
             Ok(decision) => {
                 if decision.outcome() == DecisionOutcome::Refused {
                     status = status.max(1);
                 }
                 text.push_str(&to_line(&decision_json(guard.cluster(), &decision)));
             }
+            Err(_) if control.is_cancelled() => return Err(Stop::Cancelled),
             Err(faults) => {
                 // Nothing of a bad transaction is carried out; those after it are judged all the same.
                 status = 2;

@@ -3,7 +3,8 @@
 //! Uses `guarantee`. Used by `answers::ask` and the example program.
 
 use crate::cluster::Cluster;
-use crate::guarantee::{StoredCertificates, Verdict, check_certificate};
+use crate::guarantee::{StoredCertificates, Verdict, check_certificate_controlled};
+use crate::placement::budget::Control;
 use crate::policy::Policy;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -24,8 +25,8 @@ pub struct CheckedCertificates {
 }
 
 impl CheckedCertificates {
-    /// Checks certificates for a cluster with its policy.
-    pub fn ask(cluster: &Cluster, policy: &Policy, stored: &StoredCertificates) -> Self {
+    /// Checks certificates for a cluster with its policy. Whoever cancels it throws the answer away.
+    pub fn ask(cluster: &Cluster, policy: &Policy, stored: &StoredCertificates, control: &Control) -> Self {
         let mut faults: Vec<(String, String)> = Vec::new();
         let mut classes = 0_usize;
         match stored.certificates(cluster) {
@@ -33,7 +34,8 @@ impl CheckedCertificates {
             Ok(certificates) => {
                 classes = certificates.len();
                 for certificate in &certificates {
-                    let found = check_certificate(cluster, policy, certificate).err().unwrap_or_default();
+                    let found =
+                        check_certificate_controlled(cluster, policy, certificate, control).err().unwrap_or_default();
                     faults.extend(found.iter().map(|fault| (fault.code().to_string(), fault.to_string())));
                 }
             }

@@ -10,6 +10,7 @@ use crate::admission::{
 };
 use crate::cluster::{Cluster, NodeRef, RuleRef, VmRef};
 use crate::ids::{NodeId, VmId};
+use crate::placement::budget::Control;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -21,8 +22,14 @@ use serde_json::Value;
 /// Paths of faults begin with `place`.
 ///
 /// # Errors
-/// What is wrong with the line: nothing of it is carried out then.
-pub fn transaction(guard: &mut Guard, line: &str, place: &str, observe: bool) -> Result<Decision, Vec<Fault>> {
+/// What is wrong with the line, or that it was cancelled: nothing of it is carried out then.
+pub fn transaction(
+    guard: &mut Guard,
+    line: &str,
+    place: &str,
+    observe: bool,
+    control: &Control,
+) -> Result<Decision, Vec<Fault>> {
     let at = |path: &str| if path.is_empty() { place.to_string() } else { format!("{place}: {path}") };
     let changes = read_changes(guard.cluster(), guard.policy(), line).map_err(|errors| {
         errors
@@ -32,9 +39,9 @@ pub fn transaction(guard: &mut Guard, line: &str, place: &str, observe: bool) ->
     })?;
     let fault = |error: GuardError| Vec::from([Fault::new(&at(""), None, error.code(), error.to_string())]);
     if observe {
-        return guard.observe(&changes).map_err(fault);
+        return guard.observe_controlled(&changes, control).map_err(fault);
     }
-    let decision = guard.admit(&changes).map_err(fault)?;
+    let decision = guard.admit_controlled(&changes, control).map_err(fault)?;
     if decision.is_admitted() {
         guard.apply(decision.clone()).map_err(fault)?;
     }

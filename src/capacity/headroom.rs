@@ -170,7 +170,7 @@ pub fn headroom(cluster: &Cluster, policy: &Policy, newcomer: &Newcomer) -> Resu
 /// # }
 /// ```
 pub fn headroom_guarded(guard: &mut Guard, newcomer: &Newcomer, control: &Control) -> Result<Headroom, HeadroomError> {
-    let (cluster, policy, ledgers) = guard.ledgers()?;
+    let (cluster, policy, ledgers) = guard.ledgers(control)?;
     let classes = policy.tolerate.iter().enumerate();
     let kept = classes.map(|(at, class)| match ledgers.get(at).and_then(Option::as_ref) {
         Some(ledger) => Ok(Some(Kept::Class(class.clone(), Proof::Ledger(ledger)))),

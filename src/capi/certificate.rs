@@ -2,9 +2,9 @@
 //!
 //! Uses `guarantee`. Made by `capi::verdict` and from text.
 
-use super::buffer::{BufferHandle, put_text};
+use super::buffer::{BufferHandle, CancelHandle, controlled, put_text};
 use super::cluster::{ClusterBody, ClusterHandle, losses};
-use super::error::{ErrorHandle, fail};
+use super::error::{ErrorHandle, cancelled, fail};
 use super::handle::{free, guard, kind, lend};
 use super::plan::{PlanBody, PlanHandle};
 use super::policy::PolicyHandle;
@@ -15,7 +15,7 @@ use super::values::{
 use super::verdict::covers_code;
 use crate::cluster::Cluster;
 use crate::failure::Failure as Losses;
-use crate::guarantee::{Certificate, Promise, StoredCertificates, check_certificate};
+use crate::guarantee::{Certificate, Promise, StoredCertificates, VerdictFault, check_certificate_controlled};
 use crate::policy::FailureClass;
 use crate::restart::{Eviction, Placement, PlanParts, RestartPlan};
 use alloc::string::{String, ToString};
@@ -216,6 +216,7 @@ pub unsafe extern "C" fn lifeboat_certificate_check(
     certificates: *mut CertificateHandle,
     cluster: *mut ClusterHandle,
     policy: *mut PolicyHandle,
+    cancel: *const CancelHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
@@ -223,10 +224,18 @@ pub unsafe extern "C" fn lifeboat_certificate_check(
         if certificates.is_empty() {
             return Err(fail(LIFEBOAT_NOT_VALID, "there is no certificate"));
         }
-        let faults = certificates
-            .iter()
-            .filter_map(|held| check_certificate(&cluster.cluster, &policy, &held.certificate).err());
-        let lines: Vec<String> = faults.flatten().map(|fault| fault.to_string()).collect();
+        let mut lines: Vec<String> = Vec::new();
+        controlled(cancel, |control| {
+            for held in certificates.iter() {
+                let checked = check_certificate_controlled(&cluster.cluster, &policy, &held.certificate, control);
+                let faults = checked.err().unwrap_or_default();
+                if faults.iter().any(|fault| matches!(fault, VerdictFault::Cancelled)) {
+                    return Err(cancelled());
+                }
+                lines.extend(faults.iter().map(ToString::to_string));
+            }
+            Ok(())
+        })??;
         if lines.is_empty() { Ok(()) } else { Err(fail(LIFEBOAT_NOT_VALID, lines.join("\n"))) }
     })
 }
@@ -278,6 +287,7 @@ pub unsafe extern "C" fn lifeboat_plan_restart_with(
     policy: *mut PolicyHandle,
     units: *const Unit,
     unit_count: usize,
+    cancel: *const CancelHandle,
     out: *mut *mut PlanHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
@@ -287,7 +297,9 @@ pub unsafe extern "C" fn lifeboat_plan_restart_with(
         let certificate = &certificates.get(index).ok_or_else(position)?.certificate;
         let ClusterBody { cluster, planner } = &mut *cluster;
         let losses = losses(cluster, units, unit_count)?;
-        let plan = planner.restart_with(certificate, cluster, &policy, &losses)?;
+        let plan = controlled(cancel, |control| {
+            planner.restart_with_controlled(certificate, cluster, &policy, &losses, control)
+        })??;
         put_handle(out, PlanBody::new(cluster, losses, plan))
     })
 }

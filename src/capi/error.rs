@@ -57,6 +57,11 @@ pub(super) fn fail(status: i32, message: impl Into<String>) -> Failure {
     coded(status, code, message)
 }
 
+/// The caller's flag was set.
+pub(super) fn cancelled() -> Failure {
+    fail(LIFEBOAT_CANCELLED, "the call was cancelled")
+}
+
 pub(super) fn coded(status: i32, code: &'static str, message: impl Into<String>) -> Failure {
     Failure { status, message: message.into(), faults: Vec::new(), code }
 }
@@ -139,6 +144,7 @@ impl From<GuardError> for Failure {
             GuardError::Policy(ItemError::Class(error)) => return error.into(),
             GuardError::Policy(ItemError::Reserve(error)) => return error.into(),
             GuardError::Stale => LIFEBOAT_STALE,
+            GuardError::Cancelled => LIFEBOAT_CANCELLED,
             GuardError::Inconsistent { .. } | GuardError::Refused => LIFEBOAT_REFUSED,
         };
         coded(status, error.code(), error.to_string())
@@ -149,6 +155,7 @@ impl From<GuardError> for Failure {
 #[derive(Debug)]
 pub(super) struct ErrorBody {
     status: i32,
+    code: Text,
     message: Text,
     details: Text,
 }
@@ -160,6 +167,7 @@ pub(super) fn report(mut failure: Failure) -> ErrorBody {
     }
     ErrorBody {
         status: failure.status,
+        code: Text::new(failure.faults.first().map_or(failure.code, |fault| &fault.code)),
         message: Text::new(failure.message),
         details: Text::new(to_text(&errors(&failure.faults))),
     }
@@ -175,6 +183,13 @@ pub unsafe extern "C" fn lifeboat_error_free(error: *mut ErrorHandle) -> Status 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_error_status(error: *mut ErrorHandle, out: *mut i32) -> Status {
     quietly(|| put(out, lend(error)?.status))
+}
+
+/// The stable code of an error, for programs: finer than its status. Of a document that of the first thing that is wrong; the
+/// details have all.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lifeboat_error_code(error: *mut ErrorHandle, out: *mut Str) -> Status {
+    quietly(|| put(out, lend(error)?.code.view()))
 }
 
 /// The message of an error, for people: of a document all its errors, one a line.

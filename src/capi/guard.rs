@@ -2,7 +2,7 @@
 //!
 //! Uses `admission` and `answers` (decisions as JSON).
 
-use super::buffer::{BufferHandle, put_text};
+use super::buffer::{BufferHandle, CancelHandle, controlled, put_text};
 use super::certificate::{CertificateHandle, Held};
 use super::cluster::{ClusterBody, ClusterHandle, node_of, node_or_none, state_of, vm_of};
 use super::error::{ErrorHandle, Failure, fail};
@@ -211,6 +211,7 @@ pub unsafe extern "C" fn lifeboat_guard_state(
 pub unsafe extern "C" fn lifeboat_guard_certificate(
     judge: *mut GuardHandle,
     class: usize,
+    cancel: *const CancelHandle,
     out: *mut *mut CertificateHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
@@ -218,7 +219,7 @@ pub unsafe extern "C" fn lifeboat_guard_certificate(
         writable(out)?;
         let mut judge = lend(judge)?;
         let asked = judge.policy().tolerate.get(class).cloned().ok_or_else(position)?;
-        let found = judge.certificate(&asked)?;
+        let found = controlled(cancel, |control| judge.certificate_controlled(&asked, control))??;
         let certificate = found.ok_or_else(|| fail(LIFEBOAT_NOT_FOUND, "there is no certificate for this class"))?;
         put_handle(out, Held::all([(Some(class), certificate)]))
     })
@@ -228,13 +229,14 @@ pub unsafe extern "C" fn lifeboat_guard_certificate(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_guard_items(
     judge: *mut GuardHandle,
+    cancel: *const CancelHandle,
     out: *mut *mut BufferHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
     guard(error, || {
         writable(out)?;
         let mut judge = lend(judge)?;
-        put_text(out, || Ok(to_text(&items_json(judge.items()?))))
+        put_text(out, || controlled(cancel, |control| Ok(to_text(&items_json(judge.items_controlled(control)?))))?)
     })
 }
 
@@ -243,10 +245,11 @@ pub unsafe extern "C" fn lifeboat_guard_items(
 pub unsafe extern "C" fn lifeboat_guard_admit(
     judge: *mut GuardHandle,
     changes: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    admit(judge, out, error, |judge| Ok(read_changes(judge.cluster(), judge.policy(), text(changes)?)?))
+    admit(judge, cancel, out, error, |judge| Ok(read_changes(judge.cluster(), judge.policy(), text(changes)?)?))
 }
 
 /// May this VM start on this node? With an empty name of a node the guard chooses one.
@@ -255,10 +258,11 @@ pub unsafe extern "C" fn lifeboat_guard_admit_start(
     judge: *mut GuardHandle,
     vm: Str,
     node: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    admit(judge, out, error, |judge| {
+    admit(judge, cancel, out, error, |judge| {
         let cluster = judge.cluster();
         let (vm, node) = (vm_of(cluster, text(vm)?)?, node_or_none(cluster, text(node)?)?);
         Ok(Vec::from([Change::Start { vm, node }]))
@@ -270,10 +274,11 @@ pub unsafe extern "C" fn lifeboat_guard_admit_start(
 pub unsafe extern "C" fn lifeboat_guard_admit_stop(
     judge: *mut GuardHandle,
     vm: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    admit(judge, out, error, |judge| {
+    admit(judge, cancel, out, error, |judge| {
         let vm = vm_of(judge.cluster(), text(vm)?)?;
         Ok(Vec::from([Change::Stop { vm }]))
     })
@@ -285,25 +290,28 @@ pub unsafe extern "C" fn lifeboat_guard_admit_migrate(
     judge: *mut GuardHandle,
     vm: Str,
     node: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    admit(judge, out, error, |judge| {
+    admit(judge, cancel, out, error, |judge| {
         let cluster = judge.cluster();
         let (vm, to) = (vm_of(cluster, text(vm)?)?, node_or_none(cluster, text(node)?)?);
         Ok(Vec::from([Change::Migrate { vm, to }]))
     })
 }
 
-/// This has happened: JSON as for lifeboat_guard_admit. It is taken in unless it is inconsistent. `out` may be NULL.
+/// This has happened: JSON as for lifeboat_guard_admit. It is taken in unless it is inconsistent. `out` may be NULL. With
+/// LIFEBOAT_CANCELLED nothing was taken in: observe it again, alone or with what has happened since.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_guard_observe(
     judge: *mut GuardHandle,
     changes: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    observe(judge, out, error, |judge| Ok(read_changes(judge.cluster(), judge.policy(), text(changes)?)?))
+    observe(judge, cancel, out, error, |judge| Ok(read_changes(judge.cluster(), judge.policy(), text(changes)?)?))
 }
 
 /// A node is in another state now: online, cordoned, maintenance, unreachable, failed. `out` may be NULL.
@@ -312,10 +320,11 @@ pub unsafe extern "C" fn lifeboat_guard_observe_node_state(
     judge: *mut GuardHandle,
     node: Str,
     state: Str,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
-    observe(judge, out, error, |judge| {
+    observe(judge, cancel, out, error, |judge| {
         let node = node_of(judge.cluster(), text(node)?)?;
         Ok(Vec::from([Change::node_state(node, state_of(text(state)?)?)]))
     })
@@ -337,6 +346,7 @@ pub unsafe extern "C" fn lifeboat_guard_apply(
 
 fn admit(
     judge: *mut GuardHandle,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
     changes: impl FnOnce(&Guard) -> Result<Vec<Change>, Failure>,
@@ -345,12 +355,14 @@ fn admit(
         writable(out)?;
         let mut judge = lend(judge)?;
         let changes = changes(&judge)?;
-        put_handle(out, DecisionBody::new(judge.admit(&changes)?))
+        let decision = controlled(cancel, |control| judge.admit_controlled(&changes, control))??;
+        put_handle(out, DecisionBody::new(decision))
     })
 }
 
 fn observe(
     judge: *mut GuardHandle,
+    cancel: *const CancelHandle,
     out: *mut *mut DecisionHandle,
     error: *mut *mut ErrorHandle,
     changes: impl FnOnce(&Guard) -> Result<Vec<Change>, Failure>,
@@ -359,7 +371,7 @@ fn observe(
         writable_if(out)?;
         let mut judge = lend(judge)?;
         let changes = changes(&judge)?;
-        let decision = judge.observe(&changes)?;
+        let decision = controlled(cancel, |control| judge.observe_controlled(&changes, control))??;
         if out.is_null() { Ok(()) } else { put_handle(out, DecisionBody::new(decision)) }
     })
 }

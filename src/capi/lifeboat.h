@@ -118,7 +118,7 @@
 #define LIFEBOAT_UNDECIDED 3
 
 /** The version of the ABI: it grows when calls are added; what is there stays as it is. */
-#define LIFEBOAT_ABI_VERSION 3
+#define LIFEBOAT_ABI_VERSION 4
 
 /** In `flags` of a VM: it must not be evicted. */
 #define LIFEBOAT_VM_NOT_PREEMPTIBLE 1
@@ -538,6 +538,13 @@ lifeboat_status lifeboat_error_free(struct lifeboat_error *error);
 /** The status of an error: what the call returned. */
 lifeboat_status lifeboat_error_status(struct lifeboat_error *error, int32_t *out);
 
+/**
+ * The stable code of an error, for programs: finer than its status. Of a document that of the first thing that is wrong; the
+ * details have all.
+ */
+lifeboat_status lifeboat_error_code(struct lifeboat_error *error,
+                                    struct lifeboat_str *out);
+
 /** The message of an error, for people: of a document all its errors, one a line. */
 lifeboat_status lifeboat_error_message(struct lifeboat_error *error, struct lifeboat_str *out);
 
@@ -856,6 +863,7 @@ lifeboat_status lifeboat_plan_start_time(struct lifeboat_plan *plan,
 lifeboat_status lifeboat_plan_to_json(struct lifeboat_plan *plan,
                                       struct lifeboat_cluster *cluster,
                                       struct lifeboat_policy *policy,
+                                      const struct lifeboat_cancel *cancel,
                                       struct lifeboat_buffer **out,
                                       struct lifeboat_error **error);
 
@@ -981,6 +989,7 @@ lifeboat_status lifeboat_certificate_find(struct lifeboat_certificate *certifica
 lifeboat_status lifeboat_certificate_check(struct lifeboat_certificate *certificates,
                                            struct lifeboat_cluster *cluster,
                                            struct lifeboat_policy *policy,
+                                           const struct lifeboat_cancel *cancel,
                                            struct lifeboat_error **error);
 
 /**
@@ -1006,6 +1015,7 @@ lifeboat_status lifeboat_plan_restart_with(struct lifeboat_certificate *certific
                                            struct lifeboat_policy *policy,
                                            const struct lifeboat_unit *units,
                                            size_t unit_count,
+                                           const struct lifeboat_cancel *cancel,
                                            struct lifeboat_plan **out,
                                            struct lifeboat_error **error);
 
@@ -1060,17 +1070,20 @@ lifeboat_status lifeboat_guard_state(struct lifeboat_guard *judge,
  */
 lifeboat_status lifeboat_guard_certificate(struct lifeboat_guard *judge,
                                            size_t class_,
+                                           const struct lifeboat_cancel *cancel,
                                            struct lifeboat_certificate **out,
                                            struct lifeboat_error **error);
 
 /** The state of every item of a guard's policy now: JSON, lifeboat-items/1, with the items as a decision has them. */
 lifeboat_status lifeboat_guard_items(struct lifeboat_guard *judge,
+                                     const struct lifeboat_cancel *cancel,
                                      struct lifeboat_buffer **out,
                                      struct lifeboat_error **error);
 
 /** May this be done? JSON: an operation of a changes file or a list of them, judged as a whole. Nothing changes yet. */
 lifeboat_status lifeboat_guard_admit(struct lifeboat_guard *judge,
                                      struct lifeboat_str changes,
+                                     const struct lifeboat_cancel *cancel,
                                      struct lifeboat_decision **out,
                                      struct lifeboat_error **error);
 
@@ -1078,12 +1091,14 @@ lifeboat_status lifeboat_guard_admit(struct lifeboat_guard *judge,
 lifeboat_status lifeboat_guard_admit_start(struct lifeboat_guard *judge,
                                            struct lifeboat_str vm,
                                            struct lifeboat_str node,
+                                           const struct lifeboat_cancel *cancel,
                                            struct lifeboat_decision **out,
                                            struct lifeboat_error **error);
 
 /** May this VM stop? */
 lifeboat_status lifeboat_guard_admit_stop(struct lifeboat_guard *judge,
                                           struct lifeboat_str vm,
+                                          const struct lifeboat_cancel *cancel,
                                           struct lifeboat_decision **out,
                                           struct lifeboat_error **error);
 
@@ -1091,12 +1106,17 @@ lifeboat_status lifeboat_guard_admit_stop(struct lifeboat_guard *judge,
 lifeboat_status lifeboat_guard_admit_migrate(struct lifeboat_guard *judge,
                                              struct lifeboat_str vm,
                                              struct lifeboat_str node,
+                                             const struct lifeboat_cancel *cancel,
                                              struct lifeboat_decision **out,
                                              struct lifeboat_error **error);
 
-/** This has happened: JSON as for lifeboat_guard_admit. It is taken in unless it is inconsistent. `out` may be NULL. */
+/**
+ * This has happened: JSON as for lifeboat_guard_admit. It is taken in unless it is inconsistent. `out` may be NULL. With
+ * LIFEBOAT_CANCELLED nothing was taken in: observe it again, alone or with what has happened since.
+ */
 lifeboat_status lifeboat_guard_observe(struct lifeboat_guard *judge,
                                        struct lifeboat_str changes,
+                                       const struct lifeboat_cancel *cancel,
                                        struct lifeboat_decision **out,
                                        struct lifeboat_error **error);
 
@@ -1104,6 +1124,7 @@ lifeboat_status lifeboat_guard_observe(struct lifeboat_guard *judge,
 lifeboat_status lifeboat_guard_observe_node_state(struct lifeboat_guard *judge,
                                                   struct lifeboat_str node,
                                                   struct lifeboat_str state,
+                                                  const struct lifeboat_cancel *cancel,
                                                   struct lifeboat_decision **out,
                                                   struct lifeboat_error **error);
 

@@ -531,6 +531,7 @@ pub unsafe extern "C" fn lifeboat_plan_to_json(
     plan: *mut PlanHandle,
     cluster: *mut ClusterHandle,
     policy: *mut PolicyHandle,
+    cancel: *const CancelHandle,
     out: *mut *mut BufferHandle,
     error: *mut *mut ErrorHandle,
 ) -> Status {
@@ -544,7 +545,9 @@ pub unsafe extern "C" fn lifeboat_plan_to_json(
             return Err(fail(LIFEBOAT_INVALID_ARGUMENT, what));
         }
         put_text(out, || {
-            let planned = Planned::of(cluster, &policy, &body.losses, body.plan.clone(), &[], &crate::Control::new())?;
+            let plan = body.plan.clone();
+            let planned =
+                controlled(cancel, |control| Planned::of(cluster, &policy, &body.losses, plan, &[], control))??;
             Ok(to_text(&planned.json()))
         })
     })

@@ -13,6 +13,7 @@
 )]
 
 mod bounds;
+mod cancel;
 mod meaning;
 
 use super::handle::{Kind, guard, lend};
@@ -266,16 +267,16 @@ fn an_answer_for_another_state_is_stale() {
         assert_eq!(lifeboat_verify(cluster, policy, null(), &raw mut verdict, null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_verdict_certificates(verdict, &raw mut certificates, null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_guard_new(cluster, policy, &raw mut judge, null_mut()), LIFEBOAT_OK);
-        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), &raw mut decision, null_mut()), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), null(), &raw mut decision, null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_guard_apply(judge, decision, null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_guard_apply(judge, decision, null_mut()), LIFEBOAT_STALE);
         let out = &raw mut buffer;
-        assert_eq!(lifeboat_certificate_check(certificates, cluster, policy, null_mut()), LIFEBOAT_OK);
+        assert_eq!(lifeboat_certificate_check(certificates, cluster, policy, null(), null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_cluster_stop_vm(cluster, str("db-1"), null_mut()), LIFEBOAT_OK);
-        assert_eq!(lifeboat_plan_to_json(plan, cluster, policy, out, null_mut()), LIFEBOAT_STALE);
+        assert_eq!(lifeboat_plan_to_json(plan, cluster, policy, null(), out, null_mut()), LIFEBOAT_STALE);
         assert_eq!(lifeboat_verdict_to_json(verdict, cluster, policy, null(), out, null_mut()), LIFEBOAT_STALE);
         assert_eq!(lifeboat_certificate_to_json(certificates, cluster, out, null_mut()), LIFEBOAT_STALE);
-        assert_eq!(lifeboat_certificate_check(certificates, cluster, policy, null_mut()), LIFEBOAT_NOT_VALID);
+        assert_eq!(lifeboat_certificate_check(certificates, cluster, policy, null(), null_mut()), LIFEBOAT_NOT_VALID);
         assert!(buffer.is_null());
         lifeboat_plan_free(plan);
         lifeboat_verdict_free(verdict);

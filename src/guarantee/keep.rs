@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, RuleR
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::placement::budget::Control;
 use crate::policy::{Policy, Preemption};
 use crate::restart::{Kept, PlanError, Planner, RestartPlan, check_placements};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -79,6 +80,22 @@ impl Planner {
         self.restart_covered(&mut cover, cluster, policy, failure)
     }
 
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`PlanError::Cancelled`].
+    pub fn restart_with_controlled(
+        &mut self,
+        certificate: &Certificate,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: &Control,
+    ) -> Result<RestartPlan, KeepError> {
+        let mut cover = certificate.begin(cluster)?;
+        self.restart_covered_controlled(&mut cover, cluster, policy, failure, control)
+    }
+
     /// The same for losses one after another: `cluster` is as it is when this loss comes, each plan before carried out.
     ///
     /// # Errors
@@ -89,6 +106,32 @@ impl Planner {
         cluster: &Cluster,
         policy: &Policy,
         failure: &Failure,
+    ) -> Result<RestartPlan, KeepError> {
+        self.cover_loss(cover, cluster, policy, failure, None)
+    }
+
+    /// The same, watched and stopped through `control`.
+    ///
+    /// # Errors
+    /// Besides, [`PlanError::Cancelled`]. Nothing has changed then, either.
+    pub fn restart_covered_controlled(
+        &mut self,
+        cover: &mut Cover<'_>,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: &Control,
+    ) -> Result<RestartPlan, KeepError> {
+        self.cover_loss(cover, cluster, policy, failure, Some(control))
+    }
+
+    fn cover_loss(
+        &mut self,
+        cover: &mut Cover<'_>,
+        cluster: &Cluster,
+        policy: &Policy,
+        failure: &Failure,
+        control: Option<&Control>,
     ) -> Result<RestartPlan, KeepError> {
         failure.validate(cluster).map_err(PlanError::from)?;
         let mut next = cover.clone();
@@ -114,21 +157,23 @@ impl Planner {
             claims: more.then(|| next.claims(cluster)),
             held_back: if more { tied(cluster, next.certificate()) } else { Vec::new() },
         };
-        let mut plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+        let mut plan = self.restart_keeping(cluster, policy, failure, control, &kept)?;
         if kept.held_back.is_empty() && !is_legal(cluster, failure, &plan) {
             // Others came where a rule does not have them together with what is promised.
             kept.held_back = tied(cluster, next.certificate());
-            plan = self.restart_keeping(cluster, policy, failure, &kept)?;
+            plan = self.restart_keeping(cluster, policy, failure, control, &kept)?;
         }
         if !is_legal(cluster, failure, &plan) {
             // Not what was promised: that is for unreachable nodes which are dead, and rules look at who may still run.
-            plan = self.restart(cluster, policy, failure)?;
+            plan = self.run(cluster, policy, failure, control)?;
         }
-        *cover = next;
         if more || (plan.unplaced().is_empty() && plan.evictions().is_empty()) {
+            *cover = next;
             return Ok(plan);
         }
-        let own = self.restart(cluster, policy, failure)?;
+        let own = self.run(cluster, policy, failure, control)?;
+        // All that can fail is behind.
+        *cover = next;
         let keeps = kept.places.iter().all(|(vm, _)| {
             !waits(&cluster.vm_id_of(*vm)) || own.placements().iter().any(|placed| placed.vm.slot == *vm)
         });

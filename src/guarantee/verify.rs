@@ -92,8 +92,9 @@ pub(crate) fn verify_class(
     policy: &Policy,
     class: &FailureClass,
     work: u64,
+    control: Option<&Control>,
 ) -> Result<ClassVerdict, VerifyError> {
-    Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, None))
+    Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, control))
 }
 
 /// With fewer VMs one thread is done with all but searches before another has begun.

@@ -43,16 +43,17 @@ impl Planner {
         cluster: &Cluster,
         policy: &Policy,
         failure: &Failure,
+        control: Option<&Control>,
         kept: &Kept,
     ) -> Result<RestartPlan, PlanError> {
         let mut without_evictions = policy.clone();
         without_evictions.preemption = Preemption::Never;
         let policy = &without_evictions;
         if kept.evicted.is_empty() {
-            return self.keep(cluster, policy, failure, None, kept, Detail::Full);
+            return self.keep(cluster, policy, failure, control, kept, Detail::Full);
         }
         let lifted = preempt::lifted(cluster, &kept.evicted);
-        let mut plan = self.keep(&lifted, policy, failure, None, kept, Detail::Full)?;
+        let mut plan = self.keep(&lifted, policy, failure, control, kept, Detail::Full)?;
         preempt::tell_victims(cluster, &kept.evicted, &mut plan);
         preempt::tell_counts(cluster, &kept.evicted, &mut plan);
         Ok(plan)

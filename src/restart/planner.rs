@@ -261,7 +261,8 @@ impl Planner {
         Ok(table)
     }
 
-    fn run(
+    /// The same, controlled or not.
+    pub(crate) fn run(
         &mut self,
         cluster: &Cluster,
         policy: &Policy,

@@ -86,7 +86,7 @@ fn a_count_that_cannot_be_meant_is_a_status_before_anything_is_read() {
             assert_eq!(lifeboat_verdict_certificates(verdict, &raw mut held, null_mut()), LIFEBOAT_OK);
             let (units, plan) = (&raw const unit, &raw mut plan);
             assert_eq!(lifeboat_certificate_plan_for(held, 0, cluster, units, count, plan, null_mut()), 2);
-            let status = lifeboat_plan_restart_with(held, 0, cluster, policy, units, count, plan, null_mut());
+            let status = lifeboat_plan_restart_with(held, 0, cluster, policy, units, count, null(), plan, null_mut());
             assert_eq!(status, LIFEBOAT_INVALID_ARGUMENT);
             lifeboat_certificate_free(held);
             lifeboat_verdict_free(verdict);
@@ -119,10 +119,10 @@ fn out_parameters_are_all_written_or_none() {
         assert_eq!((status, made.is_null()), (LIFEBOAT_INVALID_ARGUMENT, true));
         assert_eq!(lifeboat_guard_new(cluster, policy, &raw mut judge, null_mut()), LIFEBOAT_OK);
         let fact = str(r#"{"op":"stop","vm":"db-1"}"#);
-        assert_eq!(lifeboat_guard_observe(judge, fact, bad.cast(), null_mut()), LIFEBOAT_INVALID_ARGUMENT);
-        assert_eq!(lifeboat_guard_observe(judge, fact, null_mut(), bad.cast()), LIFEBOAT_INVALID_ARGUMENT);
+        assert_eq!(lifeboat_guard_observe(judge, fact, null(), bad.cast(), null_mut()), LIFEBOAT_INVALID_ARGUMENT);
+        assert_eq!(lifeboat_guard_observe(judge, fact, null(), null_mut(), bad.cast()), LIFEBOAT_INVALID_ARGUMENT);
         // The fact was not taken in: it can still happen.
-        assert_eq!(lifeboat_guard_observe(judge, fact, null_mut(), null_mut()), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_observe(judge, fact, null(), null_mut(), null_mut()), LIFEBOAT_OK);
         assert_eq!(lifeboat_guard_state(judge, &raw mut made, bad.cast(), null_mut()), LIFEBOAT_INVALID_ARGUMENT);
         assert!(made.is_null());
         assert_eq!(lifeboat_cluster_stop_vm(cluster, str("db-1"), bad.cast()), LIFEBOAT_INVALID_ARGUMENT);

@@ -5,14 +5,14 @@ use super::*;
 use std::string::ToString;
 
 /// Bytes of a view.
-fn told(view: Str) -> String {
+pub(super) fn told(view: Str) -> String {
     // SAFETY: the library says that so many bytes are there.
     let bytes = unsafe { core::slice::from_raw_parts(view.data.cast::<u8>(), view.length) };
     core::str::from_utf8(bytes).unwrap().to_string()
 }
 
 /// The text of a buffer, which is freed.
-fn take(buffer: *mut BufferHandle) -> String {
+pub(super) fn take(buffer: *mut BufferHandle) -> String {
     let mut view = empty();
     // SAFETY: a live buffer.
     unsafe {
@@ -67,9 +67,9 @@ fn a_guard_takes_no_policy_that_speaks_of_what_is_not_there() {
         let change = str(r#"{"op":"set_policy","policy":{"tolerate":[{"fail":{"pdu":1}}]}}"#);
         let mut decision = null_mut();
         let out = &raw mut decision;
-        assert_eq!(lifeboat_guard_admit(judge, change, out, null_mut()), LIFEBOAT_BAD_DOCUMENT);
-        assert_eq!(lifeboat_guard_observe(judge, change, out, null_mut()), LIFEBOAT_BAD_DOCUMENT);
-        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), out, null_mut()), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_admit(judge, change, null(), out, null_mut()), LIFEBOAT_BAD_DOCUMENT);
+        assert_eq!(lifeboat_guard_observe(judge, change, null(), out, null_mut()), LIFEBOAT_BAD_DOCUMENT);
+        assert_eq!(lifeboat_guard_admit_stop(judge, str("db-1"), null(), out, null_mut()), LIFEBOAT_OK);
         lifeboat_decision_free(decision);
         lifeboat_guard_free(judge);
         lifeboat_cluster_free(again);
@@ -225,11 +225,11 @@ fn certificates_say_for_which_class_they_are() {
         // A guard has its own.
         let (mut judge, mut kept) = (null_mut(), null_mut());
         assert_eq!(lifeboat_guard_new(cluster, policy, &raw mut judge, none), LIFEBOAT_OK);
-        assert_eq!(lifeboat_guard_certificate(judge, 0, &raw mut kept, none), LIFEBOAT_NOT_FOUND);
-        assert_eq!(lifeboat_guard_certificate(judge, 2, &raw mut kept, none), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_certificate(judge, 0, null(), &raw mut kept, none), LIFEBOAT_NOT_FOUND);
+        assert_eq!(lifeboat_guard_certificate(judge, 2, null(), &raw mut kept, none), LIFEBOAT_OK);
         assert_eq!(view_of(kept, 0).class_index, 2);
         assert_eq!(lifeboat_certificate_free(kept), LIFEBOAT_OK);
-        assert_eq!(lifeboat_guard_items(judge, &raw mut buffer, none), LIFEBOAT_OK);
+        assert_eq!(lifeboat_guard_items(judge, null(), &raw mut buffer, none), LIFEBOAT_OK);
         let items: serde_json::Value = serde_json::from_str(&take(buffer)).unwrap();
         assert_eq!(items["format"], "lifeboat-items/1");
         assert_eq!(items["items"].as_array().map(Vec::len), Some(3));

@@ -212,12 +212,13 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                 let mut decision = null_mut();
                 let judge = one!(live.guards, choices);
                 let out = &raw mut decision;
+                let cancel = if choices.chance(1, 8) { one!(live.cancels, choices) } else { null_mut() };
                 let status = match choices.below(5) {
-                    0 => lifeboat_guard_admit(judge, str(choices.pick(&CHANGES)), out, err),
-                    1 => lifeboat_guard_observe(judge, str(choices.pick(&CHANGES)), out, err),
-                    2 => lifeboat_guard_admit_start(judge, name(choices), name(choices), out, err),
-                    3 => lifeboat_guard_admit_stop(judge, name(choices), out, err),
-                    _ => lifeboat_guard_admit_migrate(judge, name(choices), name(choices), out, err),
+                    0 => lifeboat_guard_admit(judge, str(choices.pick(&CHANGES)), cancel, out, err),
+                    1 => lifeboat_guard_observe(judge, str(choices.pick(&CHANGES)), cancel, out, err),
+                    2 => lifeboat_guard_admit_start(judge, name(choices), name(choices), cancel, out, err),
+                    3 => lifeboat_guard_admit_stop(judge, name(choices), cancel, out, err),
+                    _ => lifeboat_guard_admit_migrate(judge, name(choices), name(choices), cancel, out, err),
                 };
                 keep(status, decision, &mut live.decisions);
             }
@@ -240,13 +241,15 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                     lifeboat_certificate_plan_for(certificate, at, cluster, units, 1, out, err)
                 } else {
                     let policy = one!(live.policies, choices);
-                    lifeboat_plan_restart_with(certificate, at, cluster, policy, units, 1, out, err)
+                    let cancel = if choices.chance(1, 8) { one!(live.cancels, choices) } else { null_mut() };
+                    lifeboat_plan_restart_with(certificate, at, cluster, policy, units, 1, cancel, out, err)
                 };
                 keep(status, plan, &mut live.plans);
             }
             13 => {
                 let (certificate, cluster) = (one!(live.certificates, choices), one!(live.clusters, choices));
-                seen(lifeboat_certificate_check(certificate, cluster, one!(live.policies, choices), err));
+                let cancel = if choices.chance(1, 8) { one!(live.cancels, choices) } else { null_mut() };
+                seen(lifeboat_certificate_check(certificate, cluster, one!(live.policies, choices), cancel, err));
                 // The first call may have given an error already.
                 let mut view: CertificateView = zeroed();
                 view.size = size::<CertificateView>(choices);
@@ -264,7 +267,7 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
                     1 => lifeboat_cluster_check(cluster, out, err),
                     2 => lifeboat_compare(cluster, policy, null(), out, err),
                     3 => lifeboat_capacity(cluster, policy, null(), out, err),
-                    4 => lifeboat_plan_to_json(one!(live.plans, choices), cluster, policy, out, err),
+                    4 => lifeboat_plan_to_json(one!(live.plans, choices), cluster, policy, null(), out, err),
                     5 => lifeboat_verdict_to_json(one!(live.verdicts, choices), cluster, policy, null(), out, err),
                     6 => lifeboat_certificate_to_json(one!(live.certificates, choices), cluster, out, err),
                     7 => lifeboat_decision_to_json(one!(live.decisions, choices), one!(live.guards, choices), out, err),
@@ -393,6 +396,7 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
             35 => {
                 let error = one!(live.errors, choices);
                 text(lifeboat_error_message(error, &raw mut first), first);
+                text(lifeboat_error_code(error, &raw mut first), first);
                 text(lifeboat_error_details(error, &raw mut second), second);
             }
             36 => {
@@ -411,9 +415,9 @@ fn call(live: &mut Live, choices: &mut Choices<'_>) {
             38 => {
                 let (judge, class) = (one!(live.guards, choices), position(choices));
                 let (mut certificate, mut buffer) = (null_mut(), null_mut());
-                let status = lifeboat_guard_certificate(judge, class, &raw mut certificate, err);
+                let status = lifeboat_guard_certificate(judge, class, null(), &raw mut certificate, err);
                 keep(status, certificate, &mut live.certificates);
-                let status = lifeboat_guard_items(judge, &raw mut buffer, null_mut());
+                let status = lifeboat_guard_items(judge, null(), &raw mut buffer, null_mut());
                 keep(status, buffer, &mut live.buffers);
             }
             _ => free_one(live, choices),
