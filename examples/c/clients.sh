@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs the clients of the C ABI against an installed prefix, as their readers would: C under valgrind and under
-# the sanitizers, C++, Python and Go. A language without its tool is skipped, and said to be.
+# the sanitizers, C++, Python, Go and C# (Mono). A language without its tool is skipped, and said to be.
 #
 #   examples/c/clients.sh PREFIX
 set -euo pipefail
@@ -13,15 +13,18 @@ trap 'rm -rf "$work"' EXIT
 has() { command -v "$1" >/dev/null || { printf '    !!! skipped: there is no %s\n' "$1"; return 1; }; }
 strict='-Wall -Wextra -Werror -pedantic'
 documents=('small.json kvm-1' 'tight.json blade-a1' 'north-south.json hv-n11')
-# run NAME COMMAND...: a client on every document; all clients must say the same of plan and verdict.
+# run NAME COMMAND...: a client on every document; all clients must say the same of plan and verdict, and those that print as
+# much as the C client the same of everything.
 run() {
-    local name=$1 document
+    local name=$1 document output
     shift
     for document in "${documents[@]}"; do
-        "$@" "examples/data/${document% *}" "${document#* }" >"$work/$name.txt"
+        output=$name.${document%.*}
+        "$@" "examples/data/${document% *}" "${document#* }" >"$work/$output.txt"
         # The plan and the verdict: lines that every client prints in the same words.
-        sed -n '1,/^N+2/p' "$work/$name.txt" | grep -E ' -> .*, wave | stays down|^N\+2' >"$work/$name.${document%.*}"
-        diff "$work/c.${document%.*}" "$work/$name.${document%.*}"
+        sed -n '1,/^N+2/p' "$work/$output.txt" | grep -E ' -> .*, wave | stays down|^N\+2' >"$work/$output"
+        diff "$work/c.${document%.*}" "$work/$output"
+        case $name in c-* | csharp) diff "$work/c.${document%.*}.txt" "$work/$output.txt" ;; esac
     done
     printf '    %s\n' "$name"
 }
@@ -74,4 +77,8 @@ if has go; then
     (cd examples/go && GOFLAGS=-mod=mod CGO_ENABLED=1 CGO_CFLAGS="-I$prefix/include" CGO_LDFLAGS="$prefix/lib/liblifeboat.a -lpthread -ldl -lm" \
         go build -o "$work/client-go" .)
     run go "$work/client-go"
+fi
+if has mcs && has mono; then
+    mcs -warnaserror -out:"$work/client.exe" examples/csharp/Client.cs examples/csharp/Lifeboat.cs
+    run csharp mono "$work/client.exe"
 fi
