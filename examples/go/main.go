@@ -109,6 +109,7 @@ type Plan struct {
 
 // PlanLoss plans the restarts after the loss of nodes.
 func (c *Cluster) PlanLoss(nodes ...string) (*Plan, error) {
+	defer runtime.KeepAlive(c) // no finalizer frees what a call is about to use
 	units := (*C.lifeboat_unit)(C.calloc(C.size_t(len(nodes)+1), C.size_t(unsafe.Sizeof(C.lifeboat_unit{}))))
 	defer C.free(unsafe.Pointer(units))
 	for at, node := range nodes {
@@ -167,6 +168,7 @@ func (c *Cluster) PlanLoss(nodes ...string) (*Plan, error) {
 
 // VerifyNodes says whether any so many nodes may fail, and a sentence for it.
 func (c *Cluster) VerifyNodes(count int) (int, string, error) {
+	defer runtime.KeepAlive(c) // no finalizer frees what a call is about to use
 	level, free := str("node")
 	defer free()
 	levels := (*C.lifeboat_str)(C.malloc(C.size_t(unsafe.Sizeof(level))))
@@ -206,6 +208,7 @@ func (c *Cluster) VerifyNodes(count int) (int, string, error) {
 
 // Admit says whether changes (JSON) may be made, and what stands against them.
 func (c *Cluster) Admit(changes string) (int, []string, error) {
+	defer runtime.KeepAlive(c) // no finalizer frees what a call is about to use
 	var judge *C.lifeboat_guard
 	var decision *C.lifeboat_decision
 	if err := check(func(err **C.lifeboat_error) C.lifeboat_status {

@@ -15,10 +15,10 @@ import json
 import os
 import sys
 from ctypes import POINTER, byref, c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 ABI_VERSION = 4
-BUSY = 5
+BUSY, CANCELLED = 5, 11
 YES, NO, OBSERVED, UNDECIDED = 0, 1, 2, 3
 
 
@@ -84,9 +84,12 @@ class _Violation(_Sized):
 
 def _library() -> ctypes.CDLL:
     path = os.environ.get("LIFEBOAT_LIBRARY") or ctypes.util.find_library("lifeboat")
-    if not path:
-        raise OSError("there is no lifeboat library: set LIFEBOAT_LIBRARY")
-    library = ctypes.CDLL(path)
+    # Where find_library has no tools to ask, the loader may find it all the same: LD_LIBRARY_PATH.
+    plain = {"win32": "lifeboat.dll", "darwin": "liblifeboat.dylib"}.get(sys.platform, "liblifeboat.so")
+    try:
+        library = ctypes.CDLL(path or plain)
+    except OSError as error:
+        raise OSError(f"there is no lifeboat library: set LIFEBOAT_LIBRARY ({error})") from error
     library.lifeboat_abi_version.restype = c_uint32
     if library.lifeboat_abi_version() < ABI_VERSION:
         raise OSError("the lifeboat library is too old")
@@ -174,6 +177,20 @@ class _Handle:
 
     def __del__(self):
         self.close()
+
+
+class Cancel(_Handle):
+    """A flag to give to a call that may take long: set by another thread, the call ends with an `Error`, status CANCELLED."""
+
+    kind = "cancel"
+
+    def __init__(self):
+        out = c_void_p()
+        _function("cancel_new", POINTER(c_void_p))(byref(out))
+        super().__init__(out)
+
+    def set(self) -> None:
+        _function("cancel_set", c_void_p)(self)
 
 
 class Placement(NamedTuple):
@@ -300,17 +317,17 @@ class Policy(_Handle):
 class Cluster(_Handle):
     kind = "cluster"
 
-    def plan(self, policy: Policy, lost: List[Tuple[str, str]]) -> Plan:
+    def plan(self, policy: Policy, lost: List[Tuple[str, str]], cancel: Optional[Cancel] = None) -> Plan:
         """The restarts after units fail, each as level and name."""
         units = (_Unit * len(lost))(*[_Unit(_str(level), _str(name)) for level, name in lost])
         out = c_void_p()
         kinds = (c_void_p, c_void_p, POINTER(_Unit), c_size_t, c_void_p, POINTER(c_void_p))
-        _call("plan_restart", kinds, self, policy, units, len(lost), None, byref(out))
+        _call("plan_restart", kinds, self, policy, units, len(lost), cancel, byref(out))
         return Plan(out)
 
-    def verify(self, policy: Policy) -> Verdict:
+    def verify(self, policy: Policy, cancel: Optional[Cancel] = None) -> Verdict:
         out = c_void_p()
-        _call("verify", (c_void_p, c_void_p, c_void_p, POINTER(c_void_p)), self, policy, None, byref(out))
+        _call("verify", (c_void_p, c_void_p, c_void_p, POINTER(c_void_p)), self, policy, cancel, byref(out))
         return Verdict(out)
 
     def max_tolerable(self, policy: Policy, level: str = "node") -> Tuple[int, int]:
@@ -336,18 +353,18 @@ class Guard(_Handle):
         _call("guard_new", (c_void_p, c_void_p, POINTER(c_void_p)), cluster, policy, byref(out))
         super().__init__(out)
 
-    def admit(self, changes) -> Decision:
+    def admit(self, changes, cancel: Optional[Cancel] = None) -> Decision:
         """May this be done? An operation as a changes file has it, or a list of them."""
         out = c_void_p()
         kinds = (c_void_p, _Str, c_void_p, POINTER(c_void_p))
-        _call("guard_admit", kinds, self, _str(json.dumps(changes)), None, byref(out))
+        _call("guard_admit", kinds, self, _str(json.dumps(changes)), cancel, byref(out))
         return Decision(out)
 
-    def observe(self, changes) -> Decision:
-        """This has happened."""
+    def observe(self, changes, cancel: Optional[Cancel] = None) -> Decision:
+        """This has happened. What is cancelled was not taken in."""
         out = c_void_p()
         kinds = (c_void_p, _Str, c_void_p, POINTER(c_void_p))
-        _call("guard_observe", kinds, self, _str(json.dumps(changes)), None, byref(out))
+        _call("guard_observe", kinds, self, _str(json.dumps(changes)), cancel, byref(out))
         return Decision(out)
 
     def apply(self, decision: Decision) -> None:
@@ -417,6 +434,13 @@ def main(path: str, node: str) -> None:
             sys.exit(3)
         except Error as error:
             print("a VM that is not there:", error.faults[0]["code"], "at", error.faults[0]["path"])
+        with Cancel() as cancel:
+            cancel.set()
+            try:
+                cluster.verify(policy, cancel)
+                sys.exit(3)
+            except Error as error:
+                assert error.status == CANCELLED
         assert cluster.document(policy)["format"] == "lifeboat/1"
 
 

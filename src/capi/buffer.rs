@@ -49,7 +49,8 @@ pub unsafe extern "C" fn lifeboat_buffer_text(buffer: *mut BufferHandle, out: *m
     quietly(|| put(out, lend(buffer)?.view()))
 }
 
-/// A flag that ends long work with LIFEBOAT_CANCELLED. Once set it stays set. Wherever a call takes one, NULL is fine.
+/// A flag that ends long work with LIFEBOAT_CANCELLED: the call has changed nothing then, and its handles serve on. Once set
+/// it stays set. Wherever a call takes one, NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lifeboat_cancel_new(out: *mut *mut CancelHandle) -> Status {
     quietly(|| put_handle(out, Control::new()))

@@ -93,7 +93,7 @@
 /** Nothing has that name, or that position. */
 #define LIFEBOAT_NOT_FOUND 10
 
-/** The call was cancelled. */
+/** The call was cancelled: nothing has changed. */
 #define LIFEBOAT_CANCELLED 11
 
 /** The certificates are not good for this cluster, or cover less than was asked. */
@@ -566,7 +566,10 @@ lifeboat_status lifeboat_buffer_free(struct lifeboat_buffer *buffer);
 /** The text of a buffer. */
 lifeboat_status lifeboat_buffer_text(struct lifeboat_buffer *buffer, struct lifeboat_str *out);
 
-/** A flag that ends long work with LIFEBOAT_CANCELLED. Once set it stays set. Wherever a call takes one, NULL is fine. */
+/**
+ * A flag that ends long work with LIFEBOAT_CANCELLED: the call has changed nothing then, and its handles serve on. Once set
+ * it stays set. Wherever a call takes one, NULL is fine.
+ */
 lifeboat_status lifeboat_cancel_new(struct lifeboat_cancel **out);
 
 /** Sets a cancel flag, from any thread, while another call uses it. */

@@ -27,7 +27,7 @@ pub const LIFEBOAT_BAD_DOCUMENT: i32 = 8;
 pub const LIFEBOAT_REFUSED: i32 = 9;
 /// Nothing has that name, or that position.
 pub const LIFEBOAT_NOT_FOUND: i32 = 10;
-/// The call was cancelled.
+/// The call was cancelled: nothing has changed.
 pub const LIFEBOAT_CANCELLED: i32 = 11;
 /// The certificates are not good for this cluster, or cover less than was asked.
 pub const LIFEBOAT_NOT_VALID: i32 = 12;
