@@ -376,7 +376,7 @@ impl<'a> Ask<'a> {
             // The plans are there, and a verdict made anew does not find them: what is said here can be verified.
             best.clear();
         }
-        if let Some(first) = best.first().filter(|_| !small) {
+        if let Some(first) = best.first().filter(|_| !small && self.keeps_less()) {
             // Ledgers are of the class that is kept, and a copy must be coverable in that of the policy.
             if self.uncovers(&self.template.with(self.cluster, &[*first])?)? {
                 best.clear();
@@ -571,6 +571,12 @@ impl<'a> Ask<'a> {
             }
         }
         Ok(!self.uncovers(&more)?)
+    }
+
+    /// Whether less is kept of some class than the policy asks for.
+    fn keeps_less(&self) -> bool {
+        let classes = self.policy.tolerate.iter().zip(&self.kept);
+        classes.into_iter().any(|(class, kept)| matches!(kept, Some(Kept::Class(kept, _)) if kept.fail != class.fail))
     }
 
     /// Whether a copy is uncoverable on some node where it could be started.
