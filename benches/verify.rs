@@ -177,8 +177,11 @@ fn verdicts(criterion: &mut Criterion) {
     rules.extend(with_rules(of_size(10_000), rack_and_node()));
     group(criterion, "proof with rules", &rules);
 
+    // By the sum of one kind, by single losses, by shapes, and where most of the nodes survive.
     let no = [
+        Question::no(Shape::new(64, 640).utilisation(99), nodes(2)),
         Question::no(of_size(64).utilisation(99), nodes(2)),
+        Question::no(of_size(10_000).utilisation(99), nodes(200)),
         Question::no(of_size(64).utilisation(99), nodes(1)),
         Question::no(of_size(10_000).utilisation(99), FailureClass::units("rack", 4)),
         Question::no(of_size(10_000), FailureClass::units("site", 1)),
