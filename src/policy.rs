@@ -104,7 +104,8 @@ pub enum Uncoverable {
     /// The guarantee fails.
     #[default]
     Fail,
-    /// It is listed, and the guarantee speaks of the rest.
+    /// It is listed, and the guarantee speaks of the rest. What a further node makes coverable belongs to the rest from then
+    /// on: so a guarantee that was kept without it can fail by a node that is added.
     Warn,
 }
 

@@ -492,6 +492,34 @@ fn more_room_never_turns_a_start_down() {
     assert!(admitted > 25 && open * 10 < admitted * 3, "{admitted} {open}");
 }
 
+/// Where an open start is refused without a word on what was not tried, no node takes the VM.
+#[test]
+fn an_open_start_is_refused_only_where_every_node_refuses() {
+    let (mut refused, mut one_by_one) = (0, 0);
+    for seed in 0..40 {
+        let (mut guard, mut choices) = holding(seed);
+        let nodes: Vec<NodeId> = guard.cluster().nodes().map(lifeboat::NodeRef::id).collect();
+        for step in 0..30 {
+            let mut vm = new_vm(&mut choices, format!("more {step}"), &nodes);
+            vm.power = Some(lifeboat::Power::On);
+            let open = guard.admit(&[Change::AddVm(Box::new(vm.clone()))]).unwrap();
+            if open.is_admitted() {
+                guard.apply(open).unwrap();
+                continue;
+            }
+            refused += 1;
+            for node in &nodes {
+                vm.node = Some(*node);
+                let there = guard.admit(&[Change::AddVm(Box::new(vm.clone()))]).unwrap();
+                assert!(!there.is_admitted(), "seed {seed}, step {step}: {vm:?}");
+                one_by_one += 1;
+            }
+        }
+    }
+    println!("{refused} refused, {one_by_one} nodes");
+    assert!(refused > 12, "{refused}");
+}
+
 /// What order nodes and VMs were listed in changes no decision.
 #[test]
 fn the_order_of_listing_changes_no_decision() {

@@ -1,18 +1,21 @@
 //! The slow way, which alone refuses: a request on a copy of the cluster, operation by operation, with a node for every VM
 //! whose node is open.
 //!
-//! Uses `cluster`, `admission::{change, demands, item, violation}`. Used by `admission::guard`.
+//! Uses `cluster`, `guarantee` (how many more VMs there can be), `admission::{change, demands, item, violation}`. Used by
+//! `admission::guard`.
 
 use super::change::Change;
 use super::demands::{self, Arrival, Concerned, against};
 use super::guard::{GuardError, Placed, compare, placed};
-use super::item::{self, ItemState, States};
+use super::item::{self, Item, ItemError, ItemState, States};
 use super::seats::dominant;
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError, NodeRef, Vm, VmBefore, VmRef};
+use crate::cluster::{Cluster, EditError, NodeRef, RestartClass, Vm, VmBefore, VmRef};
+use crate::guarantee::{Answer, most_more};
 use crate::ids::{NodeId, VmId};
 use crate::placement::budget::Control;
-use crate::policy::{Policy, Strategy};
+use crate::policy::{Mode, Policy, Strategy, Uncoverable};
+use crate::resources::Amounts;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -140,7 +143,11 @@ impl<'s> Search<'s> {
                     if !found.is_refused() {
                         return Ok(found);
                     }
+                    let is_first = first.is_none();
                     first.get_or_insert(found);
+                    if is_first && rest.is_empty() && self.is_hopeless(&draft, waiting)? {
+                        break;
+                    }
                 }
                 // Where all are barred the first says by which rule, and how far it would be broken.
                 if let (None, Some(node)) = (&first, barred) {
@@ -160,9 +167,39 @@ impl<'s> Search<'s> {
         first.map_or_else(|| self.judge(draft), Ok)
     }
 
+    /// Whether it is proved that a VM can be started on no node at all with a class kept that is kept now: then it is not
+    /// tried on one after the other, each of which costs a verdict.
+    fn is_hopeless(&self, draft: &Draft, vm: VmId) -> Result<bool, GuardError> {
+        let waits = self.cluster.vm(vm).is_ok_and(VmRef::is_on);
+        let (cluster, policy) = (&draft.cluster, self.policy);
+        // What waits is counted among the displaced already; and of what is not covered the class says nothing.
+        if waits || !draft.changes.is_empty() || policy.uncoverable != Uncoverable::Fail {
+            return Ok(false);
+        }
+        let rows = cluster.demand_rows()[vm.slot].iter().zip(&cluster.restart_rows()[vm.slot]);
+        let need: Amounts = rows.map(|(demand, again)| *demand.min(again)).collect();
+        let (restart, priority) = cluster.effective(vm.slot);
+        for state in self.now {
+            let Item::Tolerate(kept) = &state.item else { continue };
+            let concerns = restart == RestartClass::Protected
+                && kept.class.min_priority.is_none_or(|least| priority >= least)
+                && kept.class.mode.unwrap_or(policy.admission) == Mode::Enforce
+                && kept.answer == Answer::Holds;
+            if concerns
+                && most_more(self.cluster, policy, &kept.class, &need, None).map_err(ItemError::from)? == Some(0)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn inconsistent(&self, draft: Draft, change: &Change, error: EditError) -> Judged {
         let at = draft.changes.len();
-        let message = format!("operation {at} of the transaction ({}): {error}", change.op());
+        let vm = change.vm().and_then(|vm| self.cluster.vm(vm).ok());
+        let of = vm.map_or_else(String::new, |vm| format!(" of VM '{}'", vm.name()));
+        let number = at.saturating_add(1);
+        let message = format!("operation {number} of the transaction ({}{of}): {error}", change.op());
         let mut violations = draft.violations;
         violations.push(against(ViolationKind::Inconsistent { change: at, error }, message));
         Judged {

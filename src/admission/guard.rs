@@ -132,9 +132,9 @@ pub enum GuardError {
     #[error(transparent)]
     Policy(ItemError),
     /// A fact is inconsistent: nothing has changed.
-    #[error("operation {change} of the transaction ({op}): {error}")]
+    #[error("operation {} of the transaction ({op}): {error}", change.saturating_add(1))]
     Inconsistent {
-        /// Which operation of the transaction.
+        /// Which operation of the transaction, the first being 0.
         change: usize,
         /// Its name.
         op: &'static str,

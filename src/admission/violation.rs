@@ -25,7 +25,7 @@ pub struct Violation {
 pub enum ViolationKind {
     /// An operation cannot be carried out: the state would be inconsistent.
     Inconsistent {
-        /// Which operation of the transaction.
+        /// Which operation of the transaction, the first being 0.
         change: usize,
         /// Why.
         error: EditError,

@@ -1,6 +1,7 @@
 //! How many more VMs a class can bear at most, and which VMs it cannot cover.
 //!
-//! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`.
+//! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`, and by
+//! `admission` for what cannot be started anywhere.
 
 use super::error::VerifyError;
 use super::field::{Census, Field};

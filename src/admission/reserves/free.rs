@@ -81,7 +81,9 @@ impl FreeCounter {
             .map(|(wanted, free)| u128::from(wanted.unwrap_or(0)).saturating_sub(*free))
             .collect();
         if self.asks_one_node() {
-            short.push(u128::from(self.nodes.first().map_or(ALL, |(short, _, _)| *short)));
+            let wants_nothing = self.one_node.iter().flatten().all(|wanted| *wanted == 0);
+            let without = if wants_nothing { 0 } else { ALL };
+            short.push(u128::from(self.nodes.first().map_or(without, |(short, _, _)| *short)));
         }
         short
     }
