@@ -18,13 +18,22 @@ use lifeboat::{
 use lifeboat_testkit::Choices;
 use std::collections::BTreeMap;
 
+/// Whether `separate` rules keep VMs apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Apart {
+    No,
+    /// Nearly all VMs are in one.
+    One,
+    /// They are in several, by groups too, and there is little room, in few racks.
+    Several,
+}
+
 /// What is churned.
 struct Pool {
     nodes: u64,
     vms_per_node: u64,
     rules: bool,
-    /// Whether nearly all VMs are in some `separate` rule.
-    apart: bool,
+    apart: Apart,
     /// Whether VMs differ in priority.
     priorities: bool,
     policy: Policy,
@@ -47,11 +56,13 @@ fn mixed() -> FailureClass {
 fn build(pool: &Pool, choices: &mut Choices<'_>) -> Cluster {
     let kinds = ResourceKinds::new([("cpu", "MHz"), ("memory", "MiB")]).unwrap();
     let mut cluster = Cluster::new(kinds, ["rack"]).unwrap();
+    let tight = pool.apart == Apart::Several;
     let mut nodes = Vec::new();
     for at in 0..pool.nodes {
-        let memory = choices.pick(&[64, 64, 64, 96, 128]);
+        let memory = choices.pick(if tight { &[20, 24, 32] } else { &[64, 64, 64, 96, 128][..] });
         let mut node = Node::named(format!("n{at:05}")).capacity([memory * 10, memory]);
-        node = node.domain("rack", format!("r{}", at * 8 / pool.nodes.max(8)));
+        let racks = if tight { pool.nodes.div_ceil(2) } else { 8 };
+        node = node.domain("rack", format!("r{}", at * racks / pool.nodes.max(racks)));
         if choices.chance(1, 2) {
             node = node.label("san");
         }
@@ -62,6 +73,9 @@ fn build(pool: &Pool, choices: &mut Choices<'_>) -> Cluster {
         let mut vm = new_vm(choices, format!("vm-{at}"), &nodes.iter().map(|(node, _)| *node).collect::<Vec<_>>());
         if pool.priorities {
             prefer(choices, &mut vm);
+        }
+        if tight {
+            vm.groups = choices.some(&GROUPS, 1, 8).into_iter().map(String::from).collect();
         }
         let size = vm.demand.clone().unwrap();
         let used = cluster.node(node).unwrap().used().to_vec();
@@ -75,10 +89,33 @@ fn build(pool: &Pool, choices: &mut Choices<'_>) -> Cluster {
     if pool.rules {
         add_rules(&mut cluster, choices);
     }
-    if pool.apart {
+    if pool.apart != Apart::No {
         keep_apart(&mut cluster, choices);
     }
+    if tight {
+        keep_groups_apart(&mut cluster, choices);
+    }
     cluster
+}
+
+const GROUPS: [&str; 3] = ["first", "second", "third"];
+
+/// Rules whose members are in others, too, and change: those of groups, and of VMs that were drawn before.
+fn keep_groups_apart(cluster: &mut Cluster, choices: &mut Choices<'_>) {
+    let vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
+    for number in 0..vms.len() / 2 {
+        let level = choices.pick(&["node", "node", "rack"]).to_string();
+        let max_per_domain = choices.pick(&[1, 2, 3]);
+        let mut rule = Rule::new(format!("again {number}"), RuleKind::Separate { level, max_per_domain });
+        rule.vms = choices.some(&vms, 1, 6);
+        if choices.chance(1, 3) {
+            rule = rule.vm_group(choices.pick(&GROUPS));
+        }
+        let id = cluster.add_rule(rule).unwrap();
+        if cluster.rule_excess(id).unwrap() > 0 && choices.chance(19, 20) {
+            cluster.remove_rule(id).unwrap();
+        }
+    }
 }
 
 /// Two to five VMs at a time are kept apart, in every way that there is; those whose rule would be broken are not.
@@ -222,6 +259,18 @@ fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change:
             _ => Change::MigrateAborted { vm: moving },
         }
     };
+    let group = choices.pick(&GROUPS);
+    if cluster.group_vms(group).next().is_some() && choices.chance(1, 12) {
+        // It joins the group, or leaves it.
+        let vm = choices.pick(&vms);
+        let mut to = cluster.vm(vm).unwrap().to_vm();
+        let others = to.groups.iter().filter(|known| *known != group).cloned().collect();
+        let known = std::mem::replace(&mut to.groups, others);
+        if known.len() == to.groups.len() {
+            to.groups.push(group.into());
+        }
+        return vec![Change::UpdateVm { vm, to: Box::new(to) }];
+    }
     if nodes_change && choices.chance(1, 60) {
         let state = choices.pick(&[NodeState::Online, NodeState::Online, NodeState::Cordoned, NodeState::Maintenance]);
         return vec![Change::node_state(choices.pick(&nodes), state)];
@@ -366,8 +415,14 @@ fn decisions_are_the_same_with_ledgers_and_without_on_12_nodes() {
     for (at, policy) in policies().into_iter().enumerate() {
         for rules in [false, true] {
             for seed in 0..3 {
-                let pool =
-                    Pool { nodes: 12, vms_per_node: 6, rules, apart: false, priorities: false, policy: policy.clone() };
+                let pool = Pool {
+                    nodes: 12,
+                    vms_per_node: 6,
+                    rules,
+                    apart: Apart::No,
+                    priorities: false,
+                    policy: policy.clone(),
+                };
                 churn(&pool, seed + 10 * at as u64, 120, 10, &mut counts);
             }
         }
@@ -380,7 +435,7 @@ fn decisions_are_the_same_with_ledgers_and_without_on_12_nodes() {
 fn decisions_are_the_same_with_ledgers_and_without_on_64_nodes() {
     let mut counts = BTreeMap::new();
     for (at, policy) in policies().into_iter().enumerate() {
-        let pool = Pool { nodes: 64, vms_per_node: 6, rules: at % 2 == 0, apart: false, priorities: false, policy };
+        let pool = Pool { nodes: 64, vms_per_node: 6, rules: at % 2 == 0, apart: Apart::No, priorities: false, policy };
         churn(&pool, at as u64, 120, 60, &mut counts);
     }
     println!("{counts:?}");
@@ -393,8 +448,14 @@ fn vms_kept_apart_are_followed() {
     let mut counts = BTreeMap::new();
     for (at, policy) in policies().into_iter().enumerate() {
         for (seed, nodes) in [(0, 9), (1, 14), (2, 32)] {
-            let pool =
-                Pool { nodes, vms_per_node: 5, rules: false, apart: true, priorities: false, policy: policy.clone() };
+            let pool = Pool {
+                nodes,
+                vms_per_node: 5,
+                rules: false,
+                apart: Apart::One,
+                priorities: false,
+                policy: policy.clone(),
+            };
             churn(&pool, 500 + seed + 10 * at as u64, 150, 5, &mut counts);
         }
     }
@@ -402,33 +463,21 @@ fn vms_kept_apart_are_followed() {
     assert!(counts["by ledger"] > 900 && counts["refused"] > 100, "{counts:?}");
 }
 
-/// A VM that comes where another of its rule would have to be restarted is refused, unless that one can go elsewhere.
+/// The same with little room, where VMs are in several rules at once, join them and leave them.
 #[test]
-fn a_newcomer_bars_the_restart_of_another_of_its_rule() {
-    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
-    let [a, b, c] = ["a", "b", "c"].map(|name| cluster.add_node(Node::named(name).capacity([10])).unwrap());
-    let first = cluster.add_vm(Vm::named("first").demand([2]).on(a)).unwrap();
-    // Of the second alone nothing is promised.
-    let mut second = Vm::named("second").demand([2]).on(b);
-    second.restart = RestartClass::BestEffort;
-    let second = cluster.add_vm(second).unwrap();
-    cluster.stop_vm(second).unwrap();
-    let mut filling = Vm::named("filling").demand([9]).on(c);
-    filling.restart = RestartClass::BestEffort;
-    let filling = cluster.add_vm(filling).unwrap();
-    let apart = RuleKind::Separate { level: "node".into(), max_per_domain: 1 };
-    cluster.add_rule(Rule::new("apart", apart).vms([first, second])).unwrap();
-    let mut guard = Guard::new(cluster, policy(vec![FailureClass::nodes(1)], Strategy::Spread));
-    let start = [Change::Start { vm: second, node: Some(b) }];
-    // With `second` on it, b takes `first` no more, and c has no room.
-    assert!(!guard.admit(&start).unwrap().is_admitted());
-    let stop = guard.admit(&[Change::Stop { vm: filling }]).unwrap();
-    guard.apply(stop).unwrap();
-    let decision = guard.admit(&start).unwrap();
-    assert!(decision.is_admitted(), "{:?}", decision.violations());
-    guard.apply(decision).unwrap();
-    check_state(&mut guard);
-    assert_eq!(guard.check_ledgers(), Ok(1));
+fn vms_of_several_rules_are_followed_in_tight_clusters() {
+    let mut counts = BTreeMap::new();
+    let mut policies = policies();
+    policies.push(policy(vec![FailureClass::units("rack", 1), FailureClass::nodes(2)], Strategy::Pack));
+    for (at, policy) in policies.into_iter().enumerate() {
+        for (seed, nodes) in [(0, 4), (1, 6), (2, 9)] {
+            let policy = policy.clone();
+            let pool = Pool { nodes, vms_per_node: 3, rules: false, apart: Apart::Several, priorities: false, policy };
+            churn(&pool, 900 + seed + 10 * at as u64, 60, 1, &mut counts);
+        }
+    }
+    println!("{counts:?}");
+    assert!(counts["by ledger"] > 200 && counts["refused"] > 100, "{counts:?}");
 }
 
 /// A cluster without rules whose classes hold, guarded.
@@ -438,7 +487,7 @@ fn holding(seed: u64) -> (Guard, Choices<'static>) {
         let all = policies();
         let policy = all[choices.index(all.len())].clone();
         let (nodes, vms_per_node) = (choices.between(5, 12), choices.between(3, 7));
-        let pool = Pool { nodes, vms_per_node, rules: false, apart: false, priorities: false, policy };
+        let pool = Pool { nodes, vms_per_node, rules: false, apart: Apart::No, priorities: false, policy };
         let cluster = build(&pool, &mut choices);
         let mut guard = Guard::new(cluster, pool.policy);
         if guard.items().unwrap().iter().all(lifeboat::ItemState::is_ok) {
@@ -698,9 +747,9 @@ fn long_pools(nodes: u64, vms_per_node: u64) -> [Pool; 3] {
     let several = policy(classes, Strategy::Pack);
     let two = policy(vec![FailureClass::nodes(2)], Strategy::Spread);
     [
-        Pool { nodes, vms_per_node, rules: true, apart: false, priorities: false, policy: two },
-        Pool { nodes, vms_per_node, rules: true, apart: false, priorities: true, policy: several.clone() },
-        Pool { nodes, vms_per_node, rules: false, apart: false, priorities: true, policy: several },
+        Pool { nodes, vms_per_node, rules: true, apart: Apart::No, priorities: false, policy: two },
+        Pool { nodes, vms_per_node, rules: true, apart: Apart::No, priorities: true, policy: several.clone() },
+        Pool { nodes, vms_per_node, rules: false, apart: Apart::No, priorities: true, policy: several },
     ]
 }
 

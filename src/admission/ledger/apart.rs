@@ -181,7 +181,7 @@ impl ClassLedger {
         node: NodeSlot,
         arrival: Option<Arrival>,
     ) -> SmallVec<[(usize, VmSlot, UnitIx, NodeSlot); 4]> {
-        let mut found = SmallVec::new();
+        let mut found: SmallVec<[(usize, VmSlot, UnitIx, NodeSlot); 4]> = SmallVec::new();
         for separate in required(cluster, vm) {
             let domain = cluster.levels.domain(separate.level, node);
             for other in separate.others(vm) {
@@ -191,7 +191,10 @@ impl ClassLedger {
                         continue;
                     };
                     let unit = self.unit(bank, home);
+                    // Two VMs may share several rules.
+                    let known = || found.iter().any(|(known, vm, ..)| (*known, *vm) == (at, other));
                     if cluster.levels.domain(separate.level, target) == domain
+                        && !known()
                         && !self.keeps_apart(cluster, bank, (other, unit), target, arrival)
                     {
                         found.push((at, other, unit, target));
