@@ -65,6 +65,31 @@ fn a_target_is_given_up_once_for_two_rules() {
     }
 }
 
+/// While a VM migrates, the plan for its source may put another of its rule where it goes to: once it has arrived, that one has
+/// no place.
+#[test]
+fn an_arrival_bars_the_restart_of_another_of_its_rule() {
+    let vms = [("moving", 2, 0), ("large", 4, 0), ("there", 2, 1)];
+    let (mut cluster, [a, b, _], vms) = three_nodes([10, 12, 10], 3, &vms);
+    let [moving, large, there] = vms[..] else { panic!("three VMs") };
+    cluster.stop_vm(large).unwrap();
+    let apart = RuleKind::Separate { level: "node".into(), max_per_domain: 2 };
+    cluster.add_rule(Rule::new("apart", apart).vms([moving, large, there])).unwrap();
+    let mut quick = Guard::new(cluster.clone(), one_node());
+    let mut slow = Guard::new(cluster, one_node()).without_ledger();
+    for change in [Change::Migrate { vm: moving, to: Some(b) }, Change::start_on(large, a)] {
+        for guard in [&mut quick, &mut slow] {
+            let decision = guard.admit(std::slice::from_ref(&change)).unwrap();
+            assert!(decision.is_admitted(), "{change:?}: {:?}", decision.violations());
+            guard.apply(decision).unwrap();
+        }
+    }
+    // c has room for `moving` alone, and b takes only one of the two.
+    for guard in [&mut quick, &mut slow] {
+        assert!(!guard.admit(&[Change::MigrateDone { vm: moving }]).unwrap().is_admitted());
+    }
+}
+
 /// A VM that comes where another of its rule would have to be restarted is refused, unless that one can go elsewhere.
 #[test]
 fn a_newcomer_bars_the_restart_of_another_of_its_rule() {

@@ -164,7 +164,8 @@ impl<'d> Desk<'d> {
     fn arrive(&mut self, vm: VmId) -> Option<Quick> {
         let (slot, record) = self.followed(vm)?;
         let (source, target) = (record.node?, record.migrating_to?);
-        let after = self.after(slot, Some(target), &[]);
+        // Since the move began, plans of others that fail with its source may have come to count on its being gone.
+        let after = After { arrives: Some(target), ..self.after(slot, Some(target), &[]) };
         let kept = runs(self.cluster, source) && runs(self.cluster, target) && self.ensure(&after);
         kept.then(|| Quick { change: Change::MigrateDone { vm }, placed: self.placed(vm, target) })
     }
