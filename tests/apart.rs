@@ -65,6 +65,26 @@ fn a_target_is_given_up_once_for_two_rules() {
     }
 }
 
+/// A migration of a VM that a rule about single nodes ties is admitted by the ledgers alone.
+#[test]
+fn a_migration_of_a_vm_kept_apart_takes_no_verdict() {
+    let (mut cluster, [_, b, c], vms) = three_nodes([10, 10, 10], 10, &[("moving", 2, 0), ("there", 2, 1)]);
+    // While the first is on two nodes the second needs a fourth.
+    cluster.add_node(Node::named("d").capacity([10])).unwrap();
+    let apart = RuleKind::Separate { level: "node".into(), max_per_domain: 1 };
+    cluster.add_rule(Rule::new("apart", apart).vms(vms.clone())).unwrap();
+    let mut guard = Guard::new(cluster, one_node());
+    assert!(!guard.admit(&[Change::Migrate { vm: vms[0], to: Some(b) }]).unwrap().is_admitted());
+    for change in [Change::Migrate { vm: vms[0], to: Some(c) }, Change::MigrateDone { vm: vms[0] }] {
+        let decision = guard.admit(&[change]).unwrap();
+        assert!(decision.is_admitted(), "{:?}", decision.violations());
+        guard.apply(decision).unwrap();
+        check_state(&mut guard);
+    }
+    // The refusal alone took one.
+    assert_eq!(guard.judged(), (2, 1));
+}
+
 /// While a VM migrates, the plan for its source may put another of its rule where it goes to: once it has arrived, that one has
 /// no place.
 #[test]

@@ -309,10 +309,10 @@ impl Guard {
     /// of the policy's strategy, then by name, until one makes no item of the policy worse: up to
     /// [`MAX_TRIES`](super::MAX_TRIES) choices.
     ///
-    /// A request about one VM that no rule but `confine` and `exclude` binds and no other VM needs costs a few queries of an
-    /// index per class, as long as all classes hold for losses in any order and no VM waits for a place; with reserves in the
-    /// policy besides what it costs to tell their figures, and a move goes the other way. Any other request costs a copy of
-    /// the cluster and a verdict per class and choice of nodes.
+    /// A request about one VM that no rule but `confine`, `exclude` and `separate` (of up to 64 VMs) binds and no other VM
+    /// needs costs a few queries of an index per class, as long as all classes hold for losses in any order and no VM
+    /// waits for a place; with reserves in the policy besides what it costs to tell their figures, and a move goes the
+    /// other way. Any other request costs a copy of the cluster and a verdict per class and choice of nodes.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.

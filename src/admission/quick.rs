@@ -11,7 +11,7 @@ use super::books::Books;
 use super::change::Change;
 use super::demands::may_go;
 use super::guard::Placed;
-use super::ledger::{After, Moved, Tie, is_barred, is_plain_described, moves_between_domains, tie};
+use super::ledger::{After, Moved, Tie, is_apart_by_node, is_barred, is_plain_described, tie};
 use super::seats::{Wish, dominant};
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, Strength, Vm, VmRecord};
 use crate::dense::fits;
@@ -151,7 +151,7 @@ impl<'d> Desk<'d> {
         let (slot, record) =
             self.followed(vm).filter(|(_, record)| record.on && record.migrating_to.is_none() && !record.pinned)?;
         let source = record.node.filter(|node| runs(cluster, *node))?;
-        if to == Some(source) || binds_places(cluster, record) || !moves_between_domains(cluster, record) {
+        if to == Some(source) || binds_places(cluster, record) || !is_apart_by_node(cluster, record) {
             return None;
         }
         let (restart, priority) = record.effective;
@@ -278,7 +278,9 @@ fn has_room(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> bool {
 /// Whether a `confine` or `exclude` rule that is not merely preferred speaks of a VM.
 fn binds_places(cluster: &Cluster, record: &VmRecord) -> bool {
     let rules = record.rules.iter().filter_map(|rule| cluster.rule_record(*rule));
-    rules.into_iter().any(|rule| !matches!(rule.strength, Strength::Preferred { .. }))
+    rules
+        .filter(|rule| !matches!(rule.strength, Strength::Preferred { .. }))
+        .any(|rule| matches!(rule.body, RuleBody::Place { .. }))
 }
 
 /// Whether every such rule has a VM where it should be on a node.

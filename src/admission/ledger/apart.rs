@@ -72,8 +72,8 @@ fn required(cluster: &Cluster, vm: VmSlot) -> impl Iterator<Item = Separate<'_>>
         .filter(|separate| separate.rule.strength == Strength::Required)
 }
 
-/// Whether a `separate` rule bars a VM that does not run from a node as VMs run now, relaxed rules included: whether it
-/// would be broken further.
+/// Whether a `separate` rule bars a VM from a node, in whose domain it is not yet, as VMs run now, relaxed rules included:
+/// whether it would be broken further.
 pub(crate) fn is_barred(cluster: &Cluster, vm: VmSlot, record: &VmRecord, node: NodeSlot) -> bool {
     separates(cluster, record).any(|separate| {
         let domain = cluster.levels.domain(separate.level, node);
@@ -88,9 +88,9 @@ pub(crate) fn is_barred(cluster: &Cluster, vm: VmSlot, record: &VmRecord, node: 
     })
 }
 
-/// Whether all rules of a VM that could tell are about single nodes, so that leaving one domain and coming to another are two
-/// things.
-pub(crate) fn moves_between_domains(cluster: &Cluster, record: &VmRecord) -> bool {
+/// Whether all `separate` rules of a VM are about single nodes: a move to another node is then a move to another domain, which
+/// [`is_barred`] judges as if the VM came from nowhere.
+pub(crate) fn is_apart_by_node(cluster: &Cluster, record: &VmRecord) -> bool {
     separates(cluster, record).all(|separate| separate.level == cluster.levels.node_level())
 }
 
@@ -109,8 +109,8 @@ pub(super) struct Arrival {
 }
 
 impl ClassLedger {
-    /// Whether the books can follow a VM that comes, goes or changes: a plain one, or one that `separate` rules alone tie, of
-    /// levels of which no domain meets two banks.
+    /// Whether the books can follow a VM that comes, goes or changes: a plain one, or one that `separate` rules alone tie,
+    /// of levels of which no domain meets two banks.
     pub(crate) fn follows(&self, cluster: &Cluster, vm: VmSlot) -> bool {
         match tie(cluster, vm) {
             Tie::None => true,

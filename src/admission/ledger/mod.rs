@@ -4,8 +4,8 @@
 //! `capacity` for headroom.
 //!
 //! **The data's path.** A class that holds by banks, for losses in any order, without exceptions and evictions, leaves a
-//! certificate: a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit claims where
-//! (`claims`), per node the most that any one unit claims there. Before an edit of a VM the owner calls
+//! certificate: a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit
+//! claims where (`claims`), per node the most that any one unit claims there. Before an edit of a VM the owner calls
 //! [`leave`](ClassLedger::leave), after it [`refresh`](ClassLedger::refresh) for every node that it touched and
 //! [`enter`](ClassLedger::enter), at the end of a transaction [`settle`](ClassLedger::settle), which packs anew what no
 //! longer fits (`repair`). [`keeps`](ClassLedger::keeps) tells beforehand whether a change would need any of that.
@@ -32,7 +32,7 @@ mod keeps;
 mod plain;
 mod repair;
 
-pub(crate) use apart::{is_barred, moves_between_domains};
+pub(crate) use apart::{is_apart_by_node, is_barred};
 pub(crate) use class::ClassLedger;
 pub(crate) use ghosts::Ghost;
 pub(crate) use keeps::{After, Moved};
