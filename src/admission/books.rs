@@ -4,8 +4,8 @@
 //! Uses `cluster`, `admission::{change, ledger, reserves, seats}`. Used by `admission::{guard, quick}`.
 //!
 //! Every edit of the guarded cluster goes through [`Books::carry_out`]: VMs leave the ledgers before it and enter them
-//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM
-//! that more than `separate` rules ties.
+//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM that more than
+//! `separate` rules ties.
 
 use super::change::Change;
 use super::ledger::ClassLedger;

@@ -6,10 +6,10 @@
 //! **Worse**, for a failure class: its counts are lowered one by one, narrowest level first, down to the empty failure;
 //! *held* is the first of that chain that holds, uncoverable VMs aside (one VM on a local disk would else switch off the
 //! judgement of all others). Worse is if held moves down; if a VM is uncoverable that was not, where the policy takes that
-//! for a failure; where even the empty failure fails, if more
-//! VMs are left without a place in the highest class that differs; and otherwise if the answer goes from yes to undecided
-//! or from either to no. Where a VM is coverable that was not, which adds to what must return, held is compared with
-//! uncoverable VMs counted. For a reserve: if it is short of more of something.
+//! for a failure; where even the empty failure fails, if more VMs are left without a place in the highest class that
+//! differs; and otherwise if the answer goes from yes to undecided or from either to no. Where a VM is coverable that
+//! was not, which adds to what must return, held is compared with uncoverable VMs counted. For a reserve: if it is
+//! short of more of something.
 
 use super::reserves::{ReserveStatus, Reserves};
 use crate::cluster::{Cluster, Priority, RestartClass};

@@ -3,20 +3,20 @@
 //! Uses `guarantee`, `admission` (reserves, ledgers), `capacity::newcomer`. Called by embedders and the example program.
 //!
 //! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
-//! now (the class itself, where the guarantee holds), VMs that are uncoverable already aside, and of every reserve no larger shortfall than now; items of mode
-//! `off` are not looked at. *At most*: what the nodes have room for, what prices leave of each class
-//! (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept has a ledger
-//! (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in every plan that
-//! they belong to, until no node takes one: node by node and several at a time first, and where that is not near what is
-//! possible one after another in a few orders. Otherwise, and in small clusters
-//! besides: for the longest beginning of an order that still verifies, found by halving, all is proved. Of rule-free VMs a
-//! shorter beginning holds wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
+//! now (the class itself, where the guarantee holds), VMs that are uncoverable already aside, and of every reserve no larger
+//! shortfall than now; items of mode `off` are not looked at. *At most*: what the nodes have room for, what prices leave of
+//! each class (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
+//! has a ledger (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in
+//! every plan that they belong to, until no node takes one: node by node and several at a time first, and where that is not
+//! near what is possible one after another in a few orders. Otherwise, and in small clusters besides: for the longest
+//! beginning of an order that still verifies, found by halving, all is proved. Of rule-free VMs a shorter beginning holds
+//! wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
 //!
 //! What ledgers find rests on the plans that they keep. So close to the limit a verdict made anew may not find these plans
 //! and be undecided; in small clusters `least` is what such a verdict confirms.
 //!
-//! By ledgers this costs a few index queries per node, or per copy where copies come one after another; halving costs a verdict for every class per step, and the number of
-//! steps is logarithmic in the answer.
+//! By ledgers this costs a few index queries per node, or per copy where copies come one after another; halving costs a
+//! verdict for every class per step, and the number of steps is logarithmic in the answer.
 
 use super::newcomer::{Order, Template};
 use crate::admission::ledger::{ClassLedger, Ghost};

@@ -10,9 +10,9 @@
 //! plans read (`facts`), and the `fingerprint`. An edit costs what it touches; a refused edit changes nothing.
 //!
 //! `error`, `node`, `vm`, `rule` hold what callers see; `slab`, `names`, `node_set`, `levels` are the stores; `nodes`, `vms`,
-//! `rules`, `effective` are the edits, `bulk` is for many of them, `trial` for what admission
-//! looks at before an edit and takes back after it; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken, `check` what is odd;
-//! `invariants` proves what is derived.
+//! `rules`, `effective` are the edits, `bulk` is for many of them, `trial` for what admission looks at before an edit and
+//! takes back after it; `view` reads back; `fingerprint` binds answers to states; `excess` says how far rules are broken,
+//! `check` what is odd; `invariants` proves what is derived.
 
 #[cfg(feature = "serde")]
 mod bulk;

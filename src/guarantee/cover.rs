@@ -5,7 +5,8 @@
 //!
 //! **The rule of the banks.** Of the units of one batch each takes its own bank, if that is of its tier, untaken, and
 //! its plan there avoids all failed nodes. Every other unit with VMs to place (new ones, and earlier ones whose
-//! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. `guarantee::mathematics` has the proof that one is always left.
+//! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes.
+//! `guarantee::mathematics` has the proof that one is always left.
 
 use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
 use super::evict::Evicting;

@@ -4,10 +4,10 @@
 //!
 //! While further losses are covered, others get only room that no plan of an untaken bank claims: of each node the largest
 //! claim of any one unit stays free. A best-effort VM that a required rule ties to a VM of the certificate is kept back then,
-//! since a place for it could spoil a promised one; at the last loss only where it did. Where the certificate evicts, whoever stands in the way of its places is
-//! stopped, and may be placed elsewhere like all others. Once nothing further is covered, the planner's own plan replaces
-//! this one where it gives every promised VM a place and is better: more placed, class by class, less what is evicted for
-//! good; or as much with fewer victims.
+//! since a place for it could spoil a promised one; at the last loss only where it did. Where the certificate evicts,
+//! whoever stands in the way of its places is stopped, and may be placed elsewhere like all others. Once nothing
+//! further is covered, the planner's own plan replaces this one where it gives every promised VM a place and is better:
+//! more placed, class by class, less what is evicted for good; or as much with fewer victims.
 
 use super::certificate::{Certificate, CertificateError};
 use super::cover::Cover;

@@ -1,12 +1,13 @@
 //! VMs that some failure leaves without any node that could take them, even with all other VMs away.
 //!
-//! Uses `cluster`, `restart` (where a VM may run), `guarantee::{units, field}`. Used by `guarantee::verify` before anything else:
-//! what is found here is left out of the verdict on the rest.
+//! Uses `cluster`, `restart` (where a VM may run), `guarantee::{units, field}`. Used by `guarantee::verify` before
+//! anything else: what is found here is left out of the verdict on the rest.
 //!
 //! For most VMs it is settled by *witnesses*: one target more than units may fail, no two of them in one domain of any
 //! level of the class, so that a failure takes at most as many as there are units in it. A VM without limits that fits
-//! on all witnesses is coverable; others, as those with labels, look for witnesses of their own. For the rest the nodes that could take them are listed, and a failure is looked for
-//! that takes all of them and displaces the VM; as each node must be taken by one of few units, the search is short.
+//! on all witnesses is coverable; others, as those with labels, look for witnesses of their own. For the rest the nodes
+//! that could take them are listed, and a failure is looked for that takes all of them and displaces the VM; as each
+//! node must be taken by one of few units, the search is short.
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
 

@@ -20,8 +20,8 @@ pub(super) enum Bar {
 /// A leader that stays, under this rule: the follower must be where it runs.
 pub(super) type Leader = (RuleSlot, SmallVec<[NodeSlot; 2]>);
 
-/// What bars `vm` from `node`, the first reason in the order of [`Reason`](super::plan::Reason); its state and its room aside. Of several
-/// labels or rules the first by name.
+/// What bars `vm` from `node`, the first reason in the order of [`Reason`](super::plan::Reason); its state and its room
+/// aside. Of several labels or rules the first by name.
 pub(super) fn bar(cluster: &Cluster, vm: &VmRecord, leaders: &[Leader], node: NodeSlot) -> Option<Bar> {
     let carried = cluster.node_record(node).map_or(&[][..], |record| &record.labels);
     let missing = vm.requires.iter().filter(|label| carried.binary_search(label).is_err());

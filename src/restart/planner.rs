@@ -193,7 +193,8 @@ impl Planner {
     /// Decides where every VM restarts that `failure` displaces or that waits for a place already.
     ///
     /// The plan places as many VMs as it can, class by class (protected ones by falling priority, then best-effort ones),
-    /// and says where that is proved to be the most. Where everything can be placed at once it costs about the VMs displaced; otherwise up to
+    /// and says where that is proved to be the most. Where everything can be placed at once it costs about the VMs
+    /// displaced; otherwise up to
     /// `policy.budget.plan` node evaluations.
     ///
     /// # Errors

@@ -154,8 +154,8 @@ impl ClassLedger {
         true
     }
 
-    /// Whether plans of a unit can be changed with its VMs' bonds kept: not where VMs move as one, or where the plan as a whole
-    /// is what keeps a rule.
+    /// Whether plans of a unit can be changed with its VMs' bonds kept: not where VMs move as one, or where the plan as a
+    /// whole is what keeps a rule.
     fn may_pack(&self, cluster: &Cluster, at: usize, unit: UnitIx, only: Option<NodeSlot>) -> bool {
         let Some(bank) = self.banks.get(at).filter(|_| !self.bonds.is_empty()) else { return true };
         let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));

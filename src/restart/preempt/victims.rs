@@ -5,10 +5,11 @@
 //! candidates to try every set.
 //!
 //! For each VM left out, the more important first: sets of one victim are looked for on all nodes, then of two, then of
-//! three (VMs of one need and class share what was found: see [`Offers`]), so that the fewest are found that one VM needs on one node; only where no three are enough are victims added
-//! up, those first that give the largest share of what is missing. Of sets of one size the one whose victims matter least
-//! is taken, then the one that frees the least. Candidates that a required `separate` rule keeps apart from the VM have to go in any case. What is chosen is
-//! a proposal: whether it is legal and worth it the plan made with it shows.
+//! three (VMs of one need and class share what was found: see [`Offers`]), so that the fewest are found that one VM
+//! needs on one node; only where no three are enough are victims added up, those first that give the largest share of
+//! what is missing. Of sets of one size the one whose victims matter least is taken, then the one that frees the least.
+//! Candidates that a required `separate` rule keeps apart from the VM have to go in any case. What is chosen is a
+//! proposal: whether it is legal and worth it the plan made with it shows.
 
 use super::{Attempt, Class, Search, outranks};
 use crate::cluster::{Cluster, RuleBody, Strength};
