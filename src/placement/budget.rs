@@ -19,7 +19,9 @@ const CHECK_INTERVAL_UNITS: u64 = 1024;
 /// Cancels long work from outside and shows its progress.
 ///
 /// Share it between the thread that works and the thread that watches (it is `Sync`): the worker looks at the flag
-/// and adds to the counter about every thousand work units, far more often than once a millisecond.
+/// and adds to the counter about every thousand work units, mostly several times in a millisecond. Setting up a question
+/// about a large cluster, prices, and the checker's second look at an exhausted search look at neither: there the answer to a
+/// flag can take some tens of milliseconds.
 ///
 /// ```
 /// use lifeboat::{Cluster, Control, Failure, PlanError, Planner, Policy, ResourceKinds};
