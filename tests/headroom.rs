@@ -302,7 +302,8 @@ fn naive(cluster: &Cluster, reserve: &Reserve) -> bool {
                 kinds.iter().enumerate().all(|(at, kind)| of(list, &kind.name).is_none_or(|want| have(at) >= want))
             };
             wants(total, &|at| open.iter().map(|free| free[at]).sum())
-                && (one_node.is_empty() || open.iter().any(|free| wants(one_node, &|at| free[at])))
+                && (one_node.iter().all(|(_, amount)| *amount == 0)
+                    || open.iter().any(|free| wants(one_node, &|at| free[at])))
         }
         _ => unreachable!("no other kind"),
     }

@@ -208,6 +208,16 @@ fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) 
     (chosen, sum)
 }
 
+/// What a family within E speaks of, found once for all families of one example.
+#[derive(Debug)]
+struct Restriction {
+    example: VmId,
+    /// E, by slot.
+    nodes: Vec<NodeSlot>,
+    /// Which members cost something.
+    counts: IdVec<MemberIx, bool>,
+}
+
 /// The refuter: what it reads again and again, in dense rows.
 #[derive(Debug)]
 pub(crate) struct Prices<'a> {
@@ -216,6 +226,8 @@ pub(crate) struct Prices<'a> {
     field: &'a Field,
     room: Rows<NodeSlot>,
     targets: Vec<NodeSlot>,
+    /// Of the example that was last asked for.
+    restriction: Option<Restriction>,
     /// The failure that came closest to a refutation so far.
     pub(crate) tightest: Tightest,
     /// Node evaluations spent.
@@ -231,7 +243,7 @@ impl<'a> Prices<'a> {
         tightest: Tightest,
     ) -> Self {
         let Released { room, targets } = released;
-        Self { cluster, units, field, room, targets, tightest, work: 0 }
+        Self { cluster, units, field, room, targets, restriction: None, tightest, work: 0 }
     }
 
     /// Looks for a failure of the class that some family refutes.
@@ -246,7 +258,29 @@ impl<'a> Prices<'a> {
 
     /// A proof that these units cannot be lost, if some family gives one.
     pub(crate) fn prove(&mut self, units: &[UnitIx]) -> Option<Proof> {
-        self.families(Some(units)).into_iter().find_map(|family| self.judge(&family, units))
+        let failed = self.units.union(units);
+        let displaced = self.displaced(units);
+        let mut restricted: Option<(VmId, Vec<NodeSlot>, Vec<MemberIx>)> = None;
+        for family in self.families(Some(units)) {
+            self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
+            let (nodes, members) = match family.within {
+                None => (&self.targets, &displaced),
+                Some(example) => {
+                    if restricted.as_ref().is_none_or(|(known, ..)| *known != example) {
+                        let found = self.restricted(example, displaced.iter().copied());
+                        restricted = found.map(|(nodes, members)| (example, nodes, members));
+                    }
+                    let Some((_, nodes, members)) = &restricted else { continue };
+                    (nodes, members)
+                }
+            };
+            let needed = self.needed(&family, members.iter().copied());
+            let available = self.available(&family, nodes, &failed);
+            if needed > available {
+                return Some(Proof::Prices { family, needed, available });
+            }
+        }
+        None
     }
 
     /// Whether these units cannot be lost by the sum of a single kind. O(nodes).
@@ -371,37 +405,50 @@ impl<'a> Prices<'a> {
         nodes.iter().flat_map(|node| self.field.at(*node)).chain(self.field.homeless()).collect()
     }
 
-    /// The nodes and members that a family speaks of: E, and which members cost something.
-    fn restriction(&self, family: &PriceFamily) -> Option<(Vec<NodeSlot>, IdVec<MemberIx, bool>)> {
-        let example = family.within?;
+    /// E, and those of some members that can go nowhere else. Costs a look at every target for each of these, and less for
+    /// others.
+    fn restricted(
+        &self,
+        example: VmId,
+        members: impl Iterator<Item = MemberIx>,
+    ) -> Option<(Vec<NodeSlot>, Vec<MemberIx>)> {
         let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
         let nodes = self.eligible(limits);
-        let inside = |member: MemberIx| {
-            self.field.limited[member] && self.eligible(member).iter().all(|node| nodes.binary_search(node).is_ok())
-        };
-        let counts = self.field.members().map(inside).collect();
-        Some((nodes, counts))
+        let mut within: IdVec<NodeSlot, bool> = IdVec::filled(false, self.cluster.node_slots());
+        for node in &nodes {
+            within[*node] = true;
+        }
+        let mut few = Vec::new();
+        let inside = members.filter(|member| self.stays_within(*member, &within, &mut few)).collect();
+        Some((nodes, inside))
     }
 
-    /// Judges one failure.
-    fn judge(&mut self, family: &PriceFamily, units: &[UnitIx]) -> Option<Proof> {
-        let failed = self.units.union(units);
-        let displaced = self.displaced(units);
-        self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
-        let (needed, available) = if family.within.is_some() {
-            let example = family.within?;
-            let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
-            let nodes = self.eligible(limits);
-            let inside = |member: &MemberIx| {
-                self.field.limited[*member]
-                    && self.eligible(*member).iter().all(|node| nodes.binary_search(node).is_ok())
-            };
-            let needed = displaced.iter().filter(|member| inside(member));
-            (self.needed(family, needed.copied()), self.available(family, &nodes, &failed))
-        } else {
-            (self.needed(family, displaced.into_iter()), self.available(family, &self.targets, &failed))
-        };
-        (needed > available).then(|| Proof::Prices { family: family.clone(), needed, available })
+    /// The same of all members, kept for the next family.
+    fn restricted_to(&mut self, example: VmId) -> Option<Restriction> {
+        if let Some(known) = self.restriction.take_if(|known| known.example == example) {
+            return Some(known);
+        }
+        let (nodes, inside) = self.restricted(example, self.field.members())?;
+        let mut counts = IdVec::filled(false, self.field.vms.len());
+        for member in &inside {
+            counts[*member] = true;
+        }
+        self.work += u64::try_from((inside.len() + self.targets.len()) / 8).unwrap_or(u64::MAX);
+        Some(Restriction { example, nodes, counts })
+    }
+
+    /// Whether a member can go nowhere but to these nodes.
+    fn stays_within(&self, member: MemberIx, within: &IdVec<NodeSlot, bool>, few: &mut Vec<NodeSlot>) -> bool {
+        if !self.field.limited[member] {
+            return false;
+        }
+        let vm = self.field.vms[member];
+        let is_outside = |node: &NodeSlot| !within[*node] && crate::restart::may_run_on(self.cluster, vm, *node);
+        if crate::restart::may_run_on_few(self.cluster, vm, few) {
+            let targets = few.iter().filter(|node| self.targets.binary_search(node).is_ok());
+            return !targets.into_iter().any(is_outside);
+        }
+        !self.targets.iter().any(is_outside)
     }
 
     fn needed(&self, family: &PriceFamily, members: impl Iterator<Item = MemberIx>) -> u128 {
@@ -450,12 +497,12 @@ impl<'a> Prices<'a> {
     /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
     fn weigh_all(&mut self, family: &PriceFamily) -> Option<(Vec<UnitIx>, u128, u128)> {
         self.work += u64::try_from((self.field.vms.len() + self.targets.len()) / 32).unwrap_or(u64::MAX);
-        let restriction = self.restriction(family);
-        if family.within.is_some() && restriction.is_none() {
-            return None;
-        }
-        let counts = |member: &MemberIx| restriction.as_ref().is_none_or(|(_, counts)| counts[*member]);
-        let nodes = restriction.as_ref().map_or(&self.targets[..], |(nodes, _)| nodes);
+        let restriction = match family.within {
+            Some(example) => Some(self.restricted_to(example)?),
+            None => None,
+        };
+        let counts = |member: &MemberIx| restriction.as_ref().is_none_or(|restriction| restriction.counts[*member]);
+        let nodes = restriction.as_ref().map_or(&self.targets[..], |restriction| &restriction.nodes);
         let mut cost: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
         let mut available: u128 = 0;
         for node in nodes {
@@ -480,6 +527,9 @@ impl<'a> Prices<'a> {
         let homeless = displaced(NodeSlot::from_index(self.cluster.node_slots()));
         let (units, sum) = worst(self.units, &cost, homeless, available);
         let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
+        if restriction.is_some() {
+            self.restriction = restriction;
+        }
         Some((units, sum.saturating_sub(gone), available.saturating_sub(gone)))
     }
 }
