@@ -208,14 +208,15 @@ fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) 
     (chosen, sum)
 }
 
-/// What a family within E speaks of, found once for all families of one example.
+/// What families of every pricing speak of: all nodes and members, or E and those that can go nowhere else.
 #[derive(Debug)]
-struct Restriction {
-    example: VmId,
-    /// E, by slot.
+struct Scope {
+    /// Whose eligible nodes E is.
+    within: Option<VmId>,
+    /// By slot.
     nodes: Vec<NodeSlot>,
-    /// Which members cost something.
-    counts: IdVec<MemberIx, bool>,
+    /// The members that cost something, in order; `None`: all.
+    inside: Option<Vec<MemberIx>>,
 }
 
 /// The refuter: what it reads again and again, in dense rows.
@@ -226,8 +227,6 @@ pub(crate) struct Prices<'a> {
     field: &'a Field,
     room: Rows<NodeSlot>,
     targets: Vec<NodeSlot>,
-    /// Of the example that was last asked for.
-    restriction: Option<Restriction>,
     /// The failure that came closest to a refutation so far.
     pub(crate) tightest: Tightest,
     /// Node evaluations spent.
@@ -243,14 +242,17 @@ impl<'a> Prices<'a> {
         tightest: Tightest,
     ) -> Self {
         let Released { room, targets } = released;
-        Self { cluster, units, field, room, targets, restriction: None, tightest, work: 0 }
+        Self { cluster, units, field, room, targets, tightest, work: 0 }
     }
 
     /// Looks for a failure of the class that some family refutes.
     pub(crate) fn refute(&mut self) -> Option<Refuted> {
-        for family in self.families(None) {
-            if let Some(refuted) = self.judge_all(&family) {
-                return Some(refuted);
+        let pricings = self.pricings(None);
+        for within in self.scopes(None) {
+            let Some(scope) = self.scope(within, self.field.members()) else { continue };
+            let refuted = pricings.iter().find_map(|pricing| self.judge_all(pricing, &scope));
+            if refuted.is_some() {
+                return refuted;
             }
         }
         None
@@ -260,24 +262,18 @@ impl<'a> Prices<'a> {
     pub(crate) fn prove(&mut self, units: &[UnitIx]) -> Option<Proof> {
         let failed = self.units.union(units);
         let displaced = self.displaced(units);
-        let mut restricted: Option<(VmId, Vec<NodeSlot>, Vec<MemberIx>)> = None;
-        for family in self.families(Some(units)) {
-            self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
-            let (nodes, members) = match family.within {
-                None => (&self.targets, &displaced),
-                Some(example) => {
-                    if restricted.as_ref().is_none_or(|(known, ..)| *known != example) {
-                        let found = self.restricted(example, displaced.iter().copied());
-                        restricted = found.map(|(nodes, members)| (example, nodes, members));
-                    }
-                    let Some((_, nodes, members)) = &restricted else { continue };
-                    (nodes, members)
+        let pricings = self.pricings(Some(units));
+        for within in self.scopes(Some(units)) {
+            let Some(scope) = self.scope(within, displaced.iter().copied()) else { continue };
+            let members = scope.inside.as_ref().unwrap_or(&displaced);
+            for pricing in &pricings {
+                self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
+                let needed = self.needed(pricing, members.iter().copied());
+                let available = self.available(pricing, &scope.nodes, &failed);
+                if needed > available {
+                    let family = PriceFamily { pricing: pricing.clone(), within };
+                    return Some(Proof::Prices { family, needed, available });
                 }
-            };
-            let needed = self.needed(&family, members.iter().copied());
-            let available = self.available(&family, nodes, &failed);
-            if needed > available {
-                return Some(Proof::Prices { family, needed, available });
             }
         }
         None
@@ -298,12 +294,19 @@ impl<'a> Prices<'a> {
         (0..self.room.width()).any(|kind| lost(kind) > left(kind))
     }
 
-    /// The families to try: over all nodes first, then over the sets of nodes that some members are limited to. With
-    /// `units` given, shapes are those of what these displace.
-    fn families(&self, units: Option<&[UnitIx]>) -> Vec<PriceFamily> {
+    /// The scopes to try: all nodes first, then the sets of nodes that some members are limited to.
+    fn scopes(&self, units: Option<&[UnitIx]>) -> Vec<Option<VmId>> {
+        let examples = self.limited_examples(units).into_iter();
+        core::iter::once(None)
+            .chain(examples.map(|member| Some(self.cluster.vm_id_of(self.field.vms[member]))))
+            .collect()
+    }
+
+    /// The pricings to try in each. With `units` given, shapes are those of what these displace.
+    fn pricings(&self, units: Option<&[UnitIx]>) -> Vec<Pricing> {
         let kinds = self.cluster.kinds().len();
-        let mut families = Vec::new();
-        let mut add = |pricing: Pricing| families.push(PriceFamily { pricing, within: None });
+        let mut pricings = Vec::new();
+        let mut add = |pricing: Pricing| pricings.push(pricing);
         let one = |kind: usize| (0..kinds).map(|other| u64::from(other == kind)).collect::<Vec<u64>>();
         for kind in 0..kinds {
             add(Pricing::Weighted { weights: one(kind) });
@@ -338,12 +341,7 @@ impl<'a> Prices<'a> {
         for shape in self.shapes(units) {
             add(Pricing::Shape { shape });
         }
-        let everywhere = families.clone();
-        for member in self.limited_examples(units) {
-            let vm = self.cluster.vm_id_of(self.field.vms[member]);
-            families.extend(everywhere.iter().map(|family| PriceFamily { within: Some(vm), ..family.clone() }));
-        }
-        families
+        pricings
     }
 
     /// Different needs, the largest of every kind first.
@@ -405,36 +403,22 @@ impl<'a> Prices<'a> {
         nodes.iter().flat_map(|node| self.field.at(*node)).chain(self.field.homeless()).collect()
     }
 
-    /// E, and those of some members that can go nowhere else. Costs a look at every target for each of these, and less for
-    /// others.
-    fn restricted(
-        &self,
-        example: VmId,
-        members: impl Iterator<Item = MemberIx>,
-    ) -> Option<(Vec<NodeSlot>, Vec<MemberIx>)> {
+    /// A scope, as far as these members are concerned. Costs a look at every target for each of them that can go nowhere but
+    /// to E, and less for others. `None`: the example is no member.
+    fn scope(&mut self, within: Option<VmId>, members: impl Iterator<Item = MemberIx>) -> Option<Scope> {
+        let Some(example) = within else {
+            return Some(Scope { within, nodes: self.targets.clone(), inside: None });
+        };
         let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
         let nodes = self.eligible(limits);
-        let mut within: IdVec<NodeSlot, bool> = IdVec::filled(false, self.cluster.node_slots());
+        let mut is_inside: IdVec<NodeSlot, bool> = IdVec::filled(false, self.cluster.node_slots());
         for node in &nodes {
-            within[*node] = true;
+            is_inside[*node] = true;
         }
         let mut few = Vec::new();
-        let inside = members.filter(|member| self.stays_within(*member, &within, &mut few)).collect();
-        Some((nodes, inside))
-    }
-
-    /// The same of all members, kept for the next family.
-    fn restricted_to(&mut self, example: VmId) -> Option<Restriction> {
-        if let Some(known) = self.restriction.take_if(|known| known.example == example) {
-            return Some(known);
-        }
-        let (nodes, inside) = self.restricted(example, self.field.members())?;
-        let mut counts = IdVec::filled(false, self.field.vms.len());
-        for member in &inside {
-            counts[*member] = true;
-        }
+        let inside: Vec<MemberIx> = members.filter(|member| self.stays_within(*member, &is_inside, &mut few)).collect();
         self.work += u64::try_from((inside.len() + self.targets.len()) / 8).unwrap_or(u64::MAX);
-        Some(Restriction { example, nodes, counts })
+        Some(Scope { within, nodes, inside: Some(inside) })
     }
 
     /// Whether a member can go nowhere but to these nodes.
@@ -451,27 +435,27 @@ impl<'a> Prices<'a> {
         !self.targets.iter().any(is_outside)
     }
 
-    fn needed(&self, family: &PriceFamily, members: impl Iterator<Item = MemberIx>) -> u128 {
-        members.map(|member| price(&family.pricing, &self.field.need[member])).sum()
+    fn needed(&self, pricing: &Pricing, members: impl Iterator<Item = MemberIx>) -> u128 {
+        members.map(|member| price(pricing, &self.field.need[member])).sum()
     }
 
-    fn available(&self, family: &PriceFamily, nodes: &[NodeSlot], failed: &[NodeSlot]) -> u128 {
+    fn available(&self, pricing: &Pricing, nodes: &[NodeSlot], failed: &[NodeSlot]) -> u128 {
         nodes
             .iter()
             .filter(|node| failed.binary_search(node).is_err())
-            .map(|node| limit(&family.pricing, &self.room[*node]))
+            .map(|node| limit(pricing, &self.room[*node]))
             .fold(0, u128::saturating_add)
     }
 
     /// Judges all failures of the class at once: finds the worst by the family, and whether it is refuted.
-    fn judge_all(&mut self, family: &PriceFamily) -> Option<Refuted> {
-        let (units, needed, left) = self.weigh_all(family)?;
+    fn judge_all(&mut self, pricing: &Pricing, scope: &Scope) -> Option<Refuted> {
+        let (units, needed, left) = self.weigh_all(pricing, scope);
         self.tightest.offer(&units, needed, left);
         if needed <= left {
             return None;
         }
-        let proof = Proof::Prices { family: family.clone(), needed, available: left };
-        Some(Refuted { units, proof })
+        let family = PriceFamily { pricing: pricing.clone(), within: scope.within };
+        Some(Refuted { units, proof: Proof::Prices { family, needed, available: left } })
     }
 
     /// A bound on how many more members of this need there can be with the class still held, wherever they run: each of
@@ -481,55 +465,51 @@ impl<'a> Prices<'a> {
     ///
     /// On a node such a member takes at least `need`, and at least `need` is needed to restart it.
     pub(crate) fn most_more(&mut self, need: &[u64], like: Option<VmId>) -> Option<u128> {
-        let mut families = self.families(None);
-        families.push(PriceFamily { pricing: Pricing::Shape { shape: need.to_vec() }, within: None });
-        families.retain(|family| family.within.is_none());
-        let limited = families.iter().map(|family| PriceFamily { within: like, ..family.clone() });
-        let limited: Vec<PriceFamily> = limited.filter(|family| family.within.is_some()).collect();
-        let bound = |this: &mut Self, family: &PriceFamily| {
-            let price = Some(price(&family.pricing, need)).filter(|price| *price > 0)?;
-            let (_, needed, left) = this.weigh_all(family)?;
-            Some(left.saturating_sub(needed) / price)
-        };
-        families.iter().chain(&limited).filter_map(|family| bound(self, family)).min()
+        let mut pricings = self.pricings(None);
+        pricings.push(Pricing::Shape { shape: need.to_vec() });
+        let mut least = None::<u128>;
+        for within in core::iter::once(None).chain(like.map(Some)) {
+            let Some(scope) = self.scope(within, self.field.members()) else { continue };
+            for pricing in &pricings {
+                let price = price(pricing, need);
+                if price == 0 {
+                    continue;
+                }
+                let (_, needed, left) = self.weigh_all(pricing, &scope);
+                let bound = left.saturating_sub(needed) / price;
+                least = Some(least.map_or(bound, |least| least.min(bound)));
+            }
+        }
+        least
     }
 
     /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
-    fn weigh_all(&mut self, family: &PriceFamily) -> Option<(Vec<UnitIx>, u128, u128)> {
+    fn weigh_all(&mut self, pricing: &Pricing, scope: &Scope) -> (Vec<UnitIx>, u128, u128) {
         self.work += u64::try_from((self.field.vms.len() + self.targets.len()) / 32).unwrap_or(u64::MAX);
-        let restriction = match family.within {
-            Some(example) => Some(self.restricted_to(example)?),
-            None => None,
-        };
-        let counts = |member: &MemberIx| restriction.as_ref().is_none_or(|restriction| restriction.counts[*member]);
-        let nodes = restriction.as_ref().map_or(&self.targets[..], |restriction| &restriction.nodes);
-        let mut cost: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
-        let mut available: u128 = 0;
-        for node in nodes {
-            let most = limit(&family.pricing, &self.room[*node]);
-            available = available.saturating_add(most);
-            cost[*node] = most;
-        }
         let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
-        core::mem::swap(&mut taken_away, &mut cost);
-        // Weighted sums are linear: of all members of a node together they are those of its load.
-        let linear = restriction.is_none() && matches!(family.pricing, Pricing::Weighted { .. });
-        let displaced = |node: NodeSlot| {
-            if linear {
-                price(&family.pricing, &self.field.load[node])
-            } else {
-                self.needed(family, self.field.at(node).filter(counts))
-            }
-        };
-        for node in taken_away.ids() {
-            cost[node] = displaced(node).saturating_add(taken_away[node]);
+        let mut available: u128 = 0;
+        for node in &scope.nodes {
+            let most = limit(pricing, &self.room[*node]);
+            available = available.saturating_add(most);
+            taken_away[*node] = most;
         }
+        let displaced = |node: NodeSlot| match &scope.inside {
+            // The members of a node stand side by side.
+            Some(inside) => {
+                let before = |end: usize| inside.partition_point(|member| member.index() < end);
+                let first = self.field.start(node);
+                let here = inside.get(before(first)..before(first + self.field.at(node).len()));
+                self.needed(pricing, here.unwrap_or_default().iter().copied())
+            }
+            // Weighted sums are linear: of all members of a node together they are those of its load.
+            None if matches!(pricing, Pricing::Weighted { .. }) => price(pricing, &self.field.load[node]),
+            None => self.needed(pricing, self.field.at(node)),
+        };
+        let costs = taken_away.enumerate().map(|(node, most)| displaced(node).saturating_add(*most));
+        let cost: IdVec<NodeSlot, u128> = costs.collect();
         let homeless = displaced(NodeSlot::from_index(self.cluster.node_slots()));
         let (units, sum) = worst(self.units, &cost, homeless, available);
         let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
-        if restriction.is_some() {
-            self.restriction = restriction;
-        }
-        Some((units, sum.saturating_sub(gone), available.saturating_sub(gone)))
+        (units, sum.saturating_sub(gone), available.saturating_sub(gone))
     }
 }
