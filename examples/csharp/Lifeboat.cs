@@ -166,8 +166,7 @@ namespace Lifeboat
         /// <summary>Up to so many units of a level may fail together, and nothing else is promised.</summary>
         public void Tolerate(string level, uint count)
         {
-            IntPtr error;
-            Failed.If(Native.lifeboat_policy_tolerate_nothing(this, out error), error);
+            Failed.If(Native.lifeboat_policy_tolerate_nothing(this, out IntPtr error), error);
             using (var given = new Given())
             {
                 var spec = new ToleranceSpec
@@ -192,10 +191,9 @@ namespace Lifeboat
         public static Cluster Load(string document, out Policy policy)
         {
             Cluster cluster;
-            IntPtr error;
             using (var given = new Given())
             {
-                Failed.If(Native.lifeboat_cluster_from_json(given.Text(document), out cluster, out policy, out error), error);
+                Failed.If(Native.lifeboat_cluster_from_json(given.Text(document), out cluster, out policy, out IntPtr error), error);
             }
             return cluster;
         }
@@ -204,13 +202,12 @@ namespace Lifeboat
         public Plan Plan(Policy policy, IEnumerable<LostUnit> lost, CancellationToken token = default(CancellationToken))
         {
             Plan plan;
-            IntPtr error;
             using (var given = new Given())
             using (var flag = new CancelFlag(token))
             {
                 UIntPtr count;
                 var units = given.Units(lost, out count);
-                Failed.If(Native.lifeboat_plan_restart(this, policy, units, count, flag.Raw, out plan, out error), error, token);
+                Failed.If(Native.lifeboat_plan_restart(this, policy, units, count, flag.Raw, out plan, out IntPtr error), error, token);
             }
             return plan;
         }
@@ -219,10 +216,9 @@ namespace Lifeboat
         public Verdict Verify(Policy policy, CancellationToken token = default(CancellationToken))
         {
             Verdict verdict;
-            IntPtr error;
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_verify(this, policy, flag.Raw, out verdict, out error), error, token);
+                Failed.If(Native.lifeboat_verify(this, policy, flag.Raw, out verdict, out IntPtr error), error, token);
             }
             return verdict;
         }
@@ -230,11 +226,10 @@ namespace Lifeboat
         /// <summary>How many units of a level may be lost: at least, and at most; -1 where not even none.</summary>
         public void MaxTolerable(Policy policy, string level, out long least, out long most, CancellationToken token = default(CancellationToken))
         {
-            IntPtr error;
             using (var given = new Given())
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_max_tolerable(this, policy, given.Text(level), flag.Raw, out least, out most, out error), error, token);
+                Failed.If(Native.lifeboat_max_tolerable(this, policy, given.Text(level), flag.Raw, out least, out most, out IntPtr error), error, token);
             }
         }
 
@@ -242,10 +237,9 @@ namespace Lifeboat
         public string Compare(Policy policy, CancellationToken token = default(CancellationToken))
         {
             Buffer text;
-            IntPtr error;
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_compare(this, policy, flag.Raw, out text, out error), error, token);
+                Failed.If(Native.lifeboat_compare(this, policy, flag.Raw, out text, out IntPtr error), error, token);
             }
             return text.Take();
         }
@@ -261,9 +255,8 @@ namespace Lifeboat
         {
             get
             {
-                IntPtr error;
                 var summary = new PlanSummary { Size = Native.SizeOf<PlanSummary>() };
-                Failed.If(Native.lifeboat_plan_summarize(this, ref summary, out error), error);
+                Failed.If(Native.lifeboat_plan_summarize(this, ref summary, out IntPtr error), error);
                 return summary;
             }
         }
@@ -278,8 +271,7 @@ namespace Lifeboat
         {
             Str vm, node;
             uint wave;
-            IntPtr error;
-            Failed.If(Native.lifeboat_plan_placement(this, at, out vm, out node, out wave, out error), error);
+            Failed.If(Native.lifeboat_plan_placement(this, at, out vm, out node, out wave, out IntPtr error), error);
             return new Placement(vm.Copy(), node.Copy(), wave);
         });
 
@@ -287,24 +279,21 @@ namespace Lifeboat
         {
             Str vm, message;
             UIntPtr reasons;
-            IntPtr error;
-            Failed.If(Native.lifeboat_plan_unplaced(this, at, out vm, out message, out reasons, out error), error);
+            Failed.If(Native.lifeboat_plan_unplaced(this, at, out vm, out message, out reasons, out IntPtr error), error);
             return new Unplaced(vm.Copy(), message.Copy(), List(reasons, index => Reason(at, index)));
         });
 
         private Reason Reason(UIntPtr unplaced, UIntPtr index)
         {
-            IntPtr error;
             var view = new ReasonView { Size = Native.SizeOf<ReasonView>() };
-            Failed.If(Native.lifeboat_plan_reason(this, unplaced, index, ref view, out error), error);
+            Failed.If(Native.lifeboat_plan_reason(this, unplaced, index, ref view, out IntPtr error), error);
             return new Reason(view);
         }
 
         public IReadOnlyList<ClassCounts> Classes => List(Summary.Classes, at =>
         {
-            IntPtr error;
             var counts = new PlanClassCounts { Size = Native.SizeOf<PlanClassCounts>() };
-            Failed.If(Native.lifeboat_plan_class(this, at, ref counts, out error), error);
+            Failed.If(Native.lifeboat_plan_class(this, at, ref counts, out IntPtr error), error);
             return new ClassCounts(counts);
         });
     }
@@ -318,8 +307,7 @@ namespace Lifeboat
         private Answer Summary(out UIntPtr classes)
         {
             int answer;
-            IntPtr error;
-            Failed.If(Native.lifeboat_verdict_summary(this, out answer, out classes, out error), error);
+            Failed.If(Native.lifeboat_verdict_summary(this, out answer, out classes, out IntPtr error), error);
             return (Answer)answer;
         }
 
@@ -340,9 +328,8 @@ namespace Lifeboat
                 Summary(out classes);
                 return List(classes, at =>
                 {
-                    IntPtr error;
                     var view = new ClassVerdictView { Size = Native.SizeOf<ClassVerdictView>() };
-                    Failed.If(Native.lifeboat_verdict_class(this, at, ref view, out error), error);
+                    Failed.If(Native.lifeboat_verdict_class(this, at, ref view, out IntPtr error), error);
                     var units = List(view.CounterexampleUnits, index => Unit(at, index));
                     return new FailureClass((Answer)view.Answer, view.Message.Copy(), view.Scenarios.Copy(), units);
                 });
@@ -352,8 +339,7 @@ namespace Lifeboat
         private LostUnit Unit(UIntPtr of, UIntPtr index)
         {
             Unit unit;
-            IntPtr error;
-            Failed.If(Native.lifeboat_verdict_counterexample_unit(this, of, index, out unit, out error), error);
+            Failed.If(Native.lifeboat_verdict_counterexample_unit(this, of, index, out unit, out IntPtr error), error);
             return new LostUnit(unit.Level.Copy(), unit.Name.Copy());
         }
 
@@ -361,8 +347,7 @@ namespace Lifeboat
         public Certificates Certificates()
         {
             Certificates certificates;
-            IntPtr error;
-            Failed.If(Native.lifeboat_verdict_certificates(this, out certificates, out error), error);
+            Failed.If(Native.lifeboat_verdict_certificates(this, out certificates, out IntPtr error), error);
             return certificates;
         }
     }
@@ -377,10 +362,9 @@ namespace Lifeboat
         public static Certificates Load(Cluster cluster, string text)
         {
             Certificates certificates;
-            IntPtr error;
             using (var given = new Given())
             {
-                Failed.If(Native.lifeboat_certificate_from_json(cluster, given.Text(text), out certificates, out error), error);
+                Failed.If(Native.lifeboat_certificate_from_json(cluster, given.Text(text), out certificates, out IntPtr error), error);
             }
             return certificates;
         }
@@ -389,18 +373,16 @@ namespace Lifeboat
         public string Save(Cluster cluster)
         {
             Buffer text;
-            IntPtr error;
-            Failed.If(Native.lifeboat_certificate_to_json(this, cluster, out text, out error), error);
+            Failed.If(Native.lifeboat_certificate_to_json(this, cluster, out text, out IntPtr error), error);
             return text.Take();
         }
 
         /// <summary>Has the independent checker look at them; what is wrong is an exception with Status.NotValid.</summary>
         public void Check(Cluster cluster, Policy policy, CancellationToken token = default(CancellationToken))
         {
-            IntPtr error;
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_certificate_check(this, cluster, policy, flag.Raw, out error), error, token);
+                Failed.If(Native.lifeboat_certificate_check(this, cluster, policy, flag.Raw, out IntPtr error), error, token);
             }
         }
 
@@ -409,14 +391,13 @@ namespace Lifeboat
             uint index, Cluster cluster, Policy policy, IEnumerable<LostUnit> lost, CancellationToken token = default(CancellationToken))
         {
             Plan plan;
-            IntPtr error;
             using (var given = new Given())
             using (var flag = new CancelFlag(token))
             {
                 UIntPtr count;
                 var units = given.Units(lost, out count);
                 var status = Native.lifeboat_plan_restart_with(
-                    this, (UIntPtr)index, cluster, policy, units, count, flag.Raw, out plan, out error);
+                    this, (UIntPtr)index, cluster, policy, units, count, flag.Raw, out plan, out IntPtr error);
                 Failed.If(status, error, token);
             }
             return plan;
@@ -432,8 +413,7 @@ namespace Lifeboat
         public static Guard Of(Cluster cluster, Policy policy)
         {
             Guard guard;
-            IntPtr error;
-            Failed.If(Native.lifeboat_guard_new(cluster, policy, out guard, out error), error);
+            Failed.If(Native.lifeboat_guard_new(cluster, policy, out guard, out IntPtr error), error);
             return guard;
         }
 
@@ -441,11 +421,10 @@ namespace Lifeboat
         public Decision Admit(string changes, CancellationToken token = default(CancellationToken))
         {
             Decision decision;
-            IntPtr error;
             using (var given = new Given())
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_guard_admit(this, given.Text(changes), flag.Raw, out decision, out error), error, token);
+                Failed.If(Native.lifeboat_guard_admit(this, given.Text(changes), flag.Raw, out decision, out IntPtr error), error, token);
             }
             return decision;
         }
@@ -454,11 +433,10 @@ namespace Lifeboat
         public Decision Observe(string changes, CancellationToken token = default(CancellationToken))
         {
             Decision decision;
-            IntPtr error;
             using (var given = new Given())
             using (var flag = new CancelFlag(token))
             {
-                Failed.If(Native.lifeboat_guard_observe(this, given.Text(changes), flag.Raw, out decision, out error), error, token);
+                Failed.If(Native.lifeboat_guard_observe(this, given.Text(changes), flag.Raw, out decision, out IntPtr error), error, token);
             }
             return decision;
         }
@@ -466,8 +444,7 @@ namespace Lifeboat
         /// <summary>Carries out an admitted decision.</summary>
         public void Apply(Decision decision)
         {
-            IntPtr error;
-            Failed.If(Native.lifeboat_guard_apply(this, decision, out error), error);
+            Failed.If(Native.lifeboat_guard_apply(this, decision, out IntPtr error), error);
         }
     }
 
@@ -481,9 +458,8 @@ namespace Lifeboat
         {
             get
             {
-                IntPtr error;
                 var summary = new DecisionSummary { Size = Native.SizeOf<DecisionSummary>() };
-                Failed.If(Native.lifeboat_decision_summarize(this, ref summary, out error), error);
+                Failed.If(Native.lifeboat_decision_summarize(this, ref summary, out IntPtr error), error);
                 return summary;
             }
         }
@@ -494,16 +470,14 @@ namespace Lifeboat
         public IReadOnlyList<KeyValuePair<string, string>> Placed => List(Summary.Placed, at =>
         {
             Str vm, node;
-            IntPtr error;
-            Failed.If(Native.lifeboat_decision_placed(this, at, out vm, out node, out error), error);
+            Failed.If(Native.lifeboat_decision_placed(this, at, out vm, out node, out IntPtr error), error);
             return new KeyValuePair<string, string>(vm.Copy(), node.Copy());
         });
 
         public IReadOnlyList<Violation> Violations => List(Summary.Violations, at =>
         {
-            IntPtr error;
             var view = new ViolationView { Size = Native.SizeOf<ViolationView>() };
-            Failed.If(Native.lifeboat_decision_violation(this, at, ref view, out error), error);
+            Failed.If(Native.lifeboat_decision_violation(this, at, ref view, out IntPtr error), error);
             return new Violation(view);
         });
     }
