@@ -18,7 +18,6 @@ use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{Concern, may_run_on, may_run_on_few};
 use alloc::vec::Vec;
-use smallvec::SmallVec;
 
 /// A VM that cannot be covered.
 pub(crate) struct Found {
@@ -31,8 +30,9 @@ pub(crate) struct Found {
 pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -> Vec<Found> {
     let size = |node: &NodeSlot| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node]));
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
-    let witnesses = witnesses(units, &largest(cluster, &targets, units.losses()));
-    let least = (witnesses.len() > to_usize(units.losses())).then(|| least_of(cluster, &witnesses));
+    let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
+    let largest = largest(cluster, &targets, units.losses());
+    let least = witnesses(units, largest.into_iter(), &mut met).map(|witnesses| least_of(cluster, &witnesses));
     // Of targets that take everything units take all or not: that is asked once for each home.
     let least_of_all = least_of(cluster, &targets);
     let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
@@ -57,12 +57,14 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
             matches!(state, Some(NodeState::Online | NodeState::Cordoned))
         };
         let home = record.node.filter(runs);
-        if has_witnesses(cluster, units, vm, &targets, &mut few) {
-            continue;
-        }
         let everywhere = plain && fits(need, &least_of_all);
         let key = home.unwrap_or(NodeSlot::from_index(cluster.node_slots()));
         if everywhere && all_taken.lookup(key) == Some(&Some(false)) {
+            continue;
+        }
+        let few_or_all = if may_run_on_few(cluster, vm, &mut few) { &few } else { &targets };
+        let own = few_or_all.iter().copied().filter(|node| could_take(cluster, vm, *node));
+        if !everywhere && witnesses(units, own, &mut met).is_some() {
             continue;
         }
         if !core::mem::replace(&mut sorted, true) {
@@ -88,15 +90,19 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
     found
 }
 
+/// Whether a node is a target that could take a VM with all others away.
+fn could_take(cluster: &Cluster, vm: VmSlot, node: NodeSlot) -> bool {
+    let fits = fits(&cluster.restart_rows()[vm], &cluster.failover_rows()[node]);
+    fits && cluster.room_index().contains(node) && may_run_on(cluster, vm, node)
+}
+
 /// The targets that could take a VM with all others away, the largest first.
 fn takers(cluster: &Cluster, vm: VmSlot, targets: &[NodeSlot]) -> Vec<NodeSlot> {
-    let need = &cluster.restart_rows()[vm];
-    let takes = |node: &NodeSlot| fits(need, &cluster.failover_rows()[*node]) && may_run_on(cluster, vm, *node);
     let mut few = Vec::new();
     if !may_run_on_few(cluster, vm, &mut few) {
-        return targets.iter().copied().filter(takes).collect();
+        return targets.iter().copied().filter(|node| could_take(cluster, vm, *node)).collect();
     }
-    few.retain(|node| cluster.room_index().contains(*node) && takes(node));
+    few.retain(|node| could_take(cluster, vm, *node));
     few.sort_by_cached_key(|node| {
         let size = cluster.size_of(&cluster.failover_rows()[*node]);
         (core::cmp::Reverse(size), cluster.node_record(*node).map(|record| record.key))
@@ -129,48 +135,27 @@ fn largest(cluster: &Cluster, targets: &[NodeSlot], losses: u32) -> Vec<NodeSlot
     sized.into_iter().map(|(_, _, node)| node).collect()
 }
 
-/// Targets of which no two share a domain of a level of the class: one more than units may fail, if there are so many.
-fn witnesses(units: &Units, targets: &[NodeSlot]) -> Vec<NodeSlot> {
+/// Targets of which no two share a domain of a level of the class: one more than units may fail, if there are so many. `met`
+/// is all `false` before and after.
+fn witnesses(
+    units: &Units,
+    targets: impl Iterator<Item = NodeSlot>,
+    met: &mut IdVec<UnitIx, bool>,
+) -> Option<Vec<NodeSlot>> {
+    let of_node = |node: NodeSlot| units.tiers.iter().map(move |tier| tier.unit_of[node]);
     let mut chosen: Vec<NodeSlot> = Vec::new();
-    let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
     for node in targets {
-        let of_node = || units.tiers.iter().map(|tier| tier.unit_of[*node]);
-        if of_node().any(|unit| met.lookup(unit) != Some(&false)) {
+        if of_node(node).any(|unit| met.lookup(unit) != Some(&false)) {
             continue;
         }
-        of_node().for_each(|unit| met[unit] = true);
-        chosen.push(*node);
+        of_node(node).for_each(|unit| met[unit] = true);
+        chosen.push(node);
         if chosen.len() > to_usize(units.losses()) {
             break;
         }
     }
-    chosen
-}
-
-/// With more losses looking for witnesses is not worth its time: they are compared with one another.
-const MANY_LOSSES: u32 = 16;
-
-/// Whether a VM has witnesses of its own: of the targets in turn those that could take it.
-fn has_witnesses(cluster: &Cluster, units: &Units, vm: VmSlot, targets: &[NodeSlot], few: &mut Vec<NodeSlot>) -> bool {
-    if units.losses() > MANY_LOSSES {
-        return false;
-    }
-    let nodes = if may_run_on_few(cluster, vm, few) { &few[..] } else { targets };
-    let need = &cluster.restart_rows()[vm];
-    let mut met: SmallVec<[UnitIx; 8]> = SmallVec::new();
-    let mut witnesses = 0;
-    for node in nodes {
-        let of_node = || units.tiers.iter().map(|tier| tier.unit_of[*node]);
-        let free = fits(need, &cluster.failover_rows()[*node]) && of_node().all(|unit| !met.contains(&unit));
-        if free && cluster.room_index().contains(*node) && may_run_on(cluster, vm, *node) {
-            met.extend(of_node());
-            witnesses += 1;
-            if witnesses > units.losses() {
-                return true;
-            }
-        }
-    }
-    false
+    chosen.iter().flat_map(|node| of_node(*node)).for_each(|unit| met[unit] = false);
+    (chosen.len() > to_usize(units.losses())).then_some(chosen)
 }
 
 /// Whether units within some counts take all of some nodes: each node must be taken by one of few units, and as long as the
