@@ -30,6 +30,11 @@ impl Threads {
         Self::ONE
     }
 
+    /// How many.
+    pub(crate) const fn count(self) -> usize {
+        self.0
+    }
+
     /// Does `work` on every part, each thread with a scratch of its own, and returns the results in the order of the parts.
     pub(crate) fn map<P: Send, S, R: Send>(
         self,

@@ -91,7 +91,13 @@ impl RoomIndex {
 
     /// Nodes in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NodeSlot> + '_ {
-        self.order.iter().flat_map(|block| (0..self.blocks[*block].len).map(|at| self.nodes[cell(*block, at)]))
+        self.keyed().map(|(_, node)| node)
+    }
+
+    /// Nodes in order, and their keys.
+    pub(crate) fn keyed(&self) -> impl Iterator<Item = (RoomKey, NodeSlot)> + '_ {
+        let cells = self.order.iter().flat_map(|block| (0..self.blocks[*block].len).map(|at| cell(*block, at)));
+        cells.map(|cell| (self.keys[cell], self.nodes[cell]))
     }
 
     /// Adds a node that is not there yet.

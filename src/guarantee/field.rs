@@ -11,7 +11,7 @@
 )]
 
 use super::units::{UnitIx, Units};
-use crate::cluster::{Cluster, NO_HOME, SizeScale, VmTraits};
+use crate::cluster::{Cluster, NO_HOME, SizeScale, VmFacts, VmTraits};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
@@ -51,51 +51,76 @@ pub(crate) struct Field {
 }
 
 /// What members of one home are sorted by, and the slot. From the top: how small it is (30 bits), part of a hash of what it
-/// needs (10), so that those of one need are side by side, part of a hash of its name (24).
-type SortKey = (u64, VmSlot);
+/// needs (10), so that those of one need are side by side, part of a hash of its name (24). Beside it whether the VM is
+/// limited in where it may go.
+type SortKey = (u64, VmSlot, bool);
 
 const NEED_BITS: u32 = 10;
 const NAME_BITS: u32 = 24;
 
-/// A part of the members that one thread sorts has at least so many.
+/// What one thread looks at has at least so many VMs.
 const PART: usize = 8_192;
 
 impl Census {
-    pub(crate) fn new(cluster: &Cluster, concern: &Concern) -> Self {
+    pub(crate) fn new(cluster: &Cluster, concern: &Concern, threads: Threads) -> Self {
         match cluster.kinds().len() {
-            2 => Self::of::<2>(cluster, concern),
-            4 => Self::of::<4>(cluster, concern),
-            _ => Self::of::<0>(cluster, concern),
+            2 => Self::of::<2>(cluster, concern, threads),
+            4 => Self::of::<4>(cluster, concern, threads),
+            _ => Self::of::<0>(cluster, concern, threads),
         }
     }
 
     /// `WIDTH` as for [`Rows::row`].
-    fn of<const WIDTH: usize>(cluster: &Cluster, concern: &Concern) -> Self {
-        let nodes = cluster.node_slots();
+    fn of<const WIDTH: usize>(cluster: &Cluster, concern: &Concern, threads: Threads) -> Self {
+        let (kinds, nodes) = (cluster.kinds().len(), cluster.node_slots());
         let nowhere = NodeSlot::from_index(nodes);
-        let mut load = Rows::new(cluster.kinds().len());
-        load.reset(cluster.kinds().len(), nodes + 1);
         let mut home_of: IdVec<NodeSlot, NodeSlot> = (0..nodes).map(NodeSlot::from_index).collect();
         // VMs on nodes that count as lost wait for a place, as do those without a node.
         for node in cluster.down_nodes().iter().chain(cluster.unreachable_nodes()) {
             home_of[*node] = nowhere;
         }
-        let mut counts: IdVec<NodeSlot, u32> = IdVec::filled(0, nodes + 2);
-        let mut enter = |home: NodeSlot, vm: VmSlot| {
+        let empty = || {
+            let mut load = Rows::new(kinds);
+            load.reset(kinds, nodes + 1);
+            (load, IdVec::<NodeSlot, u32>::filled(0, nodes + 2))
+        };
+        let enter = |(load, counts): &mut (Rows<NodeSlot>, IdVec<NodeSlot, u32>), home: NodeSlot, vm: VmSlot| {
             counts[home] += 1;
             let need = cluster.restart_rows().row::<WIDTH>(vm);
             for (load, need) in load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
                 *load += need;
             }
         };
-        for (vm, facts) in cluster.all_facts().enumerate() {
-            if facts.home != NO_HOME && concern.includes_one_of((facts.restart, facts.priority), vm) {
-                enter(home_of[facts.home], vm);
+        // Sums, of whatever parts.
+        let each = cluster.all_facts().len().div_ceil(threads.count()).max(PART);
+        let parts = cluster.all_facts().as_slice().chunks(each).enumerate().collect();
+        let summed = threads.map(
+            parts,
+            || (),
+            |(), (at, facts)| {
+                let mut sums = empty();
+                for (vm, facts) in (at * each..).map(VmSlot::from_index).zip(facts) {
+                    if facts.home != NO_HOME && concern.includes_one_of((facts.restart, facts.priority), vm) {
+                        enter(&mut sums, home_of[facts.home], vm);
+                    }
+                }
+                sums
+            },
+        );
+        let mut summed = summed.into_iter();
+        let mut sums = summed.next().unwrap_or_else(empty);
+        for (load, counts) in summed {
+            for (sum, load) in sums.0.cells_mut().iter_mut().zip(load.cells()) {
+                *sum += load;
+            }
+            for (sum, count) in sums.1.iter_mut().zip(counts.iter()) {
+                *sum += count;
             }
         }
         for vm in cluster.homeless().iter().filter(|vm| concern.includes(cluster, **vm)) {
-            enter(nowhere, *vm);
+            enter(&mut sums, nowhere, *vm);
         }
+        let (load, mut counts) = sums;
         let mut sum = 0;
         for count in counts.iter_mut() {
             sum += core::mem::replace(count, sum);
@@ -123,7 +148,7 @@ impl Field {
     pub(crate) fn new(cluster: &Cluster, units: &Units, concern: &Concern, census: Census, threads: Threads) -> Self {
         let kinds = cluster.kinds().len();
         let members = census.members();
-        let mut keys: Vec<SortKey> = alloc::vec![(0, VmSlot(0)); members];
+        let mut keys: Vec<SortKey> = alloc::vec![(0, VmSlot(0), false); members];
         let mut scales = Vec::new();
         cluster.size_scales(&mut scales);
         let mut field = Self {
@@ -139,6 +164,7 @@ impl Field {
         let parts = split(
             &field.starts,
             kinds,
+            threads,
             &mut keys,
             field.vms.as_mut_slice(),
             field.need.cells_mut(),
@@ -168,7 +194,7 @@ impl Field {
             for unit in part {
                 sorted.clear();
                 for member in units.nodes(*unit).iter().flat_map(|node| field.at(*node)) {
-                    sorted.push((keys.get(member.index()).copied().unwrap_or((0, VmSlot(0))), member));
+                    sorted.push((keys.get(member.index()).copied().unwrap_or((0, VmSlot(0), false)), member));
                 }
                 sorted.sort_unstable_by(|left, right| compare(cluster, left.0, right.0));
                 lists.extend(sorted.iter().map(|(_, member)| *member));
@@ -245,46 +271,23 @@ struct View<'v> {
 impl View<'_> {
     /// What a VM is sorted by. `WIDTH` as for [`Rows::row`].
     #[inline]
-    fn key<const WIDTH: usize>(&self, vm: VmSlot) -> SortKey {
+    fn key<const WIDTH: usize>(&self, vm: VmSlot, facts: &VmFacts) -> SortKey {
         let need = self.cluster.restart_rows().row::<WIDTH>(vm);
         let size = need.iter().zip(self.scales).map(|(amount, scale)| scale.size(*amount)).max().unwrap_or(0);
         let mix = need.iter().fold(0_u64, |mix, amount| (mix ^ amount).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let large = ((1_u64 << SizeScale::BITS) - 1).saturating_sub(size);
         let alike = mix >> (u64::BITS - NEED_BITS);
-        let name = self.cluster.facts(vm).key >> (u32::BITS - NAME_BITS);
-        (((large << NEED_BITS | alike) << NAME_BITS) | u64::from(name), vm)
-    }
-
-    /// Puts the keys of those of some VMs that count into `keys`.
-    fn add<const WIDTH: usize>(&self, vms: &[VmSlot], keys: &mut core::slice::IterMut<'_, SortKey>) {
-        let counted = vms.iter().filter(|vm| self.concern.includes(self.cluster, **vm));
-        for (vm, entry) in counted.zip(keys) {
-            *entry = self.key::<WIDTH>(*vm);
-        }
-    }
-
-    /// The same for all members of a home.
-    fn add_home<const WIDTH: usize>(&self, home: NodeSlot, keys: &mut [SortKey]) {
-        let residents = |node: NodeSlot| self.cluster.node_record(node).map_or(&[][..], |record| &record.residents);
-        let mut keys = keys.iter_mut();
-        if home.index() < self.home_of.len() {
-            if self.home_of[home] == home {
-                self.add::<WIDTH>(residents(home), &mut keys);
-            }
-        } else {
-            self.add::<WIDTH>(self.cluster.homeless(), &mut keys);
-            for node in self.cluster.down_nodes().iter().chain(self.cluster.unreachable_nodes()) {
-                self.add::<WIDTH>(residents(*node), &mut keys);
-            }
-        }
-        debug_assert!(keys.next().is_none(), "INVARIANT: the census has counted the same VMs");
+        let name = facts.key >> (u32::BITS - NAME_BITS);
+        let key = ((large << NEED_BITS | alike) << NAME_BITS) | u64::from(name);
+        (key, vm, is_limited_by(self.cluster, vm, facts.traits))
     }
 }
 
-/// Whole homes at a time, parts of about [`PART`] members.
+/// Whole homes for each thread, with about as many members.
 fn split<'f>(
     starts: &IdVec<NodeSlot, u32>,
     kinds: usize,
+    threads: Threads,
     mut keys: &'f mut [SortKey],
     mut vms: &'f mut [VmSlot],
     mut need: &'f mut [u64],
@@ -293,9 +296,10 @@ fn split<'f>(
     let mut parts = Vec::new();
     let (mut first, mut taken) = (NodeSlot(0), 0);
     let homes = starts.len() - 1;
+    let each = keys.len().div_ceil(threads.count()).max(PART);
     for end in (1..=homes).map(NodeSlot::from_index) {
         let count = to_usize(starts[end]) - taken;
-        if count < PART && end.index() < homes {
+        if count < each && end.index() < homes {
             continue;
         }
         // INVARIANT: the slices are as long as there are members.
@@ -311,23 +315,52 @@ fn split<'f>(
 }
 
 impl Part<'_> {
+    /// Puts the key of every member beside those of its home, in the order of the VMs: so their amounts are read side by side.
+    fn scatter<const WIDTH: usize>(&mut self, view: &View<'_>) {
+        let cluster = view.cluster;
+        let homes = self.first.index()..self.end.index();
+        let before = view.starts[self.first];
+        let mut next: Vec<u32> = homes.clone().map(|home| view.starts[NodeSlot::from_index(home)] - before).collect();
+        let mut enter = |home: NodeSlot, vm: VmSlot, facts: &VmFacts| {
+            let Some(next) = home.index().checked_sub(homes.start).and_then(|home| next.get_mut(home)) else { return };
+            if !view.concern.includes_one_of((facts.restart, facts.priority), vm) {
+                return;
+            }
+            if let Some(entry) = self.keys.get_mut(to_usize(*next)) {
+                *entry = view.key::<WIDTH>(vm, facts);
+                *next += 1;
+            }
+        };
+        for (vm, facts) in cluster.all_facts().enumerate().filter(|(_, facts)| facts.home != NO_HOME) {
+            enter(view.home_of[facts.home], vm, facts);
+        }
+        for vm in cluster.homeless() {
+            enter(NodeSlot::from_index(cluster.node_slots()), *vm, &cluster.facts(*vm));
+        }
+        debug_assert!(
+            homes.zip(&next).all(|(home, next)| *next == view.starts[NodeSlot::from_index(home + 1)] - before),
+            "INVARIANT: the census has counted the same VMs"
+        );
+    }
+
     /// Sorts the members of each home, and keeps what is read of them side by side.
-    fn enter<const WIDTH: usize>(self, view: &View<'_>) {
+    fn enter<const WIDTH: usize>(mut self, view: &View<'_>) {
+        self.scatter::<WIDTH>(view);
         let cluster = view.cluster;
         let before = to_usize(view.starts[self.first]);
         for home in (self.first.0..self.end.0).map(NodeSlot) {
             let range = to_usize(view.starts[home]) - before..to_usize(view.starts[NodeSlot(home.0 + 1)]) - before;
             let keys = self.keys.get_mut(range).unwrap_or_default();
-            view.add_home::<WIDTH>(home, keys);
-            keys.sort_unstable_by_key(|(key, _)| *key);
+            keys.sort_unstable_by_key(|(key, ..)| *key);
             settle_ties(cluster, keys);
         }
         let width = cluster.kinds().len().max(1);
         let rows = self.need.chunks_exact_mut(if WIDTH == 0 { width } else { WIDTH });
-        for ((((_, vm), entry), row), limited) in self.keys.iter().zip(self.vms).zip(rows).zip(self.limited) {
+        for ((((_, vm, is_limited), entry), row), limited) in self.keys.iter().zip(self.vms).zip(rows).zip(self.limited)
+        {
             *entry = *vm;
             row.copy_from_slice(cluster.restart_rows().row::<WIDTH>(*vm));
-            *limited = is_limited(cluster, *vm);
+            *limited = *is_limited;
         }
     }
 }
@@ -349,7 +382,12 @@ fn settle_ties(cluster: &Cluster, keys: &mut [SortKey]) {
 
 /// Whether labels, allowed nodes, `confine` or `exclude` limit where a VM may go.
 pub(crate) fn is_limited(cluster: &Cluster, vm: VmSlot) -> bool {
-    let traits = cluster.facts(vm).traits;
+    is_limited_by(cluster, vm, cluster.facts(vm).traits)
+}
+
+/// The same, given its traits.
+#[inline]
+pub(crate) fn is_limited_by(cluster: &Cluster, vm: VmSlot, traits: VmTraits) -> bool {
     traits.any(VmTraits::LIMITS)
         || (traits.any(VmTraits::RULES)
             && cluster.vm_record(vm).is_some_and(|record| cluster.place_rules(record).next().is_some()))

@@ -25,8 +25,8 @@ pub(crate) fn most_more(
 ) -> Result<Option<u128>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
     let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
-    concern.left_out = uncoverable(cluster, &units, &concern).iter().map(|found| found.vm).collect();
-    let field = Field::new(cluster, &units, &concern, Census::new(cluster, &concern), Threads::ONE);
+    concern.left_out = uncoverable(cluster, &units, &concern, Threads::ONE).iter().map(|found| found.vm).collect();
+    let field = Field::new(cluster, &units, &concern, Census::new(cluster, &concern, Threads::ONE), Threads::ONE);
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
     Ok(Prices::new(cluster, &units, &field, released, Tightest::default()).most_more(need, like))
 }
@@ -39,5 +39,5 @@ pub(crate) fn uncoverable_of(
 ) -> Result<alloc::vec::Vec<VmSlot>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
     let concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
-    Ok(uncoverable(cluster, &units, &concern).iter().map(|found| found.vm).collect())
+    Ok(uncoverable(cluster, &units, &concern, Threads::ONE).iter().map(|found| found.vm).collect())
 }

@@ -11,11 +11,12 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
 
-use super::field::is_limited;
+use super::field::{is_limited, is_limited_by};
 use super::units::{NO_UNIT, UnitIx, Units};
-use crate::cluster::{Cluster, NodeState, RestartClass};
+use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
+use crate::parallel::Threads;
 use crate::restart::{Concern, may_run_on, may_run_on_few};
 use alloc::vec::Vec;
 
@@ -26,8 +27,11 @@ pub(crate) struct Found {
     pub(crate) nodes: Vec<NodeSlot>,
 }
 
+/// One thread looks at so many VMs at a time.
+const PART: usize = 16_384;
+
 /// All VMs of concern that cannot be covered, by slot.
-pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -> Vec<Found> {
+pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, threads: Threads) -> Vec<Found> {
     let size = |node: &NodeSlot| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node]));
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
@@ -39,15 +43,14 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
     let mut sorted = false;
     let mut found = Vec::new();
     let mut few = Vec::new();
-    for (vm, facts) in cluster.all_facts().enumerate() {
-        if facts.restart != RestartClass::Protected {
-            continue;
-        }
+    let doubtful = threads.map(
+        cluster.all_facts().as_slice().chunks(PART).enumerate().collect(),
+        || (),
+        |(), (at, facts)| doubtful(cluster, at * PART, facts, least.as_deref()),
+    );
+    for vm in doubtful.into_iter().flatten() {
         let need = &cluster.restart_rows()[vm];
         let plain = !is_limited(cluster, vm);
-        if plain && least.as_ref().is_some_and(|least| fits(need, least)) {
-            continue;
-        }
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
         if !concern.includes(cluster, vm) {
             continue;
@@ -88,6 +91,17 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern) -
         }
     }
     found
+}
+
+/// Protected VMs that the witnesses, of which each has at least this much, do not show to be coverable. `facts`: those of the
+/// VMs from the slot `first` on.
+fn doubtful(cluster: &Cluster, first: usize, facts: &[VmFacts], least: Option<&[u64]>) -> Vec<VmSlot> {
+    let is_settled = |vm: VmSlot, facts: &VmFacts| {
+        let fits = || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
+        facts.restart != RestartClass::Protected || (fits() && !is_limited_by(cluster, vm, facts.traits))
+    };
+    let vms = (first..).map(VmSlot::from_index).zip(facts);
+    vms.filter(|(vm, facts)| !is_settled(*vm, facts)).map(|(vm, _)| vm).collect()
 }
 
 /// Whether a node is a target that could take a VM with all others away.

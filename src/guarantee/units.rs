@@ -97,11 +97,11 @@ impl Units {
         Ok(units)
     }
 
-    fn add_tier(&mut self, cluster: &Cluster, fallible: &[(RoomKey, NodeSlot)], level: LevelIx, count: u32) {
+    fn add_tier(&mut self, cluster: &Cluster, fallible: &[NodeSlot], level: LevelIx, count: u32) {
         let first = to_u32(self.domains.len());
         let mut unit_of = IdVec::filled(NO_UNIT, cluster.node_slots());
         if level == cluster.levels.node_level() {
-            for (_, node) in fallible {
+            for node in fallible {
                 self.starts.push(to_u32(self.nodes.len()));
                 self.nodes.push(*node);
                 unit_of[*node] = self.domains.push(cluster.levels.domain(level, *node));
@@ -111,7 +111,7 @@ impl Units {
             let mut grouped: Vec<(DomainKey, u32, NodeSlot)> = fallible
                 .iter()
                 .enumerate()
-                .map(|(at, (_, node))| (cluster.levels.domain(level, *node), to_u32(at), *node))
+                .map(|(at, node)| (cluster.levels.domain(level, *node), to_u32(at), *node))
                 .collect();
             grouped.sort_unstable();
             let mut groups: Vec<&[(DomainKey, u32, NodeSlot)]> =
@@ -285,16 +285,20 @@ pub(crate) fn unit_count(cluster: &Cluster, policy: &Policy, level: &str) -> Res
     Ok(all.losses())
 }
 
-/// The nodes that can fail, in an order of their names.
-fn fallible(cluster: &Cluster) -> Vec<(RoomKey, NodeSlot)> {
-    let mut nodes: Vec<(RoomKey, NodeSlot)> = (0..cluster.node_slots())
-        .map(NodeSlot::from_index)
-        .filter_map(|node| cluster.node_record(node).map(|record| (node, record)))
-        .filter(|(_, record)| matches!(record.state, NodeState::Online | NodeState::Cordoned))
-        .map(|(node, record)| (record.key, node))
-        .collect();
-    nodes.sort_unstable();
-    nodes
+/// The nodes that can fail, in an order of their names: those that take starts, as the room index has them, and the cordoned
+/// ones among them.
+fn fallible(cluster: &Cluster) -> Vec<NodeSlot> {
+    let online = cluster.room_index().keyed();
+    let record = |node: NodeSlot| cluster.node_record(node).filter(|record| record.state == NodeState::Cordoned);
+    let slots = (0..cluster.node_slots()).map(NodeSlot::from_index);
+    let mut cordoned: Vec<(RoomKey, NodeSlot)> =
+        slots.filter_map(|node| record(node).map(|record| (record.key, node))).collect();
+    if cordoned.is_empty() {
+        return online.map(|(_, node)| node).collect();
+    }
+    cordoned.extend(online);
+    cordoned.sort_unstable();
+    cordoned.into_iter().map(|(_, node)| node).collect()
 }
 
 /// `n` over `k`, saturating.

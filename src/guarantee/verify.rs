@@ -81,7 +81,7 @@ fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<
     let classes = policy
         .tolerate
         .iter()
-        .map(|class| Run::new(cluster, policy, class)?.verdict(&mut planner, &mut budget))
+        .map(|class| Run::new(cluster, policy, class, budget.threads())?.verdict(&mut planner, &mut budget))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Verdict { classes })
 }
@@ -94,7 +94,7 @@ pub(crate) fn verify_class(
     work: u64,
     control: Option<&Control>,
 ) -> Result<ClassVerdict, VerifyError> {
-    Run::new(cluster, policy, class)?.verdict(&mut Planner::new(), &mut Budget::new(work, control))
+    Run::new(cluster, policy, class, Threads::ONE)?.verdict(&mut Planner::new(), &mut Budget::new(work, control))
 }
 
 /// With fewer VMs one thread is done with all but searches before another has begun.
@@ -127,10 +127,15 @@ struct Judged {
 }
 
 impl<'r> Run<'r> {
-    fn new(cluster: &'r Cluster, policy: &'r Policy, class: &'r FailureClass) -> Result<Self, VerifyError> {
+    fn new(
+        cluster: &'r Cluster,
+        policy: &'r Policy,
+        class: &'r FailureClass,
+        threads: Threads,
+    ) -> Result<Self, VerifyError> {
         let units = Units::new(cluster, policy, class)?;
         let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
-        let uncoverable = uncoverable(cluster, &units, &concern);
+        let uncoverable = uncoverable(cluster, &units, &concern, threads);
         concern.left_out = uncoverable.iter().map(|found| found.vm).collect();
         Ok(Self { cluster, policy, class, units, concern, uncoverable, exact: true })
     }
@@ -210,7 +215,7 @@ impl<'r> Run<'r> {
 
     fn prove(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
         let evictable = self.policy.preemption != Preemption::Never;
-        let census = Census::new(self.cluster, &self.concern);
+        let census = Census::new(self.cluster, &self.concern, budget.threads());
         let released = Released::new(self.cluster, evictable);
         let mut tightest = Tightest::default();
         if self.units.losses() != 1 {
@@ -256,7 +261,7 @@ impl<'r> Run<'r> {
         let settled = self.settled(&standing);
         let states = States { settled: &settled, standing: &standing, ..nobody };
         let settled_field = (!standing.is_empty()).then(|| {
-            let census = Census::new(&settled, &self.concern);
+            let census = Census::new(&settled, &self.concern, budget.threads());
             Field::new(&settled, &self.units, &self.concern, census, budget.threads())
         });
         let field = settled_field.as_ref().unwrap_or(&field);
