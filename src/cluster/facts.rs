@@ -1,6 +1,6 @@
 //! What a restart plan asks first about every VM: a few bytes each, side by side.
 //!
-//! Uses the records of `vms`, from which everything here is derived; every edit of a record brings its facts along.
+//! Uses the records of `vms` and `rules`, from which everything here is derived; every edit of one brings the facts along.
 //! Read by `restart` and `guarantee`, which for most VMs need not touch the record then.
 
 use super::{Cluster, Priority, RestartClass, VmRecord};
@@ -38,6 +38,8 @@ impl VmTraits {
     pub(crate) const MIGRATES: Self = Self(8);
     /// It counts for more than its own class and priority say.
     pub(crate) const PROMOTED: Self = Self(16);
+    /// Required `confine` or `exclude` rules say where it may be.
+    pub(crate) const PLACED: Self = Self(32);
 
     /// These and those.
     #[inline]
@@ -57,8 +59,8 @@ impl VmFacts {
     pub(super) const NONE: Self =
         Self { restart: RestartClass::Never, priority: Priority(0), traits: VmTraits(0), key: 0, home: NO_HOME };
 
-    /// What a record says.
-    pub(super) fn of(record: &VmRecord) -> Self {
+    /// What a record says. `placed`: see [`VmTraits::PLACED`].
+    fn of(record: &VmRecord, placed: bool) -> Self {
         let (restart, priority) = record.effective;
         let mut traits = VmTraits::default();
         for (holds, this) in [
@@ -67,6 +69,7 @@ impl VmFacts {
             (!record.requires.is_empty() || record.allowed_nodes.is_some(), VmTraits::LIMITS),
             (record.migrating_to.is_some(), VmTraits::MIGRATES),
             (record.effective > (record.restart, record.priority), VmTraits::PROMOTED),
+            (placed, VmTraits::PLACED),
         ] {
             if holds {
                 traits = traits.with(this);
@@ -89,9 +92,14 @@ impl Cluster {
         &self.facts
     }
 
-    /// Brings the facts of a VM in line with its record.
+    /// Brings the facts of a VM in line with its record and its rules.
     pub(super) fn refresh_facts(&mut self, vm: VmSlot) {
         self.facts.grow_to(vm, &VmFacts::NONE);
-        self.facts[vm] = self.vms.get(vm).map_or(VmFacts::NONE, VmFacts::of);
+        self.facts[vm] = self.vms.get(vm).map_or(VmFacts::NONE, |record| self.facts_of(record));
+    }
+
+    /// What the facts of a VM have to be.
+    pub(super) fn facts_of(&self, record: &VmRecord) -> VmFacts {
+        VmFacts::of(record, self.place_rules(record).next().is_some())
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Uses the stores of `cluster`. For tests and fuzzing alone.
 
-use super::facts::VmFacts;
 use super::nodes::unit_share;
 use super::rules::RuleBody;
 use super::{Cluster, NodeState, OnTimeout, Role, Strength, node_set::NodeSet};
@@ -307,7 +306,7 @@ impl Cluster {
         }
         for (slot, vm) in self.vms.iter() {
             let expected = effective.get(slot.index()).copied().flatten();
-            hold!(self.facts(slot) == VmFacts::of(vm), "the facts of {}", vm.name);
+            hold!(self.facts(slot) == self.facts_of(vm), "the facts of {}", vm.name);
             hold!(Some(vm.effective) == expected, "{} counts as {:?}, not {expected:?}", vm.name, vm.effective);
         }
         hold!(self.find_cycle(self.vms.iter().map(|(slot, _)| slot)).is_none(), "the start order has a cycle");

@@ -274,7 +274,6 @@ impl Cluster {
             if let Some(leader) = self.vms.get_mut(*leader) {
                 insert_sorted(&mut leader.leads, slot);
             }
-            self.refresh_facts(*leader);
         }
         members.sort_unstable();
         members.dedup();
@@ -284,12 +283,11 @@ impl Cluster {
                     vm.rules.insert(position, slot);
                 }
             }
-            self.refresh_facts(*member);
         }
         if let RuleBody::Place { place, .. } = &body {
             self.tell_nodes(&place.nodes, Said::Means, key, true);
         }
-        let follows = matches!(body, RuleBody::Follow { .. });
+        let leader = if let RuleBody::Follow { leader } = &body { Some(*leader) } else { None };
         let touched = members.clone();
         if let Some(record) = self.rules.get_mut(slot) {
             record.name = name;
@@ -301,7 +299,10 @@ impl Cluster {
             record.members = members;
             record.annotations = rule.annotations.map(Box::new);
         }
-        if follows {
+        for vm in touched.iter().copied().chain(leader) {
+            self.refresh_facts(vm);
+        }
+        if leader.is_some() {
             self.recompute_effective(&touched);
         }
         let named = self.rules.get(slot).map_or(0, |record| self.sum_of_named(record));

@@ -17,7 +17,7 @@
     reason = "INVARIANT: room goes down only by a need that fits into it; counts are below 2^31; shares are u128"
 )]
 
-use super::bonds::Bonds;
+use super::bonds::{Bonded, Bonds};
 use super::certificate::{ColumnIx, NOWHERE};
 use super::field::{Field, MemberIx};
 use super::fit::{Fitted, Kernel, Layout, Part, Span};
@@ -313,8 +313,8 @@ pub(crate) struct Setting<'s> {
     pub(crate) units: &'s Units,
     pub(crate) field: &'s Field,
     pub(crate) bonds: &'s Bonds,
-    /// Whether each member has bonds.
-    pub(crate) bonded: IdVec<MemberIx, bool>,
+    /// The bonds of the members.
+    pub(crate) bonded: Bonded,
     pub(crate) concern: &'s Concern,
 }
 
@@ -326,8 +326,10 @@ pub(crate) struct Filled {
     pub(crate) failed: Vec<UnitIx>,
 }
 
-/// A part of the units of a bank has about so many members: what one thread does at a time.
-const PART: usize = 8_192;
+/// A part of the units of a bank has at least so many members: what one thread does at a time.
+const PART: usize = 1_024;
+/// A bank has about so many parts.
+const PARTS: usize = 8;
 
 /// Fills all banks: a plan for every unit of a bank's tier; `None` once a unit has none, unless those are `tolerated`.
 ///
@@ -387,15 +389,16 @@ pub(crate) fn fill(
     Ok(Some(filled))
 }
 
-/// The units of a tier in parts of about [`PART`] members, and how many targets each part has.
+/// The units of a tier in parts, and how many targets each part has.
 fn split(setting: &Setting<'_>, tier: &Tier) -> Vec<(Span, usize)> {
+    let enough = (setting.field.vms.len() / PARTS).max(PART);
     let mut parts = Vec::new();
     let (mut first, mut members) = (0, 0);
     if tier.level == setting.cluster.levels.node_level() {
         let nodes = to_u32(setting.cluster.node_slots());
         for end in 1..=nodes {
             members = setting.field.start(NodeSlot(end)) - setting.field.start(NodeSlot(first));
-            if members >= PART || end == nodes {
+            if members >= enough || end == nodes {
                 parts.push((Span::Nodes(first..end), members));
                 first = end;
             }
@@ -405,7 +408,7 @@ fn split(setting: &Setting<'_>, tier: &Tier) -> Vec<(Span, usize)> {
     first = tier.first;
     for unit in tier.units() {
         members += setting.units.nodes(unit).iter().map(|node| setting.field.at(*node).len()).sum::<usize>();
-        if members >= PART || unit.0 + 1 == tier.end {
+        if members >= enough || unit.0 + 1 == tier.end {
             parts.push((Span::Units(first..unit.0 + 1), members));
             (first, members) = (unit.0 + 1, 0);
         }

@@ -24,7 +24,7 @@
 use super::banks::DOMAIN_SHARE;
 use super::field::MemberIx;
 use super::units::{NO_UNIT, Tier, Units};
-use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
+use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength, VmTraits};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
@@ -97,6 +97,20 @@ pub(crate) struct Bonds {
     ranks: Vec<(LevelIx, IdVec<NodeSlot, u32>)>,
 }
 
+/// The bonds of members, in their order.
+pub(crate) struct Bonded {
+    /// Where those of each member begin and end.
+    pub(super) spans: IdVec<MemberIx, (u32, u32)>,
+    all: Vec<Bond>,
+}
+
+impl Bonded {
+    #[inline]
+    pub(super) fn within(&self, (start, end): (u32, u32)) -> &[Bond] {
+        self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
+    }
+}
+
 /// A rule's running members.
 struct Members {
     all: SmallVec<[Member; 6]>,
@@ -110,6 +124,8 @@ struct Member {
     home: NodeSlot,
     /// Where it migrates to.
     going: Option<NodeSlot>,
+    /// The first part of the hash of its name.
+    key: u32,
 }
 
 impl Members {
@@ -220,12 +236,17 @@ impl Bonds {
         self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
     }
 
-    /// Which of these VMs have bonds.
-    pub(super) fn among(&self, vms: &IdVec<MemberIx, VmSlot>) -> IdVec<MemberIx, bool> {
-        if self.is_empty() {
-            return IdVec::filled(false, vms.len());
+    /// The bonds of these VMs side by side.
+    pub(super) fn among(&self, vms: &IdVec<MemberIx, VmSlot>) -> Bonded {
+        let mut bonded = Bonded { spans: IdVec::filled((0, 0), vms.len()), all: Vec::with_capacity(self.all.len()) };
+        if !self.is_empty() {
+            for (span, vm) in bonded.spans.iter_mut().zip(vms.iter()) {
+                let start = to_u32(bonded.all.len());
+                bonded.all.extend_from_slice(self.of(*vm));
+                *span = (start, to_u32(bonded.all.len()));
+            }
         }
-        vms.iter().map(|vm| !self.of(*vm).is_empty()).collect()
+        bonded
     }
 
     /// The levels, `node` aside, of which no domain may meet two banks.
@@ -262,12 +283,14 @@ impl Bonds {
     /// Whether a node has the colours that a VM keeps to.
     #[inline]
     pub(crate) fn colours_allow(&self, cluster: &Cluster, vm: VmSlot, node: NodeSlot) -> bool {
-        self.of(vm).iter().all(|bond| match bond {
-            Bond::Colour(painting, colour) => {
-                self.colour_of(cluster, &self.paintings[*painting], node) == Some(*colour)
-            }
-            _ => true,
-        })
+        self.of(vm).iter().all(|bond| self.colour_allows(cluster, bond, node))
+    }
+
+    /// Whether a node has the colour, if the bond is one.
+    #[inline]
+    pub(super) fn colour_allows(&self, cluster: &Cluster, bond: &Bond, node: NodeSlot) -> bool {
+        let Bond::Colour(painting, colour) = bond else { return true };
+        self.colour_of(cluster, &self.paintings[*painting], node) == Some(*colour)
     }
 
     fn colour_of(&self, cluster: &Cluster, painting: &Painting, node: NodeSlot) -> Option<u32> {
@@ -311,15 +334,17 @@ impl Bonds {
 
 impl Maker<'_> {
     fn members(&self, rule: &RuleRecord) -> Members {
-        let runs = |node: NodeSlot| {
-            let state = self.cluster.node_record(node).map(|node| node.state);
-            matches!(state, Some(NodeState::Online | NodeState::Cordoned))
-        };
+        let cluster = self.cluster;
         let member = |vm: VmSlot, side: u32| {
-            let record = self.cluster.vm_record(vm).filter(|record| record.on)?;
-            let promised = self.concern.includes(self.cluster, vm);
-            let going = record.migrating_to.filter(|node| runs(*node));
-            Some(Member { vm, promised, side, home: record.node.filter(|node| runs(*node))?, going })
+            let facts = cluster.all_facts().lookup(vm).filter(|facts| facts.home != NO_HOME)?;
+            if !self.units.can_fail(facts.home) {
+                return None;
+            }
+            let promised = self.concern.includes_one_of((facts.restart, facts.priority), vm);
+            let moves = facts.traits.any(VmTraits::MIGRATES);
+            let going = moves.then(|| cluster.vm_record(vm)?.migrating_to).flatten();
+            let going = going.filter(|node| self.units.can_fail(*node));
+            Some(Member { vm, promised, side, home: facts.home, going, key: facts.key })
         };
         let mut all: SmallVec<[Member; 6]> = match &rule.body {
             RuleBody::Sides { sides, .. } => {
@@ -333,8 +358,10 @@ impl Maker<'_> {
             _ => rule.members.iter().filter_map(|vm| member(*vm, 0)).collect(),
         };
         // Colours are given out in this order, which depends on names alone.
-        let name = |member: &Member| self.cluster.vm_record(member.vm).map(|record| (record.key, &*record.name));
-        all.sort_unstable_by(|left, right| name(left).cmp(&name(right)));
+        let name = |member: &Member| cluster.vm_record(member.vm).map(|record| (record.key, &*record.name));
+        let by_name =
+            |left: &Member, right: &Member| left.key.cmp(&right.key).then_with(|| name(left).cmp(&name(right)));
+        all.sort_unstable_by(by_name);
         // Sides are numbered as they come here, too.
         let mut sides: SmallVec<[u32; 4]> = SmallVec::new();
         for member in &mut all {
@@ -570,16 +597,26 @@ impl Maker<'_> {
             made.extend(party.iter().map(|vm| (*vm, Bond::AsOne(PartyIx::from_index(at)))));
         }
         let mut spans: IdVec<VmSlot, (u32, u32)> = IdVec::new();
-        let mut all = Vec::with_capacity(made.len());
+        let mut all = Vec::new();
         if !made.is_empty() {
             spans = IdVec::filled((0, 0), cluster.vm_slots_len());
-            made.sort_by_key(|(vm, _)| *vm);
-            for of_one in made.chunk_by(|left, right| left.0 == right.0) {
-                let start = to_u32(all.len());
-                all.extend(of_one.iter().map(|(_, bond)| *bond));
-                if let Some((vm, _)) = of_one.first() {
-                    spans[*vm] = (start, to_u32(all.len()));
+            for (vm, _) in &made {
+                let (_, count) = &mut spans[*vm];
+                *count = count.saturating_add(1);
+            }
+            let mut next = 0_u32;
+            for (start, end) in spans.iter_mut().filter(|(_, count)| *count > 0) {
+                let count = *end;
+                (*start, *end) = (next, next);
+                next = next.saturating_add(count);
+            }
+            all.resize(made.len(), Bond::Planned);
+            for (vm, bond) in made {
+                let (_, end) = &mut spans[vm];
+                if let Some(place) = all.get_mut(to_usize(*end)) {
+                    *place = bond;
                 }
+                *end = end.saturating_add(1);
             }
         }
         let mut levels: Vec<LevelIx> = paintings.iter().map(|painting| painting.level).collect();
@@ -603,10 +640,17 @@ pub(crate) fn one_per_domain<T: PartialEq + Copy>(
 /// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.
 fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
     let mut ranks = IdVec::filled(0, cluster.node_slots());
-    let mut known: BTreeMap<DomainKey, u32> = BTreeMap::new();
-    for node in cluster.room_index().iter() {
-        let next = to_u32(known.len());
-        ranks[node] = *known.entry(cluster.levels.domain(level, node)).or_insert(next);
+    let mut targets: Vec<(DomainKey, u32, NodeSlot)> = (0..)
+        .zip(cluster.room_index().iter())
+        .map(|(at, node)| (cluster.levels.domain(level, node), at, node))
+        .collect();
+    targets.sort_unstable();
+    let mut domains: Vec<&[(DomainKey, u32, NodeSlot)]> = targets.chunk_by(|left, right| left.0 == right.0).collect();
+    domains.sort_unstable_by_key(|domain| domain.first().map(|(_, at, _)| *at));
+    for (rank, domain) in (0..).zip(domains) {
+        for (_, _, node) in domain {
+            ranks[*node] = rank;
+        }
     }
     ranks
 }

@@ -279,7 +279,7 @@ impl View<'_> {
         let alike = mix >> (u64::BITS - NEED_BITS);
         let name = facts.key >> (u32::BITS - NAME_BITS);
         let key = ((large << NEED_BITS | alike) << NAME_BITS) | u64::from(name);
-        (key, vm, is_limited_by(self.cluster, vm, facts.traits))
+        (key, vm, are_limits(facts.traits))
     }
 }
 
@@ -381,14 +381,13 @@ fn settle_ties(cluster: &Cluster, keys: &mut [SortKey]) {
 }
 
 /// Whether labels, allowed nodes, `confine` or `exclude` limit where a VM may go.
+#[inline]
 pub(crate) fn is_limited(cluster: &Cluster, vm: VmSlot) -> bool {
-    is_limited_by(cluster, vm, cluster.facts(vm).traits)
+    are_limits(cluster.facts(vm).traits)
 }
 
-/// The same, given its traits.
+/// The same, of a VM with these traits.
 #[inline]
-pub(crate) fn is_limited_by(cluster: &Cluster, vm: VmSlot, traits: VmTraits) -> bool {
-    traits.any(VmTraits::LIMITS)
-        || (traits.any(VmTraits::RULES)
-            && cluster.vm_record(vm).is_some_and(|record| cluster.place_rules(record).next().is_some()))
+pub(crate) const fn are_limits(traits: VmTraits) -> bool {
+    traits.any(VmTraits::LIMITS.with(VmTraits::PLACED))
 }

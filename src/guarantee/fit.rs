@@ -16,7 +16,7 @@ use super::bonds::{ApartIx, Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
 use super::field::{Field, MemberIx};
 use super::units::{Tier, UnitIx};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NO_HOME, VmTraits};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{may_run_on, may_run_on_few};
@@ -80,8 +80,8 @@ struct Items<'i> {
     vms: &'i [VmSlot],
     need: &'i [u64],
     limited: &'i [bool],
-    /// Whether each has bonds.
-    bonded: &'i [bool],
+    /// The bonds of each, as [`Bonded`] has them.
+    bonds: &'i [(u32, u32)],
 }
 
 /// Some units of one tier, for one bank, and where the targets of their members go.
@@ -184,7 +184,7 @@ impl Kernel {
                 fitted.open.push(unit);
                 return;
             }
-            let complete = if items.bonded.contains(&true) {
+            let complete = if items.bonds.iter().any(|span| has_any(*span)) {
                 this.fit_bonded::<WIDTH>(&task, targets)
             } else {
                 this.first_fit::<WIDTH>(&task, targets)
@@ -197,25 +197,25 @@ impl Kernel {
             Span::Nodes(nodes) => {
                 for node in nodes.map(NodeSlot) {
                     let range = field.start(node)..field.start(NodeSlot(node.0 + 1));
-                    enter(self, tier.unit_of[node], &field.slice(range, &setting.bonded));
+                    enter(self, tier.unit_of[node], &field.slice(range, &setting.bonded.spans));
                 }
             }
             Span::Units(units) => {
                 let mut members = Vec::new();
-                let (mut vms, mut need, mut limited, mut bonded) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+                let (mut vms, mut need, mut limited, mut bonds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
                 for unit in units.map(UnitIx) {
                     field.of_unit(setting.units, unit, &mut members);
                     vms.clear();
                     need.clear();
                     limited.clear();
-                    bonded.clear();
+                    bonds.clear();
                     for member in &members {
                         vms.push(field.vms[*member]);
                         need.extend_from_slice(field.need.row::<WIDTH>(*member));
                         limited.push(field.limited[*member]);
-                        bonded.push(setting.bonded[*member]);
+                        bonds.push(setting.bonded.spans[*member]);
                     }
-                    enter(self, unit, &Items { vms: &vms, need: &need, limited: &limited, bonded: &bonded });
+                    enter(self, unit, &Items { vms: &vms, need: &need, limited: &limited, bonds: &bonds });
                 }
             }
         }
@@ -261,13 +261,13 @@ impl Kernel {
     }
 
     fn place_bonded<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
-        let (bonds, items) = (task.setting.bonds, task.items);
+        let items = task.items;
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
         let mut parties: SmallVec<[PartyIx; 4]> = SmallVec::new();
         self.mates.clear();
         self.freedoms.clear();
-        for (limited, bonded) in items.limited.iter().zip(items.bonded) {
-            self.freedoms.push(match (*limited, *bonded) {
+        for (limited, bonds) in items.limited.iter().zip(items.bonds) {
+            self.freedoms.push(match (*limited, has_any(*bonds)) {
                 (true, _) => Freedom::Few,
                 (false, true) => Freedom::Bonded,
                 (false, false) => Freedom::All,
@@ -284,10 +284,8 @@ impl Kernel {
                         }
                     }
                     Bond::Apart(apart, side) => {
-                        let vm = items.vms.get(item).and_then(|vm| task.setting.cluster.vm_record(*vm));
-                        let going = vm.and_then(|vm| vm.migrating_to);
-                        let Some(home) = vm.and_then(|vm| vm.node) else { return false };
-                        self.mates.push((*apart, item, Mate { side: *side, home, going, target: None }));
+                        let Some(mate) = items.vms.get(item).and_then(|vm| task.mate(*vm, *side)) else { return false };
+                        self.mates.push((*apart, item, mate));
                     }
                 }
             }
@@ -301,9 +299,8 @@ impl Kernel {
                 continue;
             }
             seen.push(party);
-            let of_party = |vm: &VmSlot| bonds.of(*vm).contains(&Bond::AsOne(party));
-            let group: Vec<usize> =
-                items.vms.iter().enumerate().filter(|(_, vm)| of_party(vm)).map(|(item, _)| item).collect();
+            let of_party = |item: &usize| task.bonds(*item).contains(&Bond::AsOne(party));
+            let group: Vec<usize> = (0..items.vms.len()).filter(of_party).collect();
             let mut sum: SmallVec<[u64; 4]> = smallvec::smallvec![0; width];
             for item in &group {
                 let need = items.need.get(item * width..(item + 1) * width).unwrap_or_default();
@@ -380,8 +377,7 @@ impl Kernel {
 
     /// Notes where an item goes.
     fn settle(&mut self, task: &Task<'_>, item: usize, node: NodeSlot) {
-        let bonds = task.items.vms.get(item).map_or(&[][..], |vm| task.setting.bonds.of(*vm));
-        for bond in bonds {
+        for bond in task.bonds(item) {
             let Bond::Apart(apart, _) = bond else { continue };
             let at = self.mates.binary_search_by_key(&(*apart, item), |(apart, item, _)| (*apart, *item)).ok();
             if let Some((_, _, mate)) = at.and_then(|at| self.mates.get_mut(at)) {
@@ -426,11 +422,26 @@ impl Kernel {
 }
 
 impl<'t> Task<'t> {
-    /// Its VMs with bonds.
+    /// Its items with bonds.
     fn bonded(&self) -> impl Iterator<Item = (usize, &'t [Bond])> + use<'t> {
-        let bonds = self.setting.bonds;
-        let bonded = self.items.vms.iter().zip(self.items.bonded).enumerate().filter(|(_, (_, bonded))| **bonded);
-        bonded.map(|(item, (vm, _))| (item, bonds.of(*vm)))
+        let bonded = &self.setting.bonded;
+        let items = self.items.bonds.iter().enumerate().filter(|(_, span)| has_any(**span));
+        items.map(|(item, span)| (item, bonded.within(*span)))
+    }
+
+    /// The bonds of an item.
+    #[inline]
+    fn bonds(&self, item: usize) -> &'t [Bond] {
+        self.items.bonds.get(item).map_or(&[][..], |span| self.setting.bonded.within(*span))
+    }
+
+    /// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
+    fn mate(&self, vm: VmSlot, side: u32) -> Option<Mate> {
+        let cluster = self.setting.cluster;
+        let facts = cluster.facts(vm);
+        let moves = facts.traits.any(VmTraits::MIGRATES);
+        let going = moves.then(|| cluster.vm_record(vm)?.migrating_to).flatten();
+        (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
     }
 
     #[inline]
@@ -444,8 +455,8 @@ impl<'t> Task<'t> {
         group.iter().enumerate().all(|(done, item)| {
             let Some(vm) = self.items.vms.get(*item) else { return false };
             let before = group.get(..done).unwrap_or_default();
-            let apart = |bond: &Bond| {
-                let Bond::Apart(apart, side) = bond else { return true };
+            let allows = |bond: &Bond| {
+                let Bond::Apart(apart, side) = bond else { return bonds.colour_allows(cluster, bond, node) };
                 let first = mates.partition_point(|(rule, _, _)| rule < apart);
                 let of_rule = mates.get(first..).unwrap_or_default().iter().take_while(|(rule, _, _)| rule == apart);
                 let mates = of_rule.map(|(_, other, mate)| Mate {
@@ -454,11 +465,15 @@ impl<'t> Task<'t> {
                 });
                 bonds.is_apart(cluster, (*apart, *side), node, mates)
             };
-            bonds.colours_allow(cluster, *vm, node)
-                && bonds.of(*vm).iter().all(apart)
+            self.bonds(*item).iter().all(allows)
                 && (self.items.limited.get(*item) != Some(&true) || may_run_on(cluster, *vm, node))
         })
     }
+}
+
+/// Whether there is a bond between these bounds.
+const fn has_any((start, end): (u32, u32)) -> bool {
+    start != end
 }
 
 /// Whether two needs are the same: they are short, so that a call to compare memory would take longer.
@@ -497,13 +512,13 @@ fn search<const WIDTH: usize>(
 
 impl Field {
     /// Members that stand side by side.
-    fn slice<'f>(&'f self, range: Range<usize>, bonded: &'f IdVec<MemberIx, bool>) -> Items<'f> {
+    fn slice<'f>(&'f self, range: Range<usize>, bonds: &'f IdVec<MemberIx, (u32, u32)>) -> Items<'f> {
         let width = self.need.width();
         Items {
             vms: self.vms.as_slice().get(range.clone()).unwrap_or_default(),
             need: self.need.cells().get(range.start * width..range.end * width).unwrap_or_default(),
             limited: self.limited.as_slice().get(range.clone()).unwrap_or_default(),
-            bonded: bonded.as_slice().get(range).unwrap_or_default(),
+            bonds: bonds.as_slice().get(range).unwrap_or_default(),
         }
     }
 }

@@ -11,7 +11,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
 
-use super::field::{is_limited, is_limited_by};
+use super::field::{are_limits, is_limited};
 use super::units::{NO_UNIT, UnitIx, Units};
 use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
@@ -98,7 +98,7 @@ pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, t
 fn doubtful(cluster: &Cluster, first: usize, facts: &[VmFacts], least: Option<&[u64]>) -> Vec<VmSlot> {
     let is_settled = |vm: VmSlot, facts: &VmFacts| {
         let fits = || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
-        facts.restart != RestartClass::Protected || (fits() && !is_limited_by(cluster, vm, facts.traits))
+        facts.restart != RestartClass::Protected || (fits() && !are_limits(facts.traits))
     };
     let vms = (first..).map(VmSlot::from_index).zip(facts);
     vms.filter(|(vm, facts)| !is_settled(*vm, facts)).map(|(vm, _)| vm).collect()

@@ -12,6 +12,7 @@
 )]
 
 use super::error::VerifyError;
+use crate::cluster::node_set::NodeSet;
 use crate::cluster::{Cluster, NodeState};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot};
@@ -64,6 +65,8 @@ pub(crate) struct Units {
     starts: IdVec<UnitIx, u32>,
     nodes: Vec<NodeSlot>,
     domains: IdVec<UnitIx, DomainKey>,
+    /// The nodes that can fail.
+    fallible: NodeSet,
 }
 
 impl Units {
@@ -88,7 +91,13 @@ impl Units {
             }
         }
         let fallible = fallible(cluster);
-        let mut units = Self { tiers: Vec::new(), starts: IdVec::new(), nodes: Vec::new(), domains: IdVec::new() };
+        let mut units = Self {
+            tiers: Vec::new(),
+            starts: IdVec::new(),
+            nodes: Vec::new(),
+            domains: IdVec::new(),
+            fallible: fallible.iter().copied().collect(),
+        };
         for (level, count) in wanted {
             units.add_tier(cluster, &fallible, level, count);
         }
@@ -138,6 +147,12 @@ impl Units {
     /// How many units may fail together.
     pub(crate) fn losses(&self) -> u32 {
         self.tiers.iter().map(|tier| tier.count).fold(0, u32::saturating_add)
+    }
+
+    /// Whether a node can fail: it runs VMs now.
+    #[inline]
+    pub(crate) fn can_fail(&self, node: NodeSlot) -> bool {
+        self.fallible.contains(node)
     }
 
     /// The nodes of a unit.
