@@ -78,9 +78,9 @@ pub(crate) fn deal(
             return None;
         }
         // In the order of the room index, which is one of names, atoms of equal room keep it.
-        let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| u128::from(holes[*node])).sum());
+        let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| holes[*node]).fold(0, u64::saturating_add));
         let sorts = sorts(cluster, field, bonds, &atoms, banks.len());
-        let mut order: Vec<(u32, Reverse<u128>, u32)> =
+        let mut order: Vec<(u32, Reverse<u64>, u32)> =
             (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
         order.sort_unstable();
         for dealt in &mut banks {
@@ -103,7 +103,7 @@ pub(crate) fn deal(
                 if even { left.of_sort.cmp(&right.of_sort).then(by_room) } else { by_room }
             });
             if let (Some(dealt), Some(atom)) = (poorest, atoms.get(at)) {
-                dealt.room += weight.max(1);
+                dealt.room += u128::from(weight.max(1));
                 dealt.of_sort += 1;
                 dealt.bank.nodes.extend_from_slice(atom);
             }
@@ -230,11 +230,15 @@ fn free_in_all(cluster: &Cluster, nodes: impl Iterator<Item = NodeSlot>) -> Vec<
 fn holes(cluster: &Cluster, targets: &[NodeSlot]) -> IdVec<NodeSlot, u64> {
     let totals = free_in_all(cluster, targets.iter().copied());
     let mut holes = IdVec::filled(0, cluster.node_slots());
-    let count = u128::from(to_u32(targets.len()));
+    let count = u64::from(to_u32(targets.len())) << 20;
+    let share = |(free, total): (&u64, &u128)| match (free.checked_mul(count), u64::try_from(*total)) {
+        (Some(free), Ok(total)) => free / total.max(1),
+        // Division of what is longer is slow.
+        _ => u64::try_from(u128::from(*free) * u128::from(count) / (*total).max(1)).unwrap_or(u64::MAX),
+    };
     for node in targets {
-        let shares = cluster.free_rows()[*node].iter().zip(&totals).filter(|(_, total)| **total > 0);
-        let share = shares.map(|(free, total)| (u128::from(*free) << 20) * count / total).min().unwrap_or(0);
-        holes[*node] = u64::try_from(share).unwrap_or(u64::MAX);
+        let kinds = cluster.free_rows()[*node].iter().zip(&totals).filter(|(_, total)| **total > 0);
+        holes[*node] = kinds.map(share).min().unwrap_or(0);
     }
     holes
 }
