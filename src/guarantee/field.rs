@@ -11,8 +11,8 @@
 )]
 
 use super::units::{UnitIx, Units};
-use crate::cluster::{Cluster, NO_HOME, SizeScale, VmFacts, VmTraits};
-use crate::dense::{DenseId, IdVec, Rows, dense_id, to_u32, to_usize};
+use crate::cluster::{Cluster, NO_HOME, RestartClass, SizeScale, VmFacts, VmTraits};
+use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
 use crate::restart::Concern;
@@ -28,6 +28,10 @@ dense_id! {
 pub(crate) struct Census {
     /// Per node slot; behind the last node that of members without a home.
     pub(crate) load: Rows<NodeSlot>,
+    /// Per kind the most that one of them needs.
+    pub(crate) most: Vec<u64>,
+    /// Whether labels, allowed nodes, `confine` or `exclude` limit where one of them may go.
+    pub(crate) any_limited: bool,
     /// Per node slot where its members will begin; behind the last node those without a home, and the end.
     starts: IdVec<NodeSlot, u32>,
     /// The home that the members on each node slot count for.
@@ -79,18 +83,6 @@ impl Census {
         for node in cluster.down_nodes().iter().chain(cluster.unreachable_nodes()) {
             home_of[*node] = nowhere;
         }
-        let empty = || {
-            let mut load = Rows::new(kinds);
-            load.reset(kinds, nodes + 1);
-            (load, IdVec::<NodeSlot, u32>::filled(0, nodes + 2))
-        };
-        let enter = |(load, counts): &mut (Rows<NodeSlot>, IdVec<NodeSlot, u32>), home: NodeSlot, vm: VmSlot| {
-            counts[home] += 1;
-            let need = cluster.restart_rows().row::<WIDTH>(vm);
-            for (load, need) in load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
-                *load += need;
-            }
-        };
         // Sums, of whatever parts.
         let each = cluster.all_facts().len().div_ceil(threads.count()).max(PART);
         let parts = cluster.all_facts().as_slice().chunks(each).enumerate().collect();
@@ -98,39 +90,121 @@ impl Census {
             parts,
             || (),
             |(), (at, facts)| {
-                let mut sums = empty();
-                for (vm, facts) in (at * each..).map(VmSlot::from_index).zip(facts) {
-                    if facts.home != NO_HOME && concern.includes_one_of((facts.restart, facts.priority), vm) {
-                        enter(&mut sums, home_of[facts.home], vm);
-                    }
-                }
+                let mut sums = Sums::new(kinds, nodes);
+                each_of::<WIDTH>(cluster, concern, &home_of, (at * each, facts), |home, _, facts, need| {
+                    sums.enter::<WIDTH>(home, facts, need);
+                });
                 sums
             },
         );
-        let mut summed = summed.into_iter();
-        let mut sums = summed.next().unwrap_or_else(empty);
-        for (load, counts) in summed {
-            for (sum, load) in sums.0.cells_mut().iter_mut().zip(load.cells()) {
-                *sum += load;
-            }
-            for (sum, count) in sums.1.iter_mut().zip(counts.iter()) {
-                *sum += count;
-            }
-        }
-        for vm in cluster.homeless().iter().filter(|vm| concern.includes(cluster, **vm)) {
-            enter(&mut sums, nowhere, *vm);
-        }
-        let (load, mut counts) = sums;
+        let mut sums = summed.into_iter().reduce(Sums::with).unwrap_or_else(|| Sums::new(kinds, nodes));
+        each_homeless::<WIDTH>(cluster, concern, |home, _, facts, need| sums.enter::<WIDTH>(home, facts, need));
+        let Sums { load, counts: mut starts, most, any_limited } = sums;
         let mut sum = 0;
-        for count in counts.iter_mut() {
+        for count in starts.iter_mut() {
             sum += core::mem::replace(count, sum);
         }
-        Self { load, starts: counts, home_of }
+        Self { load, most, any_limited, starts, home_of }
+    }
+
+    /// Calls `visit` with the home of every member, the member, what is known of it and what it needs. `WIDTH` as for
+    /// [`Rows::row`].
+    #[inline]
+    pub(crate) fn each_member<const WIDTH: usize>(
+        &self,
+        cluster: &Cluster,
+        concern: &Concern,
+        visit: impl FnMut(NodeSlot, VmSlot, VmFacts, &[u64]),
+    ) {
+        each_member::<WIDTH>(cluster, concern, &self.home_of, visit);
     }
 
     /// How many members there are.
     pub(crate) fn members(&self) -> usize {
         self.starts.iter().next_back().map_or(0, |end| to_usize(*end))
+    }
+}
+
+/// What a census adds up, over some of the VMs.
+struct Sums {
+    load: Rows<NodeSlot>,
+    counts: IdVec<NodeSlot, u32>,
+    most: Vec<u64>,
+    any_limited: bool,
+}
+
+impl Sums {
+    fn new(kinds: usize, nodes: usize) -> Self {
+        let mut load = Rows::new(kinds);
+        load.reset(kinds, nodes + 1);
+        Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], any_limited: false }
+    }
+
+    #[inline]
+    fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, facts: VmFacts, need: &[u64]) {
+        self.counts[home] += 1;
+        for (load, need) in self.load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
+            *load += need;
+        }
+        // Seldom written, they do not hold up the next VM.
+        if !fits(need, &self.most) {
+            self.most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
+        }
+        if are_limits(facts.traits) {
+            self.any_limited = true;
+        }
+    }
+
+    fn with(mut self, other: Self) -> Self {
+        self.load.cells_mut().iter_mut().zip(other.load.cells()).for_each(|(sum, load)| *sum += load);
+        self.counts.iter_mut().zip(other.counts.iter()).for_each(|(sum, count)| *sum += count);
+        self.most.iter_mut().zip(other.most).for_each(|(most, need)| *most = (*most).max(need));
+        self.any_limited |= other.any_limited;
+        self
+    }
+}
+
+/// See [`Census::each_member`].
+#[inline]
+fn each_member<const WIDTH: usize>(
+    cluster: &Cluster,
+    concern: &Concern,
+    home_of: &IdVec<NodeSlot, NodeSlot>,
+    mut visit: impl FnMut(NodeSlot, VmSlot, VmFacts, &[u64]),
+) {
+    each_of::<WIDTH>(cluster, concern, home_of, (0, cluster.all_facts().as_slice()), &mut visit);
+    each_homeless::<WIDTH>(cluster, concern, visit);
+}
+
+/// The members with a node among the VMs with these facts, from this slot on.
+#[inline]
+fn each_of<const WIDTH: usize>(
+    cluster: &Cluster,
+    concern: &Concern,
+    home_of: &IdVec<NodeSlot, NodeSlot>,
+    (first, facts): (usize, &[VmFacts]),
+    mut visit: impl FnMut(NodeSlot, VmSlot, VmFacts, &[u64]),
+) {
+    let rows = cluster.restart_rows();
+    let all_protected = concern.min_priority.is_none() && concern.left_out.is_empty();
+    for (vm, facts) in (first..).map(VmSlot::from_index).zip(facts) {
+        let is_protected = facts.home != NO_HOME && facts.restart == RestartClass::Protected;
+        if is_protected && (all_protected || concern.includes_one_of((facts.restart, facts.priority), vm)) {
+            visit(home_of[facts.home], vm, *facts, rows.row::<WIDTH>(vm));
+        }
+    }
+}
+
+/// The members without a node.
+#[inline]
+fn each_homeless<const WIDTH: usize>(
+    cluster: &Cluster,
+    concern: &Concern,
+    mut visit: impl FnMut(NodeSlot, VmSlot, VmFacts, &[u64]),
+) {
+    let nowhere = NodeSlot::from_index(cluster.node_slots());
+    for vm in cluster.homeless().iter().filter(|vm| concern.includes(cluster, **vm)) {
+        visit(nowhere, *vm, cluster.facts(*vm), cluster.restart_rows().row::<WIDTH>(*vm));
     }
 }
 
@@ -269,10 +343,9 @@ struct View<'v> {
 }
 
 impl View<'_> {
-    /// What a VM is sorted by. `WIDTH` as for [`Rows::row`].
+    /// What a VM is sorted by.
     #[inline]
-    fn key<const WIDTH: usize>(&self, vm: VmSlot, facts: &VmFacts) -> SortKey {
-        let need = self.cluster.restart_rows().row::<WIDTH>(vm);
+    fn key(&self, vm: VmSlot, facts: VmFacts, need: &[u64]) -> SortKey {
         let size = need.iter().zip(self.scales).map(|(amount, scale)| scale.size(*amount)).max().unwrap_or(0);
         let mix = need.iter().fold(0_u64, |mix, amount| (mix ^ amount).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let large = ((1_u64 << SizeScale::BITS) - 1).saturating_sub(size);
@@ -321,22 +394,14 @@ impl Part<'_> {
         let homes = self.first.index()..self.end.index();
         let before = view.starts[self.first];
         let mut next: Vec<u32> = homes.clone().map(|home| view.starts[NodeSlot::from_index(home)] - before).collect();
-        let mut enter = |home: NodeSlot, vm: VmSlot, facts: &VmFacts| {
-            let Some(next) = home.index().checked_sub(homes.start).and_then(|home| next.get_mut(home)) else { return };
-            if !view.concern.includes_one_of((facts.restart, facts.priority), vm) {
-                return;
-            }
+        each_member::<WIDTH>(cluster, view.concern, view.home_of, |home, vm, facts, need| {
+            let next = home.index().checked_sub(homes.start).and_then(|home| next.get_mut(home));
+            let Some(next) = next else { return };
             if let Some(entry) = self.keys.get_mut(to_usize(*next)) {
-                *entry = view.key::<WIDTH>(vm, facts);
+                *entry = view.key(vm, facts, need);
                 *next += 1;
             }
-        };
-        for (vm, facts) in cluster.all_facts().enumerate().filter(|(_, facts)| facts.home != NO_HOME) {
-            enter(view.home_of[facts.home], vm, facts);
-        }
-        for vm in cluster.homeless() {
-            enter(NodeSlot::from_index(cluster.node_slots()), *vm, &cluster.facts(*vm));
-        }
+        });
         debug_assert!(
             homes.zip(&next).all(|(home, next)| *next == view.starts[NodeSlot::from_index(home + 1)] - before),
             "INVARIANT: the census has counted the same VMs"

@@ -15,6 +15,7 @@ mod field;
 mod fit;
 mod keep;
 mod more;
+mod outright;
 mod pairs;
 mod prices;
 #[cfg(feature = "serde")]

@@ -4,9 +4,9 @@
 //! `admission` for what cannot be started anywhere.
 
 use super::error::VerifyError;
-use super::field::{Census, Field};
+use super::field::Field;
 use super::prices::{Prices, Released, Tightest};
-use super::uncoverable::uncoverable;
+use super::uncoverable::leave_out;
 use super::units::Units;
 use crate::cluster::Cluster;
 use crate::ids::{VmId, VmSlot};
@@ -25,8 +25,8 @@ pub(crate) fn most_more(
 ) -> Result<Option<u128>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
     let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
-    concern.left_out = uncoverable(cluster, &units, &concern, Threads::ONE).iter().map(|found| found.vm).collect();
-    let field = Field::new(cluster, &units, &concern, Census::new(cluster, &concern, Threads::ONE), Threads::ONE);
+    let (_, census) = leave_out(cluster, &units, &mut concern, Threads::ONE);
+    let field = Field::new(cluster, &units, &concern, census, Threads::ONE);
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
     Ok(Prices::new(cluster, &units, &field, released, Tightest::default()).most_more(need, like))
 }
@@ -38,6 +38,7 @@ pub(crate) fn uncoverable_of(
     class: &FailureClass,
 ) -> Result<alloc::vec::Vec<VmSlot>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
-    let concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
-    Ok(uncoverable(cluster, &units, &concern, Threads::ONE).iter().map(|found| found.vm).collect())
+    let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
+    let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
+    Ok(concern.left_out)
 }

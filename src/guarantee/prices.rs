@@ -1,7 +1,7 @@
 //! Refutation by prices: a failure that cannot be survived, with a proof that is replayed in a few additions.
 //!
-//! Uses `cluster`, `guarantee::{units, field, verdict}`. Used by `guarantee::verify` before anything is searched, and
-//! for single scenarios.
+//! Uses `cluster`, `guarantee::{units, field, outright, verdict}`. Used by `guarantee::verify`, and for single scenarios.
+//! What families are tried first of all, before members are listed, `outright` says.
 //!
 //! A [`PriceFamily`] gives every VM a price w >= 0 and every node a limit W on the total price of any set of VMs that
 //! fits into its room. What is displaced by a failure F must fit into the surviving targets, so F cannot be survived if
@@ -21,15 +21,16 @@
 )]
 
 use super::field::{Field, MemberIx};
+use super::outright::{Drawn, Outlook};
 use super::units::{UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
-use crate::cluster::{Cluster, NodeState, RestartClass};
+use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use alloc::vec::Vec;
 
-/// How many VMs give a shape to try.
-const SHAPES: usize = 24;
+/// Of how many members needs are tried as shapes, and how many.
+pub(super) const DRAWN: Drawn = Drawn { members: 512, shapes: 24 };
 /// How many sets of eligible nodes are tried for E.
 const RESTRICTIONS: usize = 16;
 /// A node's room is divided into up to so many parts.
@@ -52,7 +53,7 @@ pub(crate) struct Tightest {
 }
 
 impl Tightest {
-    fn offer(&mut self, units: &[UnitIx], needed: u128, available: u128) {
+    pub(super) fn offer(&mut self, units: &[UnitIx], needed: u128, available: u128) {
         let tighter = |needed: u128, available: u128| needed.saturating_mul(1 << 20) / available.max(1);
         if self.available == 0 || tighter(needed, available) > tighter(self.needed, self.available) {
             *self = Self { units: units.to_vec(), needed, available };
@@ -66,7 +67,11 @@ pub(crate) fn price(pricing: &Pricing, need: &[u64]) -> u128 {
         Pricing::Weighted { weights } => {
             need.iter().zip(weights).map(|(need, weight)| u128::from(*need) * u128::from(*weight)).sum()
         }
-        Pricing::Parts { kind, size } => u128::from(need.get(*kind).copied().unwrap_or(0) / (*size).max(1)),
+        Pricing::Parts { kind, size } => {
+            let amount = need.get(*kind).copied().unwrap_or(0);
+            // Most have no whole part, and a division takes longer.
+            if amount < *size { 0 } else { u128::from(amount / (*size).max(1)) }
+        }
         Pricing::Shape { shape } => u128::from(fits(shape, need)),
     }
 }
@@ -75,6 +80,8 @@ pub(crate) fn price(pricing: &Pricing, need: &[u64]) -> u128 {
 pub(crate) fn limit(pricing: &Pricing, room: &[u64]) -> u128 {
     match pricing {
         Pricing::Weighted { .. } | Pricing::Parts { .. } => price(pricing, room),
+        // Where room is short, that is most of the nodes.
+        Pricing::Shape { shape } if !fits(shape, room) => 0,
         Pricing::Shape { shape } => {
             let slots =
                 room.iter().zip(shape.iter()).filter(|(_, shape)| **shape > 0).map(|(room, shape)| room / shape);
@@ -83,13 +90,115 @@ pub(crate) fn limit(pricing: &Pricing, room: &[u64]) -> u128 {
     }
 }
 
+/// A bound on the price of anything that takes no more than `most` in each kind.
+pub(super) fn bound(pricing: &Pricing, most: &[u128]) -> u128 {
+    match pricing {
+        Pricing::Weighted { weights } => {
+            most.iter().zip(weights).map(|(most, weight)| most * u128::from(*weight)).sum()
+        }
+        Pricing::Parts { kind, size } => most.get(*kind).copied().unwrap_or(0) / u128::from(*size).max(1),
+        Pricing::Shape { shape } => {
+            let needed = most.iter().zip(shape).filter(|(_, shape)| **shape > 0);
+            needed.map(|(most, shape)| most / u128::from(*shape)).min().unwrap_or(u128::MAX)
+        }
+    }
+}
+
+/// The sum, if it is below a bound; adds no more up than settles that.
+pub(super) fn sum_below(bound: u128, amounts: impl IntoIterator<Item = u128>) -> Option<u128> {
+    let mut sum = 0_u128;
+    for amount in amounts {
+        if sum >= bound {
+            return None;
+        }
+        sum = sum.saturating_add(amount);
+    }
+    (sum < bound).then_some(sum)
+}
+
+/// Weights that count one kind alone.
+pub(super) fn one(kinds: usize, kind: usize) -> Vec<u64> {
+    (0..kinds).map(|other| u64::from(other == kind)).collect()
+}
+
+/// Adds weighted sums of two kinds each. What they refute the sum of one of the kinds refutes, too; but where there are
+/// several tiers, they may lead to a failure that the sums of one kind do not lead to.
+pub(super) fn add_pairs(units: &Units, released: &Released, pricings: &mut Vec<Pricing>) {
+    let kinds = released.room.width();
+    if units.tiers.len() < 2 || kinds < 2 {
+        return;
+    }
+    let total = |kind: usize| {
+        let of_kind = |node: &NodeSlot| released.room[*node].get(kind).copied().unwrap_or(0);
+        released.targets.iter().map(of_kind).fold(0, u64::saturating_add)
+    };
+    let totals: Vec<u64> = (0..kinds).map(total).collect();
+    // The scarcest kind decides the scale: every weight is below 2^32.
+    let least = totals.iter().copied().filter(|total| *total > 0).min().unwrap_or(1);
+    let fair = |kind: usize| {
+        let total = totals.get(kind).copied().unwrap_or(0).max(1);
+        u64::try_from((u128::from(least) << 24) / u128::from(total)).unwrap_or(0).min(u64::from(u32::MAX))
+    };
+    for first in 0..kinds {
+        for second in first + 1..kinds {
+            let weights = (0..kinds).map(|kind| if kind == first || kind == second { fair(kind) } else { 0 });
+            pricings.push(Pricing::Weighted { weights: weights.collect() });
+        }
+    }
+}
+
+/// Adds parts of the largest room.
+pub(super) fn add_parts(released: &Released, pricings: &mut Vec<Pricing>) {
+    for kind in 0..released.room.width() {
+        let of_kind = |node: &NodeSlot| released.room[*node].get(kind).copied().unwrap_or(0);
+        let largest = released.targets.iter().map(of_kind).max().unwrap_or(0);
+        pricings.extend((2..=PARTS).map(|parts| Pricing::Parts { kind, size: largest / parts + 1 }));
+    }
+}
+
+/// Of which number of members one is drawn, so that it is about `wanted` of them.
+pub(super) fn every(members: usize, wanted: usize) -> u64 {
+    u64::try_from(members / wanted.max(1) + 1).unwrap_or(u64::MAX)
+}
+
+/// One VM in so many, by the hashes of their names: the same ones however the cluster was listed.
+pub(super) fn is_drawn(facts: VmFacts, every: u64) -> bool {
+    // The hash as a part of 1 has no whole in so many times itself.
+    u64::from(facts.key).saturating_mul(every) >> u32::BITS == 0
+}
+
+/// Adds at most so many different needs as shapes, the largest of every kind first.
+pub(super) fn add_shapes(mut needs: Vec<&[u64]>, most: usize, pricings: &mut Vec<Pricing>) {
+    needs.retain(|need| need.iter().any(|amount| *amount > 0));
+    let shapes = different(needs, most).into_iter().map(|need| Pricing::Shape { shape: need.to_vec() });
+    pricings.extend(shapes);
+}
+
+/// Adds at most so many different amounts of each kind as parts: of needs that are multiples of one, nothing is lost, and
+/// of every room what is left over.
+pub(super) fn add_amounts(needs: &[&[u64]], kinds: usize, most: usize, pricings: &mut Vec<Pricing>) {
+    for kind in 0..kinds {
+        let amounts = needs.iter().filter_map(|need| need.get(kind)).copied().filter(|amount| *amount > 0);
+        let sizes = different(amounts.collect(), most);
+        pricings.extend(sizes.into_iter().map(|size| Pricing::Parts { kind, size }));
+    }
+}
+
+/// At most so many different ones, the largest first.
+fn different<T: Ord>(mut all: Vec<T>, most: usize) -> Vec<T> {
+    all.sort_unstable();
+    all.dedup();
+    let stride = all.len() / most.max(1) + 1;
+    all.into_iter().rev().step_by(stride).collect()
+}
+
 /// The room of the targets, with all claims released that a failure may release.
 #[derive(Debug)]
 pub(crate) struct Released {
     /// 0 for nodes that take nothing.
-    room: Rows<NodeSlot>,
+    pub(super) room: Rows<NodeSlot>,
     /// By slot.
-    targets: Vec<NodeSlot>,
+    pub(super) targets: Vec<NodeSlot>,
 }
 
 impl Released {
@@ -142,41 +251,11 @@ impl Released {
     }
 }
 
-/// Looks for a failure of the class that the sum of a single kind refutes: the cheapest families, in one pass over the
-/// nodes each, before members are looked at one by one. `load`: what the members of each node need, behind the last node
-/// those without a home.
-pub(crate) fn refute_by_sums(
-    units: &Units,
-    released: &Released,
-    load: &Rows<NodeSlot>,
-    tightest: &mut Tightest,
-) -> Option<Refuted> {
-    let Released { room, .. } = released;
-    let kinds = room.width();
-    let amount = |row: &[u64], kind: usize| row.get(kind).copied().map_or(0, u128::from);
-    let homeless = NodeSlot::from_index(room.len());
-    (0..kinds).find_map(|kind| {
-        let cost: IdVec<NodeSlot, u128> =
-            room.iter().zip(load.iter()).map(|(room, load)| amount(room, kind) + amount(load, kind)).collect();
-        let available: u128 = room.iter().map(|room| amount(room, kind)).sum();
-        let (chosen, sum) = worst(units, &cost, amount(&load[homeless], kind), available);
-        let gone: u128 = units.union(&chosen).iter().map(|node| amount(&room[*node], kind)).sum();
-        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
-        tightest.offer(&chosen, needed, left);
-        if needed <= left {
-            return None;
-        }
-        let weights = (0..kinds).map(|other| u64::from(other == kind)).collect();
-        let family = PriceFamily { pricing: Pricing::Weighted { weights }, within: None };
-        Some(Refuted { units: chosen, proof: Proof::Prices { family, needed, available: left } })
-    })
-}
-
 /// Units of the class that cost most together, given what each node costs; none more once the limit is passed.
 ///
 /// Tier by tier, widest first, always the unit that adds most: with one tier of disjoint units that is the worst
 /// failure. With several tiers it may miss the worst; what it finds is judged all the same.
-fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
+pub(super) fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
     let mut sum = start;
     let mut chosen: Vec<UnitIx> = Vec::new();
     let mut gone: Vec<NodeSlot> = Vec::new();
@@ -225,8 +304,9 @@ pub(crate) struct Prices<'a> {
     cluster: &'a Cluster,
     units: &'a Units,
     field: &'a Field,
-    room: Rows<NodeSlot>,
-    targets: Vec<NodeSlot>,
+    released: Released,
+    /// What was found before members were listed.
+    pub(crate) outlook: Outlook,
     /// The failure that came closest to a refutation so far.
     pub(crate) tightest: Tightest,
     /// Node evaluations spent.
@@ -241,8 +321,7 @@ impl<'a> Prices<'a> {
         released: Released,
         tightest: Tightest,
     ) -> Self {
-        let Released { room, targets } = released;
-        Self { cluster, units, field, room, targets, tightest, work: 0 }
+        Self { cluster, units, field, released, outlook: Outlook::default(), tightest, work: 0 }
     }
 
     /// Looks for a failure of the class that some family refutes.
@@ -267,31 +346,17 @@ impl<'a> Prices<'a> {
             let Some(scope) = self.scope(within, displaced.iter().copied()) else { continue };
             let members = scope.inside.as_ref().unwrap_or(&displaced);
             for pricing in &pricings {
-                self.work += u64::try_from(displaced.len() + self.targets.len()).unwrap_or(u64::MAX) / 8;
+                self.work += u64::try_from(displaced.len() + self.released.targets.len()).unwrap_or(u64::MAX) / 8;
                 let needed = self.needed(pricing, members.iter().copied());
-                let available = self.available(pricing, &scope.nodes, &failed);
-                if needed > available {
+                let left = scope.nodes.iter().filter(|node| failed.binary_search(node).is_err());
+                let limits = left.map(|node| limit(pricing, &self.released.room[*node]));
+                if let Some(available) = sum_below(needed, limits) {
                     let family = PriceFamily { pricing: pricing.clone(), within };
                     return Some(Proof::Prices { family, needed, available });
                 }
             }
         }
         None
-    }
-
-    /// Whether these units cannot be lost by the sum of a single kind. O(nodes).
-    pub(crate) fn is_short(&self, units: &[UnitIx]) -> bool {
-        let failed = self.units.union(units);
-        let homeless = NodeSlot::from_index(self.field.load.len() - 1);
-        let lost = |kind: usize| {
-            let loads = failed.iter().chain([&homeless]).map(|node| &self.field.load[*node]);
-            loads.filter_map(|load| load.get(kind)).copied().map(u128::from).sum::<u128>()
-        };
-        let left = |kind: usize| {
-            let left = self.targets.iter().filter(|node| failed.binary_search(node).is_err());
-            left.filter_map(|node| self.room[*node].get(kind)).copied().map(u128::from).sum::<u128>()
-        };
-        (0..self.room.width()).any(|kind| lost(kind) > left(kind))
     }
 
     /// The scopes to try: all nodes first, then the sets of nodes that some members are limited to.
@@ -305,64 +370,22 @@ impl<'a> Prices<'a> {
     /// The pricings to try in each. With `units` given, shapes are those of what these displace.
     fn pricings(&self, units: Option<&[UnitIx]>) -> Vec<Pricing> {
         let kinds = self.cluster.kinds().len();
-        let mut pricings = Vec::new();
-        let mut add = |pricing: Pricing| pricings.push(pricing);
-        let one = |kind: usize| (0..kinds).map(|other| u64::from(other == kind)).collect::<Vec<u64>>();
-        for kind in 0..kinds {
-            add(Pricing::Weighted { weights: one(kind) });
-        }
-        if kinds > 1 {
-            let totals: Vec<u64> = (0..kinds)
-                .map(|kind| {
-                    let of_kind = |node: &NodeSlot| self.room[*node].get(kind).copied().unwrap_or(0);
-                    self.targets.iter().map(of_kind).fold(0, u64::saturating_add)
-                })
-                .collect();
-            // The scarcest kind decides the scale: every weight is below 2^32.
-            let least = totals.iter().copied().filter(|total| *total > 0).min().unwrap_or(1);
-            let fair = |kind: usize| {
-                let total = totals.get(kind).copied().unwrap_or(0).max(1);
-                u64::try_from((u128::from(least) << 24) / u128::from(total)).unwrap_or(0).min(u64::from(u32::MAX))
-            };
-            for first in 0..kinds {
-                for second in first + 1..kinds {
-                    let weights = (0..kinds).map(|kind| if kind == first || kind == second { fair(kind) } else { 0 });
-                    add(Pricing::Weighted { weights: weights.collect() });
-                }
-            }
-        }
-        for kind in 0..kinds {
-            let largest =
-                self.targets.iter().map(|node| self.room[*node].get(kind).copied().unwrap_or(0)).max().unwrap_or(0);
-            for parts in 2..=PARTS {
-                add(Pricing::Parts { kind, size: largest / parts + 1 });
-            }
-        }
-        for shape in self.shapes(units) {
-            add(Pricing::Shape { shape });
-        }
-        pricings
-    }
-
-    /// Different needs, the largest of every kind first.
-    fn shapes(&self, units: Option<&[UnitIx]>) -> Vec<Vec<u64>> {
-        let mut shapes: Vec<Vec<u64>> = if let Some(units) = units {
-            self.displaced(units).iter().map(|member| self.field.need[*member].to_vec()).collect()
+        let mut pricings: Vec<Pricing> =
+            (0..kinds).map(|kind| Pricing::Weighted { weights: one(kinds, kind) }).collect();
+        add_pairs(self.units, &self.released, &mut pricings);
+        add_parts(&self.released, &mut pricings);
+        let needs = if let Some(units) = units {
+            let needs: Vec<&[u64]> = self.displaced(units).iter().map(|member| &self.field.need[*member]).collect();
+            add_amounts(&needs, kinds, DRAWN.shapes, &mut pricings);
+            needs
         } else {
-            let every = self.field.vms.len() / 512 + 1;
-            let some = self.field.members().filter(|member| self.is_drawn(*member, every));
-            some.map(|member| self.field.need[member].to_vec()).collect()
+            let every = every(self.field.vms.len(), DRAWN.members);
+            let drawn =
+                self.field.members().filter(|member| is_drawn(self.cluster.facts(self.field.vms[*member]), every));
+            drawn.map(|member| &self.field.need[member]).collect()
         };
-        shapes.sort_unstable();
-        shapes.dedup();
-        shapes.retain(|shape| shape.iter().any(|amount| *amount > 0));
-        let stride = shapes.len() / SHAPES + 1;
-        shapes.into_iter().rev().step_by(stride).collect()
-    }
-
-    /// One member in so many, by the hashes of their names: the same ones however the cluster was listed.
-    fn is_drawn(&self, member: MemberIx, every: usize) -> bool {
-        to_usize(self.cluster.facts(self.field.vms[member]).key) % every == 0
+        add_shapes(needs, DRAWN.shapes, &mut pricings);
+        pricings
     }
 
     /// One member for each of the smallest sets of nodes that members are limited to: of those with one set the first by
@@ -373,11 +396,12 @@ impl<'a> Prices<'a> {
             None => self.field.members().collect(),
         };
         members.retain(|member| self.field.limited[*member]);
-        let every = members.len() / 256 + 1;
+        let every = every(members.len(), 256);
         let node_key = |node: &NodeSlot| self.cluster.node_record(*node).map(|record| record.key);
         let name = |member: MemberIx| self.cluster.vm_record(self.field.vms[member]).map(|record| &*record.name);
         let mut found: Vec<(usize, Vec<_>, MemberIx)> = Vec::new();
-        for member in members.into_iter().filter(|member| self.is_drawn(*member, every)) {
+        for member in members.into_iter().filter(|member| is_drawn(self.cluster.facts(self.field.vms[*member]), every))
+        {
             let mut nodes: Vec<_> = self.eligible(member).iter().map(node_key).collect();
             nodes.sort_unstable();
             match found.iter_mut().find(|(_, known, _)| *known == nodes) {
@@ -394,7 +418,7 @@ impl<'a> Prices<'a> {
     fn eligible(&self, member: MemberIx) -> Vec<NodeSlot> {
         let vm = self.field.vms[member];
         let eligible = |node: &NodeSlot| crate::restart::may_run_on(self.cluster, vm, *node);
-        self.targets.iter().copied().filter(eligible).collect()
+        self.released.targets.iter().copied().filter(eligible).collect()
     }
 
     /// What the units displace, those without a home included.
@@ -407,7 +431,7 @@ impl<'a> Prices<'a> {
     /// to E, and less for others. `None`: the example is no member.
     fn scope(&mut self, within: Option<VmId>, members: impl Iterator<Item = MemberIx>) -> Option<Scope> {
         let Some(example) = within else {
-            return Some(Scope { within, nodes: self.targets.clone(), inside: None });
+            return Some(Scope { within, nodes: self.released.targets.clone(), inside: None });
         };
         let limits = self.field.members().find(|member| self.field.vms[*member] == example.slot)?;
         let nodes = self.eligible(limits);
@@ -417,7 +441,7 @@ impl<'a> Prices<'a> {
         }
         let mut few = Vec::new();
         let inside: Vec<MemberIx> = members.filter(|member| self.stays_within(*member, &is_inside, &mut few)).collect();
-        self.work += u64::try_from((inside.len() + self.targets.len()) / 8).unwrap_or(u64::MAX);
+        self.work += u64::try_from((inside.len() + self.released.targets.len()) / 8).unwrap_or(u64::MAX);
         Some(Scope { within, nodes, inside: Some(inside) })
     }
 
@@ -429,26 +453,23 @@ impl<'a> Prices<'a> {
         let vm = self.field.vms[member];
         let is_outside = |node: &NodeSlot| !within[*node] && crate::restart::may_run_on(self.cluster, vm, *node);
         if crate::restart::may_run_on_few(self.cluster, vm, few) {
-            let targets = few.iter().filter(|node| self.targets.binary_search(node).is_ok());
+            let targets = few.iter().filter(|node| self.released.targets.binary_search(node).is_ok());
             return !targets.into_iter().any(is_outside);
         }
-        !self.targets.iter().any(is_outside)
+        !self.released.targets.iter().any(is_outside)
     }
 
     fn needed(&self, pricing: &Pricing, members: impl Iterator<Item = MemberIx>) -> u128 {
         members.map(|member| price(pricing, &self.field.need[member])).sum()
     }
 
-    fn available(&self, pricing: &Pricing, nodes: &[NodeSlot], failed: &[NodeSlot]) -> u128 {
-        nodes
-            .iter()
-            .filter(|node| failed.binary_search(node).is_err())
-            .map(|node| limit(pricing, &self.room[*node]))
-            .fold(0, u128::saturating_add)
-    }
-
     /// Judges all failures of the class at once: finds the worst by the family, and whether it is refuted.
     fn judge_all(&mut self, pricing: &Pricing, scope: &Scope) -> Option<Refuted> {
+        let bound = bound(pricing, &self.outlook.most);
+        if sum_below(bound, scope.nodes.iter().map(|node| limit(pricing, &self.released.room[*node]))).is_none() {
+            self.work += u64::try_from(scope.nodes.len() / 256).unwrap_or(u64::MAX);
+            return None;
+        }
         let (units, needed, left) = self.weigh_all(pricing, scope);
         self.tightest.offer(&units, needed, left);
         if needed <= left {
@@ -485,11 +506,11 @@ impl<'a> Prices<'a> {
 
     /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
     fn weigh_all(&mut self, pricing: &Pricing, scope: &Scope) -> (Vec<UnitIx>, u128, u128) {
-        self.work += u64::try_from((self.field.vms.len() + self.targets.len()) / 32).unwrap_or(u64::MAX);
+        self.work += u64::try_from((self.field.vms.len() + self.released.targets.len()) / 32).unwrap_or(u64::MAX);
         let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
         let mut available: u128 = 0;
         for node in &scope.nodes {
-            let most = limit(pricing, &self.room[*node]);
+            let most = limit(pricing, &self.released.room[*node]);
             available = available.saturating_add(most);
             taken_away[*node] = most;
         }

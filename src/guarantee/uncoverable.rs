@@ -1,7 +1,8 @@
 //! VMs that some failure leaves without any node that could take them, even with all other VMs away.
 //!
 //! Uses `cluster`, `restart` (where a VM may run), `guarantee::{units, field}`. Used by `guarantee::verify` before
-//! anything else: what is found here is left out of the verdict on the rest.
+//! anything else: what is found here is left out of the verdict on the rest. Where nobody has limits, the largest need of
+//! each kind, which the census knows, says in most cases that there is nobody to look for.
 //!
 //! For most VMs it is settled by *witnesses*: one target more than units may fail, no two of them in one domain of any
 //! level of the class, so that a failure takes at most as many as there are units in it. A VM without limits that fits
@@ -11,7 +12,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of units are below 2^31")]
 
-use super::field::{are_limits, is_limited};
+use super::field::{Census, are_limits, is_limited};
 use super::units::{NO_UNIT, UnitIx, Units};
 use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
@@ -30,13 +31,32 @@ pub(crate) struct Found {
 /// One thread looks at so many VMs at a time.
 const PART: usize = 16_384;
 
+/// Leaves the VMs that cannot be covered, by slot, out of the concern: those, and a census of the others.
+pub(crate) fn leave_out(
+    cluster: &Cluster,
+    units: &Units,
+    concern: &mut Concern,
+    threads: Threads,
+) -> (Vec<Found>, Census) {
+    let census = Census::new(cluster, concern, threads);
+    let found = uncoverable(cluster, units, concern, &census, threads);
+    if found.is_empty() {
+        return (found, census);
+    }
+    concern.left_out = found.iter().map(|found| found.vm).collect();
+    (found, Census::new(cluster, concern, threads))
+}
+
 /// All VMs of concern that cannot be covered, by slot.
-pub(crate) fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, threads: Threads) -> Vec<Found> {
+fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Census, threads: Threads) -> Vec<Found> {
     let size = |node: &NodeSlot| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node]));
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
-    let largest = largest(cluster, &targets, units.losses());
+    let largest = largest(cluster, units, &targets);
     let least = witnesses(units, largest.into_iter(), &mut met).map(|witnesses| least_of(cluster, &witnesses));
+    if !census.any_limited && least.as_ref().is_some_and(|least| fits(&census.most, least)) {
+        return Vec::new();
+    }
     // Of targets that take everything units take all or not: that is asked once for each home.
     let least_of_all = least_of(cluster, &targets);
     let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
@@ -135,8 +155,10 @@ fn least_of(cluster: &Cluster, nodes: &[NodeSlot]) -> Vec<u64> {
 }
 
 /// Some of the largest targets, the largest first: usually enough for witnesses, without sorting all.
-fn largest(cluster: &Cluster, targets: &[NodeSlot], losses: u32) -> Vec<NodeSlot> {
-    let wanted = to_usize(losses).saturating_add(1).saturating_mul(64);
+fn largest(cluster: &Cluster, units: &Units, targets: &[NodeSlot]) -> Vec<NodeSlot> {
+    // Nodes share no domain with one another but of wider levels.
+    let each = if units.tiers.iter().all(|tier| tier.level == cluster.levels.node_level()) { 1 } else { 64 };
+    let wanted = to_usize(units.losses()).saturating_add(1).saturating_mul(each);
     let mut sized: Vec<(core::cmp::Reverse<u64>, u32, NodeSlot)> = (0..)
         .zip(targets)
         .map(|(at, node)| (core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node])), at, *node))

@@ -4,11 +4,12 @@
 //! example program.
 //!
 //! **The data's path**, per class: `units` resolves what may fail; `uncoverable` sets VMs aside that nothing could take;
-//! `field` lists the VMs that count; `prices` looks for a refutation. VMs that wait for a place get one (`standing`), and
-//! what follows looks at the cluster as that leaves it. `banks` proves the class in bulk, for losses in any order; where
-//! that does not apply, `pairs` proves it for losses at once, looking at the failures in which base plans collide one by
-//! one. What the budget leaves is undecided. Where the policy allows evictions and a class is not settled with everyone
-//! in place, the same is done on a copy of the cluster without those who may go (`evict`).
+//! `outright` looks for a refutation that needs no list of the VMs that count; `field` lists them. VMs that wait for a
+//! place get one (`standing`), and what follows looks at the cluster as that leaves it. `banks` proves the class in bulk,
+//! for losses in any order; where that does not apply, `prices` looks for a refutation by all families, and `pairs` proves
+//! the class for losses at once, looking at the failures in which base plans collide one by one. What the budget leaves is
+//! undecided. Where the policy allows evictions and a class is not settled with everyone in place, the same is done on a
+//! copy of the cluster without those who may go (`evict`).
 
 use super::banks::{self, Bank, Filled, Setting, Shares};
 use super::bonds::Bonds;
@@ -17,10 +18,11 @@ use super::error::VerifyError;
 use super::evict;
 use super::exhaust::{self, Tried};
 use super::field::{Census, Field, MemberIx};
+use super::outright::Outright;
 use super::pairs::{self, Searched, States};
-use super::prices::{self, Prices, Refuted, Released, Tightest};
+use super::prices::{Prices, Refuted, Released, Tightest};
 use super::ties::Ties;
-use super::uncoverable::{Found as NotCovered, uncoverable};
+use super::uncoverable::{Found as NotCovered, leave_out};
 use super::units::{UnitIx, Units};
 use super::verdict::{
     ClassVerdict, Counterexample, Method, Outcome, Proof, Tight, Uncoverable as UncoverableVm, Unit, Verdict, Way,
@@ -81,7 +83,7 @@ fn run(cluster: &Cluster, policy: &Policy, control: Option<&Control>) -> Result<
     let classes = policy
         .tolerate
         .iter()
-        .map(|class| Run::new(cluster, policy, class, budget.threads())?.verdict(&mut planner, &mut budget))
+        .map(|class| judge(cluster, policy, class, &mut planner, &mut budget))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Verdict { classes })
 }
@@ -94,7 +96,18 @@ pub(crate) fn verify_class(
     work: u64,
     control: Option<&Control>,
 ) -> Result<ClassVerdict, VerifyError> {
-    Run::new(cluster, policy, class, Threads::ONE)?.verdict(&mut Planner::new(), &mut Budget::new(work, control))
+    judge(cluster, policy, class, &mut Planner::new(), &mut Budget::new(work, control))
+}
+
+fn judge(
+    cluster: &Cluster,
+    policy: &Policy,
+    class: &FailureClass,
+    planner: &mut Planner,
+    budget: &mut Budget<'_>,
+) -> Result<ClassVerdict, VerifyError> {
+    let (run, census) = Run::new(cluster, policy, class, budget.threads())?;
+    Ok(run.verdict(census, planner, budget)?)
 }
 
 /// With fewer VMs one thread is done with all but searches before another has begun.
@@ -132,17 +145,22 @@ impl<'r> Run<'r> {
         policy: &'r Policy,
         class: &'r FailureClass,
         threads: Threads,
-    ) -> Result<Self, VerifyError> {
+    ) -> Result<(Self, Census), VerifyError> {
         let units = Units::new(cluster, policy, class)?;
         let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
-        let uncoverable = uncoverable(cluster, &units, &concern, threads);
-        concern.left_out = uncoverable.iter().map(|found| found.vm).collect();
-        Ok(Self { cluster, policy, class, units, concern, uncoverable, exact: true })
+        let (uncoverable, census) = leave_out(cluster, &units, &mut concern, threads);
+        let run = Self { cluster, policy, class, units, concern, uncoverable, exact: true };
+        Ok((run, census))
     }
 
-    fn verdict(mut self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<ClassVerdict, VerifyError> {
+    fn verdict(
+        mut self,
+        census: Census,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<ClassVerdict, Cancelled> {
         let before = budget.spent();
-        let mut found = self.prove_evicting(planner, budget)?;
+        let mut found = self.prove_evicting(census, planner, budget)?;
         self.try_again(&mut found.outcome);
         let mut listed: Vec<UncoverableVm> = self
             .uncoverable
@@ -179,16 +197,23 @@ impl<'r> Run<'r> {
     }
 
     /// With everyone in place; and, if that settles nothing, without those who may be stopped.
-    fn prove_evicting(&mut self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
+    fn prove_evicting(
+        &mut self,
+        census: Census,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Judged, Cancelled> {
         let evictable = self.policy.preemption != Preemption::Never;
         let may_go = if evictable { evict::may_go(self.cluster) } else { Vec::new() };
         if may_go.is_empty() {
-            return self.prove(planner, budget);
+            return self.prove(census, planner, budget);
         }
         self.exact = false;
         let half = budget.left() / 2;
-        let first = budget.limited(half, |part| Ok(self.prove(planner, part)))?.transpose()?;
-        let Some(without) = evict::without(self.cluster, &may_go) else { return self.prove(planner, budget) };
+        let first = budget.limited(half, |part| Ok(self.prove(census, planner, part)))?.transpose()?;
+        let Some(without) = evict::without(self.cluster, &may_go) else {
+            return self.prove(Census::new(self.cluster, &self.concern, budget.threads()), planner, budget);
+        };
         if let Some(judged) = first.filter(|judged| !matches!(judged.outcome, Outcome::Undecided { .. })) {
             return Ok(judged);
         }
@@ -201,7 +226,7 @@ impl<'r> Run<'r> {
             uncoverable: Vec::new(),
             exact: !evict::can_help(self.cluster, &may_go),
         };
-        let mut judged = run.prove(planner, budget)?;
+        let mut judged = run.prove(Census::new(&without, &run.concern, budget.threads()), planner, budget)?;
         match &mut judged.outcome {
             Outcome::Holds(certificate) => {
                 certificate.state = self.cluster.state();
@@ -213,22 +238,26 @@ impl<'r> Run<'r> {
         Ok(judged)
     }
 
-    fn prove(&self, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
+    fn prove(&self, census: Census, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
         let evictable = self.policy.preemption != Preemption::Never;
-        let census = Census::new(self.cluster, &self.concern, budget.threads());
         let released = Released::new(self.cluster, evictable);
-        let mut tightest = Tightest::default();
-        if self.units.losses() != 1 {
-            let refuted = prices::refute_by_sums(&self.units, &released, &census.load, &mut tightest);
-            let looked_at = self.cluster.node_slots().saturating_mul(self.cluster.kinds().len());
-            // Running out here is noticed by whoever goes on.
-            let _ = budget.spend(u64::from(to_u32(looked_at)) / 32);
-            if let Some(refuted) = refuted {
-                return Ok(self.fails(refuted, Vec::new(), Way::Prices, 0));
-            }
+        let mut outright = Outright::new(self.cluster, &self.units, &self.concern, &census, &released);
+        let mut outlook = if self.units.losses() == 1 { outright.refute_each() } else { outright.refute() };
+        // Running out here is noticed by whoever goes on.
+        let _ = budget.spend(outright.work);
+        let tightest = outright.tightest;
+        // Of one loss all failing units are wanted.
+        let settles = |refuted: &mut Refuted| {
+            self.units.losses() != 1
+                || refuted.units.is_empty()
+                || u128::from(to_u32(outlook.units.len())) == self.units.scenarios()
+        };
+        if let Some(refuted) = outlook.refuted.take_if(settles) {
+            return Ok(self.fails(refuted, outlook.units, Way::Prices, 0));
         }
         let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
         let mut prices = Prices::new(self.cluster, &self.units, &field, released, tightest);
+        prices.outlook = outlook;
         let nobody = States {
             now: self.cluster,
             settled: self.cluster,
@@ -312,7 +341,7 @@ impl<'r> Run<'r> {
         let single = self.units.losses() == 1;
         let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
         let mut unplanned: Vec<UnitIx> = Vec::new();
-        let is_hopeless = |unit: UnitIx| prices.is_short(&[unit]);
+        let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let Some(filled) = self.fill_banks(states, field, tolerated, planner, budget)? else { return Ok(None) };
         let mut banks: Vec<Bank> = Vec::with_capacity(filled.len());
@@ -324,8 +353,9 @@ impl<'r> Run<'r> {
         let mut method = Method { way: Way::Banks, banks: to_u32(banks.len()), searched: 0 };
         let mut covers = Covers::AnyOrder;
         let mut exceptions = Vec::new();
-        let mut refuted: Option<Refuted> = None;
-        let mut failing = Vec::new();
+        let mut failing = core::mem::take(&mut prices.outlook.units);
+        let mut refuted = prices.outlook.refuted.take();
+        unplanned.retain(|unit| failing.binary_search(unit).is_err());
         let mut open: Vec<UnitIx> = Vec::new();
         for unit in unplanned {
             method.searched = method.searched.saturating_add(1);
@@ -423,8 +453,15 @@ impl<'r> Run<'r> {
             let _ = budget.spend(core::mem::take(&mut prices.work));
         }
         let each = states.standing.len() != standing.len();
-        let outcome = pairs::prove(states, &self.units, field, ties, prices, planner, budget, each)?;
-        if let Some(refuted) = outcome.refuted {
+        let mut outcome = pairs::prove(states, &self.units, field, ties, prices, planner, budget, each)?;
+        for unit in core::mem::take(&mut prices.outlook.units) {
+            if !outcome.failing.contains(&unit) {
+                // It has no plan, so it was left open.
+                outcome.failing.push(unit);
+                outcome.open = outcome.open.saturating_sub(1);
+            }
+        }
+        if let Some(refuted) = outcome.refuted.or(prices.outlook.refuted.take()) {
             let failing = if self.units.losses() == 1 { outcome.failing } else { Vec::new() };
             let mut judged = self.fails(refuted, failing, Way::Search, outcome.searched);
             judged.open = if self.units.losses() == 1 { outcome.open } else { 0 };
