@@ -519,14 +519,14 @@ impl<'a> Ask<'a> {
             }
         };
         for (at, kept) in self.kept.iter().enumerate() {
-            let class = match kept {
+            let (class, proof) = match kept {
                 // Not even what waits can be placed for certain.
                 None => {
                     offer(0, HeadroomLimit::Class(at));
                     continue;
                 }
                 Some(Kept::Off) => continue,
-                Some(Kept::Class(class, _)) => class,
+                Some(Kept::Class(class, proof)) => (class, proof),
             };
             if !self.template.concerns(class.min_priority) {
                 continue;
@@ -535,8 +535,12 @@ impl<'a> Ask<'a> {
             if self.policy.uncoverable == Uncoverable::Warn && self.may_be_uncoverable(class)? {
                 continue;
             }
-            let need = self.template.least_need();
-            if let Some(bound) = most_more(self.cluster, self.policy, class, &need, self.template.like)? {
+            let (need, like) = (self.template.least_need(), self.template.like);
+            let bound = match proof {
+                Proof::Ledger(ledger) => ledger.most_more(self.cluster, self.policy, &need, like),
+                Proof::Certificate(_) => most_more(self.cluster, self.policy, class, &need, like)?,
+            };
+            if let Some(bound) = bound {
                 offer(u64::try_from(bound).unwrap_or(u64::MAX), HeadroomLimit::Class(at));
             }
         }

@@ -77,12 +77,7 @@ impl Census {
     /// `WIDTH` as for [`Rows::row`].
     fn of<const WIDTH: usize>(cluster: &Cluster, concern: &Concern, threads: Threads) -> Self {
         let (kinds, nodes) = (cluster.kinds().len(), cluster.node_slots());
-        let nowhere = NodeSlot::from_index(nodes);
-        let mut home_of: IdVec<NodeSlot, NodeSlot> = (0..nodes).map(NodeSlot::from_index).collect();
-        // VMs on nodes that count as lost wait for a place, as do those without a node.
-        for node in cluster.down_nodes().iter().chain(cluster.unreachable_nodes()) {
-            home_of[*node] = nowhere;
-        }
+        let home_of = homes_of(cluster);
         // Sums, of whatever parts.
         let each = cluster.all_facts().len().div_ceil(threads.count()).max(PART);
         let parts = cluster.all_facts().as_slice().chunks(each).enumerate().collect();
@@ -164,9 +159,20 @@ impl Sums {
     }
 }
 
-/// See [`Census::each_member`].
+/// The home that the VMs on each node count for. Those on nodes that count as lost wait for a place, as do those without a node:
+/// behind the last node.
+pub(crate) fn homes_of(cluster: &Cluster) -> IdVec<NodeSlot, NodeSlot> {
+    let nodes = cluster.node_slots();
+    let mut home_of: IdVec<NodeSlot, NodeSlot> = (0..nodes).map(NodeSlot::from_index).collect();
+    for node in cluster.down_nodes().iter().chain(cluster.unreachable_nodes()) {
+        home_of[*node] = NodeSlot::from_index(nodes);
+    }
+    home_of
+}
+
+/// See [`Census::each_member`]. `home_of`: see [`homes_of`].
 #[inline]
-fn each_member<const WIDTH: usize>(
+pub(crate) fn each_member<const WIDTH: usize>(
     cluster: &Cluster,
     concern: &Concern,
     home_of: &IdVec<NodeSlot, NodeSlot>,

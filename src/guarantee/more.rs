@@ -1,21 +1,41 @@
 //! How many more VMs a class can bear at most, and which VMs it cannot cover.
 //!
-//! Uses `guarantee::{units, uncoverable, field, prices}`. Used by `capacity`, and by
+//! Uses `cluster`, `guarantee::{units, uncoverable, prices}`. Used by `capacity`, and by
 //! `admission` for what cannot be started anywhere.
+//!
+//! **The data's path.** Prices (`guarantee::prices`) bound what a class can bear: of every family the worst failure leaves
+//! so much. The VMs that count are listed once with their homes, and summed up per node. From the sums alone every family
+//! tells at least how much it leaves; only a family that may leave less than those before looks at the VMs one by one.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "INVARIANT: as in `prices`: sums of needs and of rooms fit u64, and all sums of prices are below 2^108; \
+              counts of VMs are below 2^31"
+)]
 
 use super::error::VerifyError;
-use super::field::Field;
-use super::prices::{Prices, Released, Tightest};
+use super::field::{each_member, homes_of, is_limited};
+use super::prices::{
+    DRAWN, Released, add_shapes, every, is_drawn, limit, price, pricings_by_room, stays_within, worst,
+};
 use super::uncoverable::leave_out;
 use super::units::Units;
+use super::verdict::Pricing;
 use crate::cluster::Cluster;
-use crate::ids::{VmId, VmSlot};
+use crate::dense::{DenseId, IdVec, Rows, to_usize};
+use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::restart::Concern;
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// A proved bound on how many more VMs that the class concerns, each of which takes at least `need` where it runs and to
 /// restart it, can run with the class still held; `None`: nothing is known. `like`: a VM that they share all limits with.
+///
+/// Each of them costs its price either among the displaced or out of the limit of its node, so the worst failure by a
+/// family leaves room for what it leaves of the prices, divided by theirs.
 pub(crate) fn most_more(
     cluster: &Cluster,
     policy: &Policy,
@@ -24,11 +44,159 @@ pub(crate) fn most_more(
     like: Option<VmId>,
 ) -> Result<Option<u128>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
-    let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
-    let (_, census) = leave_out(cluster, &units, &mut concern, Threads::ONE);
-    let field = Field::new(cluster, &units, &concern, census, Threads::ONE);
+    let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
+    let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
+    Ok(most_more_of(cluster, policy, (&units, &concern), need, like))
+}
+
+/// The same of a class whose units are known, and the VMs that it leaves out: at least those that are uncoverable.
+pub(crate) fn most_more_of(
+    cluster: &Cluster,
+    policy: &Policy,
+    (units, concern): (&Units, &Concern),
+    need: &[u64],
+    like: Option<VmId>,
+) -> Option<u128> {
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
-    Ok(Prices::new(cluster, &units, &field, released, Tightest::default()).most_more(need, like))
+    let everywhere = Scope::new(cluster, &released.targets, members(cluster, concern));
+    let mut pricings = pricings_by_room(units, &released);
+    if need.iter().any(|amount| *amount > 0) {
+        pricings.push(Pricing::Shape { shape: need.to_vec() });
+    }
+    add_shapes(everywhere.drawn(), DRAWN.shapes, &mut pricings);
+    pricings.retain(|pricing| price(pricing, need) > 0);
+    // What VMs without limits are like says no more than that.
+    let like = like.map(|like| like.slot).filter(|like| is_limited(cluster, *like));
+    let eligible = |like: VmSlot| {
+        let nodes = released.targets.iter().copied();
+        nodes.filter(|node| crate::restart::may_run_on(cluster, like, *node)).collect::<Vec<NodeSlot>>()
+    };
+    let nodes = like.map(eligible);
+    let within = nodes.as_ref().map(|nodes| {
+        let inside = everywhere.inside(&released.targets, nodes);
+        Scope::new(cluster, nodes, inside)
+    });
+    let mut least = None;
+    for scope in core::iter::once(&everywhere).chain(&within) {
+        for pricing in &pricings {
+            let below = least.unwrap_or(u128::MAX);
+            least = scope.bound(units, &released.room, pricing, price(pricing, need), below).or(least);
+        }
+    }
+    least
+}
+
+/// The VMs that a class concerns, with their homes; those that wait for a place behind the last node.
+fn members(cluster: &Cluster, concern: &Concern) -> Vec<(NodeSlot, VmSlot)> {
+    let mut members = Vec::new();
+    each_member::<0>(cluster, concern, &homes_of(cluster), |home, vm, _, _| members.push((home, vm)));
+    members
+}
+
+/// What families of every pricing speak of: some nodes, and VMs that can go nowhere else.
+struct Scope<'a> {
+    cluster: &'a Cluster,
+    nodes: &'a [NodeSlot],
+    members: Vec<(NodeSlot, VmSlot)>,
+    /// What the members of each node need together, and how many there are; behind the last node those without a home.
+    load: Rows<NodeSlot>,
+    count: IdVec<NodeSlot, u32>,
+}
+
+impl<'a> Scope<'a> {
+    fn new(cluster: &'a Cluster, nodes: &'a [NodeSlot], members: Vec<(NodeSlot, VmSlot)>) -> Self {
+        let homes = cluster.node_slots() + 1;
+        let mut load = Rows::new(cluster.kinds().len());
+        load.resize(homes);
+        let mut count = IdVec::filled(0, homes);
+        for (home, vm) in &members {
+            count[*home] += 1;
+            for (load, need) in load[*home].iter_mut().zip(&cluster.restart_rows()[*vm]) {
+                *load += need;
+            }
+        }
+        Self { cluster, nodes, members, load, count }
+    }
+
+    /// What some of the members need, drawn by the hashes of their names.
+    fn drawn(&self) -> Vec<&[u64]> {
+        let every = every(self.members.len(), DRAWN.members);
+        let drawn = self.members.iter().filter(|(_, vm)| is_drawn(self.cluster.facts(*vm), every));
+        drawn.map(|(_, vm)| &self.cluster.restart_rows()[*vm]).collect()
+    }
+
+    /// The members that can go nowhere but to some of the targets.
+    fn inside(&self, targets: &[NodeSlot], nodes: &[NodeSlot]) -> Vec<(NodeSlot, VmSlot)> {
+        let mut within = IdVec::filled(false, self.cluster.node_slots());
+        for node in nodes {
+            within[*node] = true;
+        }
+        let mut few = Vec::new();
+        let limited = self.members.iter().copied().filter(|(_, vm)| is_limited(self.cluster, *vm));
+        limited.filter(|(_, vm)| stays_within(self.cluster, targets, *vm, &within, &mut few)).collect()
+    }
+
+    /// What the worst failure by a family leaves of the prices, divided by the price of one more, if that is below `below`.
+    fn bound(
+        &self,
+        units: &Units,
+        room: &Rows<NodeSlot>,
+        pricing: &Pricing,
+        one_more: u128,
+        below: u128,
+    ) -> Option<u128> {
+        let homeless = NodeSlot::from_index(self.cluster.node_slots());
+        let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.load.len());
+        let mut available: u128 = 0;
+        for node in self.nodes {
+            let most = limit(pricing, &room[*node]);
+            available = available.saturating_add(most);
+            taken_away[*node] = most;
+        }
+        let mut cost: IdVec<NodeSlot, u128> = taken_away
+            .enumerate()
+            .map(|(home, most)| most.saturating_add(most_price(pricing, &self.load[home], self.count[home])))
+            .collect();
+        if available.saturating_sub(cost_at_most(units, &cost, cost[homeless])) / one_more >= below {
+            return None;
+        }
+        // Weighted sums are linear: what is said of the sum of all VMs of a node is exact.
+        if !matches!(pricing, Pricing::Weighted { .. }) {
+            cost.copy_from(&taken_away);
+            for (home, vm) in &self.members {
+                let cost = &mut cost[*home];
+                *cost = cost.saturating_add(price(pricing, &self.cluster.restart_rows()[*vm]));
+            }
+        }
+        let (chosen, sum) = worst(units, &cost, cost[homeless], available);
+        let gone: u128 = units.union(&chosen).iter().map(|node| taken_away[*node]).sum();
+        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
+        Some(left.saturating_sub(needed) / one_more).filter(|bound| *bound < below)
+    }
+}
+
+/// The most that VMs can cost, so many that need so much together.
+fn most_price(pricing: &Pricing, load: &[u64], count: u32) -> u128 {
+    match pricing {
+        Pricing::Weighted { .. } | Pricing::Parts { .. } => price(pricing, load),
+        Pricing::Shape { .. } => u128::from(count),
+    }
+}
+
+/// No failure costs more than this: of every tier the units that cost most, nodes in several of them counted in each.
+fn cost_at_most(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128) -> u128 {
+    units.tiers.iter().fold(start, |sum, tier| {
+        let mut largest: BinaryHeap<Reverse<u128>> = BinaryHeap::new();
+        for unit in tier.units() {
+            let cost = units.nodes(unit).iter().map(|node| cost[*node]).fold(0, u128::saturating_add);
+            if largest.len() < to_usize(tier.count) {
+                largest.push(Reverse(cost));
+            } else if let Some(mut least) = largest.peek_mut().filter(|least| least.0 < cost) {
+                *least = Reverse(cost);
+            }
+        }
+        largest.into_iter().fold(sum, |sum, Reverse(cost)| sum.saturating_add(cost))
+    })
 }
 
 /// The VMs that some failure of a class leaves without any node that could take them, by slot.
@@ -36,9 +204,112 @@ pub(crate) fn uncoverable_of(
     cluster: &Cluster,
     policy: &Policy,
     class: &FailureClass,
-) -> Result<alloc::vec::Vec<VmSlot>, VerifyError> {
+) -> Result<Vec<VmSlot>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
-    let mut concern = Concern { min_priority: class.min_priority, left_out: alloc::vec::Vec::new() };
+    let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
     let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
     Ok(concern.left_out)
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::pedantic,
+    reason = "tests"
+)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Node, NodeState, Vm};
+    use crate::resources::ResourceKinds;
+    use alloc::format;
+
+    /// What every failure leaves by every family, VM by VM.
+    fn slow(cluster: &Cluster, units: &Units, concern: &Concern, need: &[u64], like: Option<VmSlot>) -> Option<u128> {
+        let released = Released::new(cluster, false);
+        let all = members(cluster, concern);
+        let every = every(all.len(), DRAWN.members);
+        let drawn = all.iter().filter(|(_, vm)| is_drawn(cluster.facts(*vm), every));
+        let mut pricings = pricings_by_room(units, &released);
+        add_shapes(drawn.map(|(_, vm)| &cluster.restart_rows()[*vm]).collect(), DRAWN.shapes, &mut pricings);
+        pricings.push(Pricing::Shape { shape: need.to_vec() });
+        let may = |vm: VmSlot, node: NodeSlot| crate::restart::may_run_on(cluster, vm, node);
+        let mut least = None;
+        for like in [None, like] {
+            let is_open = |node: &NodeSlot| like.is_none_or(|like| may(like, *node));
+            let nodes: Vec<NodeSlot> = released.targets.iter().copied().filter(is_open).collect();
+            let stays = |vm: VmSlot| {
+                like.is_none() || released.targets.iter().all(|node| nodes.contains(node) || !may(vm, *node))
+            };
+            for pricing in pricings.iter().filter(|pricing| price(pricing, need) > 0) {
+                units.each_set(&mut |set| {
+                    let failed = units.union(set);
+                    let displaced = all.iter().filter(|(home, vm)| {
+                        (home.index() == cluster.node_slots() || failed.contains(home)) && stays(*vm)
+                    });
+                    let needed: u128 = displaced.map(|(_, vm)| price(pricing, &cluster.restart_rows()[*vm])).sum();
+                    let left: u128 = nodes
+                        .iter()
+                        .filter(|node| !failed.contains(node))
+                        .map(|node| limit(pricing, &released.room[*node]))
+                        .sum();
+                    let bound = left.saturating_sub(needed) / price(pricing, need);
+                    least = Some(least.map_or(bound, |least: u128| least.min(bound)));
+                    None::<()>
+                });
+            }
+        }
+        least
+    }
+
+    /// Families passed over by their sums leave no less than those that are looked at.
+    #[test]
+    fn the_bound_is_the_least_that_any_failure_leaves() {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut positive = 0;
+        for seed in 0..300 {
+            let kinds = ResourceKinds::new([("cpu", ""), ("memory", "")]).unwrap();
+            let mut cluster = Cluster::new(kinds, ["rack"]).unwrap();
+            let mut nodes = Vec::new();
+            let mut vms = Vec::new();
+            for at in 0..3 + random(6) {
+                let node = Node::named(format!("n{at}")).capacity([20 + random(30), 20 + random(30)]);
+                nodes.push(cluster.add_node(node.domain("rack", format!("r{}", at % 3))).unwrap());
+            }
+            for at in 0..random(25) {
+                let home = nodes[random(nodes.len() as u64) as usize];
+                let mut vm = Vm::named(format!("v{at}")).demand([1 + random(6), 1 + random(6)]).on(home);
+                if random(3) == 0 {
+                    vm.allowed_nodes =
+                        Some(nodes.iter().copied().filter(|node| *node == home || random(2) == 0).collect());
+                }
+                vms.extend(cluster.add_vm(vm));
+            }
+            if random(4) == 0 {
+                let state = if random(2) == 0 { NodeState::Failed } else { NodeState::Maintenance };
+                cluster.set_node_state(nodes[0], state).unwrap();
+            }
+            let policy = Policy::default();
+            let level = if seed % 2 == 0 { "node" } else { "rack" };
+            let class = FailureClass::units(level, 1 + (seed % 3) as u32);
+            let units = Units::new(&cluster, &policy, &class).unwrap();
+            let mut concern = Concern { min_priority: None, left_out: Vec::new() };
+            let _ = leave_out(&cluster, &units, &mut concern, Threads::ONE);
+            let need = [random(5), 1 + random(5)];
+            let like = vms.iter().find(|vm| is_limited(&cluster, vm.slot)).copied();
+            let like = like.filter(|_| random(2) == 0);
+            let found = most_more(&cluster, &policy, &class, &need, like).unwrap();
+            assert_eq!(found, slow(&cluster, &units, &concern, &need, like.map(|like| like.slot)), "seed {seed}");
+            positive += u32::from(found.is_some_and(|found| found > 0));
+        }
+        assert!(positive > 100, "{positive}");
+    }
 }

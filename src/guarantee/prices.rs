@@ -156,6 +156,15 @@ pub(super) fn add_parts(released: &Released, pricings: &mut Vec<Pricing>) {
     }
 }
 
+/// The pricings that ask nothing of VMs: sums of one kind and of two, parts of rooms.
+pub(super) fn pricings_by_room(units: &Units, released: &Released) -> Vec<Pricing> {
+    let kinds = released.room.width();
+    let mut pricings = (0..kinds).map(|kind| Pricing::Weighted { weights: one(kinds, kind) }).collect();
+    add_pairs(units, released, &mut pricings);
+    add_parts(released, &mut pricings);
+    pricings
+}
+
 /// Of which number of members one is drawn, so that it is about `wanted` of them.
 pub(super) fn every(members: usize, wanted: usize) -> u64 {
     u64::try_from(members / wanted.max(1) + 1).unwrap_or(u64::MAX)
@@ -287,6 +296,22 @@ pub(super) fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, li
     (chosen, sum)
 }
 
+/// Whether a VM with limits can go nowhere but to these nodes.
+pub(super) fn stays_within(
+    cluster: &Cluster,
+    targets: &[NodeSlot],
+    vm: VmSlot,
+    within: &IdVec<NodeSlot, bool>,
+    few: &mut Vec<NodeSlot>,
+) -> bool {
+    let is_outside = |node: &NodeSlot| !within[*node] && crate::restart::may_run_on(cluster, vm, *node);
+    if crate::restart::may_run_on_few(cluster, vm, few) {
+        let targets = few.iter().filter(|node| targets.binary_search(node).is_ok());
+        return !targets.into_iter().any(is_outside);
+    }
+    !targets.iter().any(is_outside)
+}
+
 /// What families of every pricing speak of: all nodes and members, or E and those that can go nowhere else.
 #[derive(Debug)]
 struct Scope {
@@ -370,10 +395,7 @@ impl<'a> Prices<'a> {
     /// The pricings to try in each. With `units` given, shapes are those of what these displace.
     fn pricings(&self, units: Option<&[UnitIx]>) -> Vec<Pricing> {
         let kinds = self.cluster.kinds().len();
-        let mut pricings: Vec<Pricing> =
-            (0..kinds).map(|kind| Pricing::Weighted { weights: one(kinds, kind) }).collect();
-        add_pairs(self.units, &self.released, &mut pricings);
-        add_parts(&self.released, &mut pricings);
+        let mut pricings = pricings_by_room(self.units, &self.released);
         let needs = if let Some(units) = units {
             let needs: Vec<&[u64]> = self.displaced(units).iter().map(|member| &self.field.need[*member]).collect();
             add_amounts(&needs, kinds, DRAWN.shapes, &mut pricings);
@@ -440,23 +462,13 @@ impl<'a> Prices<'a> {
             is_inside[*node] = true;
         }
         let mut few = Vec::new();
-        let inside: Vec<MemberIx> = members.filter(|member| self.stays_within(*member, &is_inside, &mut few)).collect();
+        let (targets, vms) = (&self.released.targets, &self.field.vms);
+        let inside: Vec<MemberIx> = members
+            .filter(|member| self.field.limited[*member])
+            .filter(|member| stays_within(self.cluster, targets, vms[*member], &is_inside, &mut few))
+            .collect();
         self.work += u64::try_from((inside.len() + self.released.targets.len()) / 8).unwrap_or(u64::MAX);
         Some(Scope { within, nodes, inside: Some(inside) })
-    }
-
-    /// Whether a member can go nowhere but to these nodes.
-    fn stays_within(&self, member: MemberIx, within: &IdVec<NodeSlot, bool>, few: &mut Vec<NodeSlot>) -> bool {
-        if !self.field.limited[member] {
-            return false;
-        }
-        let vm = self.field.vms[member];
-        let is_outside = |node: &NodeSlot| !within[*node] && crate::restart::may_run_on(self.cluster, vm, *node);
-        if crate::restart::may_run_on_few(self.cluster, vm, few) {
-            let targets = few.iter().filter(|node| self.released.targets.binary_search(node).is_ok());
-            return !targets.into_iter().any(is_outside);
-        }
-        !self.released.targets.iter().any(is_outside)
     }
 
     fn needed(&self, pricing: &Pricing, members: impl Iterator<Item = MemberIx>) -> u128 {
@@ -477,31 +489,6 @@ impl<'a> Prices<'a> {
         }
         let family = PriceFamily { pricing: pricing.clone(), within: scope.within };
         Some(Refuted { units, proof: Proof::Prices { family, needed, available: left } })
-    }
-
-    /// A bound on how many more members of this need there can be with the class still held, wherever they run: each of
-    /// them costs its price either among the displaced or out of the limit of its node, so the worst failure by a family
-    /// leaves room for what it leaves of the prices, divided by theirs. With `like` given, what limits that member limits
-    /// them, too. `None`: no family prices them.
-    ///
-    /// On a node such a member takes at least `need`, and at least `need` is needed to restart it.
-    pub(crate) fn most_more(&mut self, need: &[u64], like: Option<VmId>) -> Option<u128> {
-        let mut pricings = self.pricings(None);
-        pricings.push(Pricing::Shape { shape: need.to_vec() });
-        let mut least = None::<u128>;
-        for within in core::iter::once(None).chain(like.map(Some)) {
-            let Some(scope) = self.scope(within, self.field.members()) else { continue };
-            for pricing in &pricings {
-                let price = price(pricing, need);
-                if price == 0 {
-                    continue;
-                }
-                let (_, needed, left) = self.weigh_all(pricing, &scope);
-                let bound = left.saturating_sub(needed) / price;
-                least = Some(least.map_or(bound, |least| least.min(bound)));
-            }
-        }
-        least
     }
 
     /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
