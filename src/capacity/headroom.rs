@@ -7,7 +7,7 @@
 //! shortfall than now; items of mode `off` are not looked at. *At most*: what the nodes have room for, what prices leave of
 //! each class (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
 //! has a ledger (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in
-//! every plan that they belong to, until no node takes one: node by node and several at a time first, and where that is not
+//! every plan that they belong to, until no node takes one: node by node, all copies of a node at once, and where that is not
 //! near what is possible one after another in a few orders. Otherwise, and in small clusters besides: for the longest
 //! beginning of an order that still verifies, found by halving, all is proved. Of rule-free VMs a shorter beginning holds
 //! wherever a longer one does, so halving misses nothing but what the prover leaves undecided.
@@ -18,8 +18,8 @@
 //! By ledgers this costs a few index queries per node, or per copy where copies come one after another; halving costs a
 //! verdict for every class per step, and the number of steps is logarithmic in the answer.
 
-use super::newcomer::{Order, Template};
-use crate::admission::ledger::{ClassLedger, Ghost};
+use super::newcomer::{Order, Seat, Template};
+use crate::admission::ledger::{ClassLedger, Ghost, Paper};
 use crate::admission::reserves::{ReserveError, Reserves};
 use crate::admission::{Guard, GuardError};
 use crate::cluster::{Cluster, EditError, NodeState};
@@ -342,6 +342,8 @@ struct Ask<'a> {
     cluster: &'a Cluster,
     policy: &'a Policy,
     template: Template,
+    /// Nodes that take copies, in the order of names.
+    seats: Vec<Seat>,
     kept: Vec<Option<Kept<'a>>>,
     reserves: Reserves,
     /// What every reserve is short of now; `None` if it is not looked at.
@@ -364,7 +366,8 @@ impl<'a> Ask<'a> {
             looked_at.then(|| reserves.shortfalls(at))
         });
         let short = short.collect();
-        Ok(Self { cluster, policy, template, kept, reserves, short, control })
+        let seats = template.seats(cluster);
+        Ok(Self { cluster, policy, template, seats, kept, reserves, short, control })
     }
 
     fn headroom(&self) -> Result<Headroom, HeadroomError> {
@@ -385,7 +388,7 @@ impl<'a> Ask<'a> {
         // Also without a newcomer it must hold: a node may be missing.
         if best.len() < tried && (small || best.is_empty()) && self.keeps(&[])? {
             for order in Order::ALL {
-                let sequence = self.template.sequence(self.cluster, order, tried, |_| true)?;
+                let sequence = self.template.sequence(self.cluster, &self.seats, order, tried, |_| true)?;
                 let beginning =
                     |count: u64| sequence.get(..usize::try_from(count).unwrap_or(usize::MAX)).unwrap_or(&sequence);
                 let all = u64::try_from(sequence.len()).unwrap_or(u64::MAX);
@@ -438,22 +441,16 @@ impl<'a> Ask<'a> {
                 None => return Ok(best),
             }
         }
-        let again = || fresh.iter().map(|ledger| ClassLedger::clone(ledger)).collect::<Vec<_>>();
-        best = self.in_bulk(again(), &ghost, tried);
+        let papers = || fresh.iter().map(|ledger| Paper::new(ledger)).collect::<Vec<_>>();
+        best = self.in_bulk(papers(), &ghost, tried);
         // As near to what is possible as makes no difference to who plans with it.
         if best.len() >= tried.saturating_sub(tried / NEAR) {
             return Ok(best);
         }
         for order in Order::ALL {
-            let mut ledgers = again();
-            let sequence = self.template.sequence(self.cluster, order, tried, |node| {
-                let takes = ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &ghost, node));
-                if takes {
-                    for ledger in &mut ledgers {
-                        ledger.start(self.cluster, &ghost, node);
-                    }
-                }
-                takes
+            let mut papers = papers();
+            let sequence = self.template.sequence(self.cluster, &self.seats, order, tried, |node| {
+                self.start_on(&mut papers, &ghost, node, 1) > 0
             })?;
             if sequence.len() > best.len() {
                 best = sequence;
@@ -466,42 +463,37 @@ impl<'a> Ask<'a> {
         Ok(best)
     }
 
-    /// The same, node by node, the smallest hole first, with many copies at a time: a few look-ups
-    /// for every node and plan, where the other orders take one for every copy. Copies that start together have one place
-    /// together in each plan.
-    fn in_bulk(&self, mut ledgers: Vec<ClassLedger>, ghost: &Ghost<'_>, tried: usize) -> Vec<NodeSlot> {
+    /// The same, node by node, the smallest hole first, with all copies of a node at a time: a few look-ups for every node
+    /// and plan, where the other orders take one for every copy.
+    fn in_bulk(&self, mut papers: Vec<Paper<'_>>, ghost: &Ghost<'_>, tried: usize) -> Vec<NodeSlot> {
         let mut found: Vec<NodeSlot> = Vec::new();
-        let mut seats = self.template.seats(self.cluster);
-        seats.sort_unstable_by_key(|(_, key, fit)| (*fit, *key));
-        for (node, _, fit) in seats {
-            let mut left = usize::try_from(fit).unwrap_or(usize::MAX).min(tried.saturating_sub(found.len()));
-            // Other nodes have holes of about this size: half of them have a place there at once.
-            let mut count = left.div_ceil(2);
-            while count > 0 {
-                let times = |row: &[u64]| -> Amounts {
-                    row.iter().map(|amount| amount.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX))).collect()
-                };
-                let (demand, need) = (times(ghost.demand), times(ghost.need));
-                let batch = Ghost { demand: &demand, need: &need, ..*ghost };
-                if ledgers.iter().all(|ledger| ledger.has_room_for(self.cluster, &batch, node)) {
-                    for ledger in &mut ledgers {
-                        ledger.start(self.cluster, &batch, node);
-                    }
-                    found.extend(core::iter::repeat_n(node, count));
-                    left = left.saturating_sub(count);
-                    count = count.min(left);
-                } else {
-                    count /= 2;
-                }
-            }
+        let mut seats = self.seats.clone();
+        // Of equals the first by name.
+        seats.sort_by_key(|seat| seat.fit);
+        for Seat { node, fit, .. } in seats {
+            let left = u64::try_from(tried.saturating_sub(found.len())).unwrap_or(u64::MAX);
+            let count = self.start_on(&mut papers, ghost, node, fit.min(left));
+            found.extend(core::iter::repeat_n(node, usize::try_from(count).unwrap_or(0)));
         }
         found
+    }
+
+    /// Starts as many copies on a node as there is room for in all ledgers, of so many wanted.
+    fn start_on(&self, papers: &mut [Paper<'_>], ghost: &Ghost<'_>, node: NodeSlot, wanted: u64) -> u64 {
+        let room = |wanted: u64, paper: &mut Paper<'_>| paper.room_for(self.cluster, ghost, node, wanted);
+        let count = papers.iter_mut().fold(wanted, room);
+        if count > 0 {
+            for paper in papers {
+                paper.start(ghost, node, count);
+            }
+        }
+        count
     }
 
     /// A node on which one can be started with everything kept.
     fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
         const NODES: usize = 8;
-        for node in self.template.sequence(self.cluster, Order::Round, NODES, |_| true)? {
+        for node in self.template.sequence(self.cluster, &self.seats, Order::Round, NODES, |_| true)? {
             if self.keeps(&[node])? {
                 return Ok(Some(node));
             }
@@ -511,7 +503,7 @@ impl<'a> Ask<'a> {
 
     /// A bound, and what gives it: the first of the least.
     fn at_most(&self) -> Result<(u64, HeadroomLimit), HeadroomError> {
-        let room = self.template.seats(self.cluster).iter().fold(0_u64, |sum, (_, _, fit)| sum.saturating_add(*fit));
+        let room = self.seats.iter().fold(0_u64, |sum, seat| sum.saturating_add(seat.fit));
         let mut least = (room, HeadroomLimit::Room);
         let mut offer = |bound: u64, limit: HeadroomLimit| {
             if bound < least.0 {
@@ -585,7 +577,7 @@ impl<'a> Ask<'a> {
 
     /// Whether a copy is uncoverable on some node where it could be started.
     fn may_be_uncoverable(&self, class: &FailureClass) -> Result<bool, HeadroomError> {
-        let seats: Vec<NodeSlot> = self.template.seats(self.cluster).into_iter().map(|(node, _, _)| node).collect();
+        let seats: Vec<NodeSlot> = self.seats.iter().map(|seat| seat.node).collect();
         let before: Vec<VmSlot> = uncoverable_of(self.cluster, self.policy, class)?;
         let after = uncoverable_of(&self.template.with(self.cluster, &seats)?, self.policy, class)?;
         Ok(after.iter().any(|vm| !before.contains(vm)))

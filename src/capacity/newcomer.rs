@@ -5,7 +5,6 @@
 use super::headroom::{HeadroomError, Newcomer};
 use crate::admission::ledger::{Ghost, is_plain};
 use crate::cluster::{Cluster, EditError, Priority, RestartClass, Role, RuleKind, Strength, Vm};
-use crate::dense::DenseId;
 use crate::ids::{NodeId, NodeSlot, RuleId, VmId};
 use crate::resources::Amounts;
 use crate::room::RoomKey;
@@ -29,6 +28,16 @@ impl Order {
     pub(super) const ALL: [Self; 3] = [Self::Even, Self::Round, Self::Pack];
 }
 
+/// A node that takes copies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    pub(super) node: NodeSlot,
+    /// Its place in the order of names.
+    key: RoomKey,
+    /// How many, for all that its room says.
+    pub(super) fit: u64,
+}
+
 /// What is added.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
@@ -38,7 +47,6 @@ pub(super) struct Template {
     named_in: Vec<RuleId>,
     /// Whether a rule may bind copies.
     ruled: bool,
-    prefix: String,
     /// `per_vm` included: what a copy holds, what restarts it, what is reserved for it, what a start needs.
     pub(super) demand: Vec<u64>,
     restart: Vec<u64>,
@@ -54,10 +62,6 @@ impl Template {
             Newcomer::Shape(shape) => (Vm::named("").demand(shape.clone()), None),
             Newcomer::Like(id) => (cluster.vm(*id)?.to_vm(), Some(*id)),
         };
-        let mut prefix = String::from("one more");
-        while cluster.vms().any(|vm| vm.name().starts_with(&prefix)) {
-            prefix.push('+');
-        }
         // Amounts as the cluster keeps them, overhead included.
         let mut scratch = Cluster::new(cluster.kinds().clone(), [""; 0])?;
         let bare = Vm {
@@ -88,7 +92,6 @@ impl Template {
             like,
             named_in,
             ruled,
-            prefix,
             demand: kept.demand().to_vec(),
             restart: kept.restart_demand().to_vec(),
             reservation: kept.reservation().to_vec(),
@@ -113,18 +116,16 @@ impl Template {
         self.demand.iter().zip(&self.restart).map(|(now, again)| *now.min(again)).collect()
     }
 
-    /// How many copies fit on every node that takes starts, spare nodes aside, by the ordinary over-commit.
-    pub(super) fn seats(&self, cluster: &Cluster) -> Vec<(NodeSlot, RoomKey, u64)> {
-        let mut seats = Vec::new();
-        for slot in (0..cluster.node_slots()).map(NodeSlot::from_index) {
-            let Some((node, record)) = cluster.node_ref(slot).zip(cluster.node_record(slot)) else { continue };
-            if !node.state().accepts() || node.role() == Role::Spare {
-                continue;
+    /// How many copies fit on every node that takes starts, spare nodes aside, by the ordinary over-commit: in the order of
+    /// names, as far as one fits.
+    pub(super) fn seats(&self, cluster: &Cluster) -> Vec<Seat> {
+        let seat = |node: NodeSlot| {
+            let record = cluster.node_record(node).filter(|record| record.role != Role::Spare)?;
+            if self.like.is_some_and(|like| !crate::restart::may_run_on(cluster, like.slot, node)) {
+                return None;
             }
-            if self.like.is_some_and(|like| !crate::restart::may_run_on(cluster, like.slot, slot)) {
-                continue;
-            }
-            let kinds = node.allocatable().iter().zip(node.used()).zip(self.demand.iter().zip(&self.start));
+            let rows = cluster.allocatable_row(node).iter().zip(&cluster.used_rows()[node]);
+            let kinds = rows.zip(self.demand.iter().zip(&self.start));
             let fit = kinds.filter(|(_, (demand, start))| **demand > 0 || **start > 0).map(
                 |((all, used), (demand, start))| {
                     // The last one needs what a start needs, those before it what they hold.
@@ -133,12 +134,10 @@ impl Template {
                     rest.map_or(0, |rest| rest.checked_div(*demand).map_or(u64::MAX, |more| more.saturating_add(1)))
                 },
             );
-            let fit = fit.min().unwrap_or(0);
-            if fit > 0 {
-                seats.push((slot, record.key, fit));
-            }
-        }
-        seats
+            let fit = fit.min().filter(|fit| *fit > 0)?;
+            Some(Seat { node, key: record.key, fit })
+        };
+        cluster.room_index().iter().filter_map(seat).collect()
     }
 
     /// Whether nothing about a copy concerns others but the room that it takes: then ledgers can speak of it.
@@ -154,12 +153,13 @@ impl Template {
     pub(super) fn sequence(
         &self,
         cluster: &Cluster,
+        seats: &[Seat],
         order: Order,
         most: usize,
         mut accept: impl FnMut(NodeSlot) -> bool,
     ) -> Result<Vec<NodeSlot>, HeadroomError> {
         let mut sequence = Vec::new();
-        let mut trial = if self.ruled { Some(cluster.clone()) } else { None };
+        let mut trial = if self.ruled { Some((cluster.clone(), unused_prefix(cluster))) } else { None };
         // What comes first, then the order of names; taken, so many are left.
         let mut heap: BinaryHeap<(u64, RoomKey, NodeSlot, u64)> = BinaryHeap::new();
         let urgency = |left: u64, taken: u64| match order {
@@ -168,16 +168,16 @@ impl Template {
             Order::Pack => u64::MAX.saturating_sub(left),
         };
         let mut all = alloc::collections::BTreeMap::new();
-        for (slot, key, fit) in self.seats(cluster) {
-            heap.push((urgency(fit, 0), key, slot, fit));
-            all.insert(slot, fit);
+        for Seat { node, key, fit } in seats {
+            heap.push((urgency(*fit, 0), *key, *node, *fit));
+            all.insert(*node, *fit);
         }
         while let Some((_, key, slot, left)) = heap.pop() {
             if sequence.len() >= most {
                 break;
             }
-            if let Some(trial) = &mut trial {
-                if !self.start_keeps_rules(trial, slot, sequence.len())? {
+            if let Some((trial, prefix)) = &mut trial {
+                if !self.start_keeps_rules(trial, slot, &format!("{prefix} {}", sequence.len()))? {
                     continue;
                 }
             }
@@ -195,7 +195,7 @@ impl Template {
     }
 
     /// Starts a copy, if no rule is broken further by it; otherwise changes nothing.
-    fn start_keeps_rules(&self, trial: &mut Cluster, slot: NodeSlot, at: usize) -> Result<bool, EditError> {
+    fn start_keeps_rules(&self, trial: &mut Cluster, slot: NodeSlot, name: &str) -> Result<bool, EditError> {
         let binding = |trial: &Cluster, vm: VmId| -> Result<u64, EditError> {
             let rules = trial.vm(vm)?.rules().filter(|rule| {
                 trial.rule(*rule).is_ok_and(|rule| matches!(rule.strength(), Strength::Required | Strength::Relaxed))
@@ -208,7 +208,7 @@ impl Template {
         };
         let Some(like) = self.like else { return Ok(true) };
         let before = binding(trial, like)?;
-        let added = self.add(trial, slot, at)?;
+        let added = self.add(trial, slot, name)?;
         let kept = binding(trial, like)? <= before;
         if !kept {
             self.leave_rules(trial, added)?;
@@ -220,15 +220,16 @@ impl Template {
     /// The cluster with copies on these nodes.
     pub(super) fn with(&self, cluster: &Cluster, nodes: &[NodeSlot]) -> Result<Cluster, EditError> {
         let mut more = cluster.clone();
+        let prefix = unused_prefix(cluster);
         for (at, node) in nodes.iter().enumerate() {
-            self.add(&mut more, *node, at)?;
+            self.add(&mut more, *node, &format!("{prefix} {at}"))?;
         }
         Ok(more)
     }
 
-    fn add(&self, cluster: &mut Cluster, slot: NodeSlot, at: usize) -> Result<VmId, EditError> {
+    fn add(&self, cluster: &mut Cluster, slot: NodeSlot, name: &str) -> Result<VmId, EditError> {
         let node: NodeId = cluster.node_id_of(slot);
-        let vm = Vm { name: format!("{} {at}", self.prefix), node: Some(node), ..self.vm.clone() };
+        let vm = Vm { name: name.into(), node: Some(node), ..self.vm.clone() };
         let added = cluster.add_vm(vm)?;
         let Some(like) = self.like else { return Ok(added) };
         for id in &self.named_in {
@@ -259,4 +260,13 @@ impl Template {
         }
         Ok(())
     }
+}
+
+/// What no VM's name begins with.
+fn unused_prefix(cluster: &Cluster) -> String {
+    let mut prefix = String::from("one more");
+    while cluster.vms().any(|vm| vm.name().starts_with(&prefix)) {
+        prefix.push('+');
+    }
+    prefix
 }

@@ -40,6 +40,11 @@ impl Claims {
         Self { first, of_unit, amounts: Rows::new(width), unused: Vec::new() }
     }
 
+    /// No claims, of the same units.
+    pub(super) fn none_of(&self) -> Self {
+        Self::new(self.amounts.width(), self.first, to_u32(self.of_unit.len()))
+    }
+
     #[inline]
     fn at(&self, unit: UnitIx) -> usize {
         unit.index().saturating_sub(to_usize(self.first))

@@ -34,8 +34,6 @@ impl Moved {
 pub(crate) struct After<'a> {
     /// `None`: it is not there yet.
     pub(crate) vm: Option<VmSlot>,
-    /// Of one that is not there: the VM whose limits it shares.
-    pub(crate) like: Option<VmSlot>,
     /// Its node, online or cordoned; `None`: it does not run.
     pub(crate) home: Option<NodeSlot>,
     pub(crate) restart: RestartClass,
@@ -75,8 +73,7 @@ impl ClassLedger {
             // What it claims already, if it stays in its unit.
             let back = was.filter(|(_, old)| self.unit(bank, *old) == unit);
             let back = back.map(|(vm, _)| (target, &cluster.restart_rows()[vm]));
-            let ask =
-                Ask { vm: after.vm.or(after.like), need: after.need, unit, first: target, moved: after.moved, back };
+            let ask = Ask { vm: after.vm, need: after.need, unit, first: target, moved: after.moved, back };
             self.find(cluster, bank, &ask).is_some()
         })
     }

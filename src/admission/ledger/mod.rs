@@ -34,6 +34,6 @@ mod repair;
 
 pub(crate) use apart::{is_apart_by_node, is_barred};
 pub(crate) use class::ClassLedger;
-pub(crate) use ghosts::Ghost;
+pub(crate) use ghosts::{Ghost, Paper};
 pub(crate) use keeps::{After, Moved};
 pub(crate) use plain::{Tie, is_plain, is_plain_described, tie};
