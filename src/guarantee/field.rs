@@ -218,7 +218,6 @@ fn each_homeless<const WIDTH: usize>(
 struct Part<'f> {
     first: NodeSlot,
     end: NodeSlot,
-    keys: &'f mut [SortKey],
     vms: &'f mut [VmSlot],
     need: &'f mut [u64],
     limited: &'f mut [bool],
@@ -228,7 +227,6 @@ impl Field {
     pub(crate) fn new(cluster: &Cluster, units: &Units, concern: &Concern, census: Census, threads: Threads) -> Self {
         let kinds = cluster.kinds().len();
         let members = census.members();
-        let mut keys: Vec<SortKey> = alloc::vec![(0, VmSlot(0), false); members];
         let mut scales = Vec::new();
         cluster.size_scales(&mut scales);
         let mut field = Self {
@@ -245,13 +243,12 @@ impl Field {
             &field.starts,
             kinds,
             threads,
-            &mut keys,
             field.vms.as_mut_slice(),
             field.need.cells_mut(),
             field.limited.as_mut_slice(),
         );
         let view = View { cluster, concern, starts: &field.starts, home_of: &census.home_of, scales: &scales };
-        threads.map(
+        let keys = threads.map(
             parts,
             || (),
             |(), part| match kinds {
@@ -260,13 +257,22 @@ impl Field {
                 _ => part.enter::<0>(&view),
             },
         );
-        field.enter_wide(cluster, units, &keys, threads);
+        field.enter_wide(cluster, units, keys, threads);
         field
     }
 
-    fn enter_wide(&mut self, cluster: &Cluster, units: &Units, keys: &[SortKey], threads: Threads) {
+    /// `keys`: those of all members, part by part.
+    fn enter_wide(&mut self, cluster: &Cluster, units: &Units, keys: Vec<Vec<SortKey>>, threads: Threads) {
         let wide: Vec<UnitIx> =
             (0..units.len()).map(UnitIx::from_index).filter(|unit| units.nodes(*unit).len() > 1).collect();
+        self.wide_starts = IdVec::filled((0, 0), units.len());
+        if wide.is_empty() {
+            return;
+        }
+        let keys = match <[_; 1]>::try_from(keys) {
+            Ok([keys]) => keys,
+            Err(parts) => parts.concat(),
+        };
         let field = &*self;
         let sorted = threads.map(wide.chunks(16).collect(), Vec::new, |sorted: &mut Vec<(SortKey, MemberIx)>, part| {
             let mut lists: Vec<MemberIx> = Vec::new();
@@ -282,7 +288,6 @@ impl Field {
             }
             (lists, ends)
         });
-        self.wide_starts = IdVec::filled((0, 0), units.len());
         let mut wide = wide.iter();
         for (lists, ends) in sorted {
             let before = self.wide.len();
@@ -367,7 +372,6 @@ fn split<'f>(
     starts: &IdVec<NodeSlot, u32>,
     kinds: usize,
     threads: Threads,
-    mut keys: &'f mut [SortKey],
     mut vms: &'f mut [VmSlot],
     mut need: &'f mut [u64],
     mut limited: &'f mut [bool],
@@ -375,19 +379,18 @@ fn split<'f>(
     let mut parts = Vec::new();
     let (mut first, mut taken) = (NodeSlot(0), 0);
     let homes = starts.len() - 1;
-    let each = keys.len().div_ceil(threads.count()).max(PART);
+    let each = vms.len().div_ceil(threads.count()).max(PART);
     for end in (1..=homes).map(NodeSlot::from_index) {
         let count = to_usize(starts[end]) - taken;
         if count < each && end.index() < homes {
             continue;
         }
         // INVARIANT: the slices are as long as there are members.
-        let (part_keys, rest_keys) = core::mem::take(&mut keys).split_at_mut(count);
         let (part_vms, rest_vms) = core::mem::take(&mut vms).split_at_mut(count);
         let (part_need, rest_need) = core::mem::take(&mut need).split_at_mut(count * kinds);
         let (part_limited, rest_limited) = core::mem::take(&mut limited).split_at_mut(count);
-        (keys, vms, need, limited) = (rest_keys, rest_vms, rest_need, rest_limited);
-        parts.push(Part { first, end, keys: part_keys, vms: part_vms, need: part_need, limited: part_limited });
+        (vms, need, limited) = (rest_vms, rest_need, rest_limited);
+        parts.push(Part { first, end, vms: part_vms, need: part_need, limited: part_limited });
         (first, taken) = (end, taken + count);
     }
     parts
@@ -395,15 +398,16 @@ fn split<'f>(
 
 impl Part<'_> {
     /// Puts the key of every member beside those of its home, in the order of the VMs: so their amounts are read side by side.
-    fn scatter<const WIDTH: usize>(&mut self, view: &View<'_>) {
+    fn scatter<const WIDTH: usize>(&self, view: &View<'_>) -> Vec<SortKey> {
         let cluster = view.cluster;
         let homes = self.first.index()..self.end.index();
         let before = view.starts[self.first];
+        let mut keys: Vec<SortKey> = alloc::vec![(0, VmSlot(0), false); self.vms.len()];
         let mut next: Vec<u32> = homes.clone().map(|home| view.starts[NodeSlot::from_index(home)] - before).collect();
         each_member::<WIDTH>(cluster, view.concern, view.home_of, |home, vm, facts, need| {
             let next = home.index().checked_sub(homes.start).and_then(|home| next.get_mut(home));
             let Some(next) = next else { return };
-            if let Some(entry) = self.keys.get_mut(to_usize(*next)) {
+            if let Some(entry) = keys.get_mut(to_usize(*next)) {
                 *entry = view.key(vm, facts, need);
                 *next += 1;
             }
@@ -412,27 +416,28 @@ impl Part<'_> {
             homes.zip(&next).all(|(home, next)| *next == view.starts[NodeSlot::from_index(home + 1)] - before),
             "INVARIANT: the census has counted the same VMs"
         );
+        keys
     }
 
-    /// Sorts the members of each home, and keeps what is read of them side by side.
-    fn enter<const WIDTH: usize>(mut self, view: &View<'_>) {
-        self.scatter::<WIDTH>(view);
+    /// Sorts the members of each home, and keeps what is read of them side by side. Their keys, sorted.
+    fn enter<const WIDTH: usize>(self, view: &View<'_>) -> Vec<SortKey> {
+        let mut keys = self.scatter::<WIDTH>(view);
         let cluster = view.cluster;
         let before = to_usize(view.starts[self.first]);
         for home in (self.first.0..self.end.0).map(NodeSlot) {
             let range = to_usize(view.starts[home]) - before..to_usize(view.starts[NodeSlot(home.0 + 1)]) - before;
-            let keys = self.keys.get_mut(range).unwrap_or_default();
+            let keys = keys.get_mut(range).unwrap_or_default();
             keys.sort_unstable_by_key(|(key, ..)| *key);
             settle_ties(cluster, keys);
         }
         let width = cluster.kinds().len().max(1);
         let rows = self.need.chunks_exact_mut(if WIDTH == 0 { width } else { WIDTH });
-        for ((((_, vm, is_limited), entry), row), limited) in self.keys.iter().zip(self.vms).zip(rows).zip(self.limited)
-        {
+        for ((((_, vm, is_limited), entry), row), limited) in keys.iter().zip(self.vms).zip(rows).zip(self.limited) {
             *entry = *vm;
             row.copy_from_slice(cluster.restart_rows().row::<WIDTH>(*vm));
             *limited = *is_limited;
         }
+        keys
     }
 }
 

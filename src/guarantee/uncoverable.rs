@@ -52,11 +52,13 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let size = |node: &NodeSlot| core::cmp::Reverse(cluster.size_of(&cluster.failover_rows()[*node]));
     let mut targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
-    let largest = largest(cluster, units, &targets);
-    let least = witnesses(units, largest.into_iter(), &mut met).map(|witnesses| least_of(cluster, &witnesses));
-    if !census.any_limited && least.as_ref().is_some_and(|least| fits(&census.most, least)) {
+    // With no limits any targets will do that take the largest need of each kind.
+    let take_all = targets.iter().copied().filter(|node| fits(&census.most, &cluster.failover_rows()[*node]));
+    if !census.any_limited && witnesses(units, take_all, &mut met).is_some() {
         return Vec::new();
     }
+    let largest = largest(cluster, units, &targets);
+    let least = witnesses(units, largest.into_iter(), &mut met).map(|witnesses| least_of(cluster, &witnesses));
     // Of targets that take everything units take all or not: that is asked once for each home.
     let least_of_all = least_of(cluster, &targets);
     let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
