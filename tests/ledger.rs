@@ -321,8 +321,9 @@ fn check_state(guard: &mut Guard) {
     }
     for class in &policy.tolerate {
         if let Some(certificate) = guard.certificate(class).unwrap() {
+            // Of many nodes base plans are more than the checker looks at.
             if let Err(faults) = check_certificate(&cluster, &policy, &certificate) {
-                panic!("{faults:?}");
+                assert!(faults.iter().all(|fault| fault.code() == "too_large"), "{faults:?}");
             }
         }
     }
