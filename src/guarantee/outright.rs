@@ -17,7 +17,7 @@
 )]
 
 use super::field::Census;
-use super::prices::{self, Refuted, Released, Tightest};
+use super::prices::{self, Drawn, Outlook, Refuted, Released, Tightest};
 use super::units::{Tier, UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
 use crate::cluster::Cluster;
@@ -28,30 +28,6 @@ use alloc::vec::Vec;
 
 /// So many VMs are drawn for a first look, and give up to so many shapes.
 const FIRST: Drawn = Drawn { members: 64, shapes: 8 };
-
-/// How many members are drawn, about, and how many different needs of theirs are tried as shapes at most.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Drawn {
-    pub(crate) members: usize,
-    pub(crate) shapes: usize,
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(crate) struct Outlook {
-    /// Per kind the most that a failure can cost. Nothing if one is refuted.
-    pub(crate) most: Vec<u128>,
-    /// A failure that is refuted; no units: there is no room even without one.
-    pub(crate) refuted: Option<Refuted>,
-    /// Of a class of one loss: all units that are refuted, in order.
-    pub(crate) units: Vec<UnitIx>,
-}
-
-impl Outlook {
-    pub(crate) fn has_refuted(&self, unit: UnitIx) -> bool {
-        self.units.binary_search(&unit).is_ok()
-    }
-}
 
 /// The refuter.
 #[derive(Debug)]

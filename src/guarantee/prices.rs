@@ -1,7 +1,7 @@
 //! Refutation by prices: a failure that cannot be survived, with a proof that is replayed in a few additions.
 //!
-//! Uses `cluster`, `guarantee::{units, field, outright, verdict}`. Used by `guarantee::verify`, and for single scenarios.
-//! What families are tried first of all, before members are listed, `outright` says.
+//! Uses `cluster`, `guarantee::{units, field, verdict}`. Used by `guarantee::{outright, verify, pairs}`, there for single
+//! scenarios, and by `more`. What families are tried first of all, before members are listed, `outright` says.
 //!
 //! A [`PriceFamily`] gives every VM a price w >= 0 and every node a limit W on the total price of any set of VMs that
 //! fits into its room. What is displaced by a failure F must fit into the surviving targets, so F cannot be survived if
@@ -21,7 +21,6 @@
 )]
 
 use super::field::{Field, MemberIx};
-use super::outright::{Drawn, Outlook};
 use super::units::{UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
 use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
@@ -41,6 +40,30 @@ const PARTS: u64 = 4;
 pub(crate) struct Refuted {
     pub(crate) units: Vec<UnitIx>,
     pub(crate) proof: Proof,
+}
+
+/// How many members are drawn, about, and how many different needs of theirs are tried as shapes at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Drawn {
+    pub(crate) members: usize,
+    pub(crate) shapes: usize,
+}
+
+/// What a first look at a class has found (`outright`).
+#[derive(Debug, Default)]
+pub(crate) struct Outlook {
+    /// Per kind the most that a failure can cost. Nothing if one is refuted.
+    pub(crate) most: Vec<u128>,
+    /// A failure that is refuted; no units: there is no room even without one.
+    pub(crate) refuted: Option<Refuted>,
+    /// Of a class of one loss: all units that are refuted, in order.
+    pub(crate) units: Vec<UnitIx>,
+}
+
+impl Outlook {
+    pub(crate) fn has_refuted(&self, unit: UnitIx) -> bool {
+        self.units.binary_search(&unit).is_ok()
+    }
 }
 
 /// How close a failure comes to the limit.
