@@ -162,11 +162,9 @@ impl<'a> Outright<'a> {
 
     /// Takes the units out of those that are open whose loss the family refutes.
     fn settle(&mut self, pricing: &Pricing, costs: &Costs, open: &mut Vec<UnitIx>, outlook: &mut Outlook) {
-        let family = || PriceFamily { pricing: pricing.clone(), within: None };
-        let proof = |(needed, available)| Proof::Prices { family: family(), needed, available };
         let Some(left) = costs.available.checked_sub(costs.homeless) else {
             outlook.units.clear();
-            outlook.refuted = Some(Refuted { units: Vec::new(), proof: proof((costs.homeless, costs.available)) });
+            outlook.refuted = Some(self.refuted(pricing, Vec::new(), (costs.homeless, costs.available)));
             open.clear();
             return;
         };
@@ -187,8 +185,8 @@ impl<'a> Outright<'a> {
             self.tightest.offer(&[unit], needed, available);
         }
         if let (None, Some(unit)) = (&outlook.refuted, outlook.units.get(before)) {
-            let proof = proof(costs.balance(self.units, &[*unit]));
-            outlook.refuted = Some(Refuted { units: alloc::vec![*unit], proof });
+            let balance = costs.balance(self.units, &[*unit]);
+            outlook.refuted = Some(self.refuted(pricing, alloc::vec![*unit], balance));
         }
     }
 
@@ -197,8 +195,25 @@ impl<'a> Outright<'a> {
         let (units, _) = prices::worst(self.units, &costs.cost, costs.homeless, costs.available);
         let (needed, available) = costs.balance(self.units, &units);
         self.tightest.offer(&units, needed, available);
-        let family = || PriceFamily { pricing: pricing.clone(), within: None };
-        (needed > available).then(|| Refuted { units, proof: Proof::Prices { family: family(), needed, available } })
+        (needed > available).then(|| self.refuted(pricing, units, (needed, available)))
+    }
+
+    /// A failure that a family refutes. Where parts only count VMs, a shape says the same in plainer words.
+    fn refuted(&self, pricing: &Pricing, units: Vec<UnitIx>, (needed, available): (u128, u128)) -> Refuted {
+        let (mut pricing, mut needed) = (pricing.clone(), needed);
+        if let Pricing::Parts { kind, size } = pricing {
+            let shape: Vec<u64> = prices::one(self.released.room.width(), kind).iter().map(|one| one * size).collect();
+            let (nodes, nowhere) = (self.units.union(&units), self.released.room.len());
+            let mut count: u128 = 0;
+            self.census.each_member::<0>(self.cluster, self.concern, |home, _, _, need| {
+                let is_displaced = home.index() == nowhere || nodes.binary_search(&home).is_ok();
+                count += u128::from(is_displaced && fits(&shape, need));
+            });
+            if count > available {
+                (pricing, needed) = (Pricing::Shape { shape }, count);
+            }
+        }
+        Refuted { units, proof: Proof::Prices { family: PriceFamily { pricing, within: None }, needed, available } }
     }
 
     /// The price of a VM is what it needs of one kind.
