@@ -11,6 +11,10 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Threads(usize);
 
+/// How many cores there are: asked once, since the answer is read from files, which takes longer than a small verdict.
+#[cfg(feature = "parallel")]
+static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+
 impl Threads {
     /// One: this one.
     pub(crate) const ONE: Self = Self(1);
@@ -19,7 +23,7 @@ impl Threads {
     #[cfg(feature = "parallel")]
     pub(crate) fn up_to(most: u32) -> Self {
         match crate::dense::to_usize(most) {
-            0 => Self(std::thread::available_parallelism().map_or(1, core::num::NonZero::get)),
+            0 => Self(*CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, core::num::NonZero::get))),
             most => Self(most),
         }
     }
