@@ -90,6 +90,8 @@ mod cluster;
 mod compare;
 mod conflicts;
 mod dense;
+#[cfg(test)]
+mod dice;
 #[cfg(feature = "serde")]
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 pub mod document;

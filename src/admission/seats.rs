@@ -558,30 +558,19 @@ pub(super) fn dominant(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::pedantic,
-    reason = "tests"
-)]
+#[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
     use super::*;
     use crate::cluster::{Node, Vm};
+    use crate::dice::Dice;
     use crate::resources::ResourceKinds;
     use alloc::format;
 
     /// Searches against a look at every node, while what is used changes.
     #[test]
     fn finds_nodes_in_the_order_of_their_shares() {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
+        let mut dice = Dice(1);
+        let mut random = |below: u64| dice.below(below);
         let mut cluster =
             Cluster::new(ResourceKinds::new([("cpu", ""), ("memory", ""), ("gpu", "")]).unwrap(), [""; 0]).unwrap();
         let nodes: Vec<_> = (0..1_500)
@@ -646,11 +635,8 @@ mod tests {
         for (nodes, kinds, alike) in [(1_000, 2, false), (30_000, 2, false), (30_000, 4, false), (30_000, 2, true)] {
             let names = (0..kinds).map(|kind| (format!("kind {kind}"), ""));
             let mut cluster = Cluster::new(ResourceKinds::new(names).unwrap(), [""; 0]).unwrap();
-            let mut state = 1_u64;
-            let mut random = move |below: u64| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (state >> 33) % below
-            };
+            let mut dice = Dice(1);
+            let mut random = |below: u64| dice.below(below);
             for at in 0..nodes {
                 let node = cluster.add_node(Node::named(format!("n{at:05}")).capacity(alloc::vec![1_000_u64; kinds]));
                 // A sum of several, as where many VMs are.

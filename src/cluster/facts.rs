@@ -92,6 +92,12 @@ impl Cluster {
         &self.facts
     }
 
+    /// Where a VM with these facts is being moved to. Its record is looked at only if it is.
+    #[inline]
+    pub(crate) fn moving_to(&self, vm: VmSlot, facts: VmFacts) -> Option<NodeSlot> {
+        if facts.traits.any(VmTraits::MIGRATES) { self.vms.get(vm)?.migrating_to } else { None }
+    }
+
     /// Brings the facts of a VM in line with its record and its rules.
     pub(super) fn refresh_facts(&mut self, vm: VmSlot) {
         self.facts.grow_to(vm, &VmFacts::NONE);

@@ -179,6 +179,29 @@ impl Levels {
         self.domain_of[level][node]
     }
 
+    /// Calls `visit` with every domain of a level that holds some of these nodes, in the order of its first one, and with
+    /// those nodes in order.
+    pub(crate) fn each_among(
+        &self,
+        level: LevelIx,
+        nodes: impl Iterator<Item = NodeSlot>,
+        mut visit: impl FnMut(DomainKey, &[NodeSlot]),
+    ) {
+        let mut placed: Vec<(DomainKey, u32, NodeSlot)> =
+            (0..).zip(nodes).map(|(at, node)| (self.domain(level, node), at, node)).collect();
+        placed.sort_unstable();
+        let mut groups: Vec<&[(DomainKey, u32, NodeSlot)]> = placed.chunk_by(|left, right| left.0 == right.0).collect();
+        groups.sort_unstable_by_key(|group| group.first().map(|(_, at, _)| *at));
+        let mut together = Vec::new();
+        for group in groups {
+            together.clear();
+            together.extend(group.iter().map(|(.., node)| *node));
+            if let Some((domain, ..)) = group.first() {
+                visit(*domain, &together);
+            }
+        }
+    }
+
     /// Per level the domain of every node slot.
     pub(crate) fn table(&self) -> &IdVec<LevelIx, IdVec<NodeSlot, DomainKey>> {
         &self.domain_of

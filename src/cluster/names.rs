@@ -178,6 +178,7 @@ impl<S: DenseId> Names<S> {
 #[allow(clippy::pedantic, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use crate::ids::VmSlot;
     use std::collections::BTreeMap;
 
@@ -185,12 +186,8 @@ mod tests {
     #[test]
     fn agrees_with_a_map() {
         for crowd in [0, 40, 64] {
-            let mut state = 7_u64;
-            let mut random = move || {
-                state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-                let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-                mixed ^ (mixed >> 29)
-            };
+            let mut dice = Dice(7);
+            let mut random = || dice.below(u64::MAX);
             let mut names: Names<VmSlot> = Names::new();
             let mut naive: BTreeMap<VmSlot, u64> = BTreeMap::new();
             for step in 0..6_000_usize {

@@ -24,7 +24,7 @@
 use super::banks::DOMAIN_SHARE;
 use super::field::MemberIx;
 use super::units::{NO_UNIT, Tier, Units};
-use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength, VmTraits};
+use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
@@ -341,9 +341,7 @@ impl Maker<'_> {
                 return None;
             }
             let promised = self.concern.includes_one_of((facts.restart, facts.priority), vm);
-            let moves = facts.traits.any(VmTraits::MIGRATES);
-            let going = moves.then(|| cluster.vm_record(vm)?.migrating_to).flatten();
-            let going = going.filter(|node| self.units.can_fail(*node));
+            let going = cluster.moving_to(vm, *facts).filter(|node| self.units.can_fail(*node));
             Some(Member { vm, promised, side, home: facts.home, going, key: facts.key })
         };
         let mut all: SmallVec<[Member; 6]> = match &rule.body {
@@ -640,17 +638,12 @@ pub(crate) fn one_per_domain<T: PartialEq + Copy>(
 /// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.
 fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
     let mut ranks = IdVec::filled(0, cluster.node_slots());
-    let mut targets: Vec<(DomainKey, u32, NodeSlot)> = (0..)
-        .zip(cluster.room_index().iter())
-        .map(|(at, node)| (cluster.levels.domain(level, node), at, node))
-        .collect();
-    targets.sort_unstable();
-    let mut domains: Vec<&[(DomainKey, u32, NodeSlot)]> = targets.chunk_by(|left, right| left.0 == right.0).collect();
-    domains.sort_unstable_by_key(|domain| domain.first().map(|(_, at, _)| *at));
-    for (rank, domain) in (0..).zip(domains) {
-        for (_, _, node) in domain {
+    let mut rank = 0_u32;
+    cluster.levels.each_among(level, cluster.room_index().iter(), |_, nodes| {
+        for node in nodes {
             ranks[*node] = rank;
         }
-    }
+        rank = rank.saturating_add(1);
+    });
     ranks
 }

@@ -16,7 +16,7 @@ use super::bonds::{ApartIx, Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
 use super::field::{Field, MemberIx};
 use super::units::{Tier, UnitIx};
-use crate::cluster::{Cluster, NO_HOME, VmTraits};
+use crate::cluster::{Cluster, NO_HOME};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{may_run_on, may_run_on_few};
@@ -439,8 +439,7 @@ impl<'t> Task<'t> {
     fn mate(&self, vm: VmSlot, side: u32) -> Option<Mate> {
         let cluster = self.setting.cluster;
         let facts = cluster.facts(vm);
-        let moves = facts.traits.any(VmTraits::MIGRATES);
-        let going = moves.then(|| cluster.vm_record(vm)?.migrating_to).flatten();
+        let going = cluster.moving_to(vm, facts);
         (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
     }
 

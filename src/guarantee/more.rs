@@ -15,21 +15,17 @@
 
 use super::error::VerifyError;
 use super::field::{each_member, homes_of, is_limited};
-use super::prices::{
-    DRAWN, Released, add_shapes, every, is_drawn, limit, price, pricings_by_room, stays_within, worst,
-};
+use super::prices::{Costs, DRAWN, Released, add_shapes, every, is_drawn, price, pricings_by_room, stays_within};
 use super::uncoverable::leave_out;
 use super::units::Units;
 use super::verdict::Pricing;
 use crate::cluster::Cluster;
-use crate::dense::{DenseId, IdVec, Rows, to_usize};
+use crate::dense::{IdVec, Rows};
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::restart::Concern;
-use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 /// A proved bound on how many more VMs that the class concerns, each of which takes at least `need` where it runs and to
 /// restart it, can run with the class still held; `None`: nothing is known. `like`: a VM that they share all limits with.
@@ -80,7 +76,7 @@ pub(crate) fn most_more_of(
     for scope in core::iter::once(&everywhere).chain(&within) {
         for pricing in &pricings {
             let below = least.unwrap_or(u128::MAX);
-            least = scope.bound(units, &released.room, pricing, price(pricing, need), below).or(least);
+            least = scope.bound(units, &released, pricing, price(pricing, need), below).or(least);
         }
     }
     least
@@ -140,37 +136,26 @@ impl<'a> Scope<'a> {
     fn bound(
         &self,
         units: &Units,
-        room: &Rows<NodeSlot>,
+        released: &Released,
         pricing: &Pricing,
         one_more: u128,
         below: u128,
     ) -> Option<u128> {
-        let homeless = NodeSlot::from_index(self.cluster.node_slots());
-        let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.load.len());
-        let mut available: u128 = 0;
-        for node in self.nodes {
-            let most = limit(pricing, &room[*node]);
-            available = available.saturating_add(most);
-            taken_away[*node] = most;
-        }
-        let mut cost: IdVec<NodeSlot, u128> = taken_away
-            .enumerate()
-            .map(|(home, most)| most.saturating_add(most_price(pricing, &self.load[home], self.count[home])))
-            .collect();
-        if available.saturating_sub(cost_at_most(units, &cost, cost[homeless])) / one_more >= below {
+        let (taken, available) = released.limits(pricing, self.nodes);
+        let most = |home: NodeSlot| most_price(pricing, &self.load[home], self.count[home]);
+        let mut costs = Costs::new(taken, available, most);
+        if available.saturating_sub(costs.most(units)) / one_more >= below {
             return None;
         }
         // Weighted sums are linear: what is said of the sum of all VMs of a node is exact.
         if !matches!(pricing, Pricing::Weighted { .. }) {
-            cost.copy_from(&taken_away);
+            let mut displaced: IdVec<NodeSlot, u128> = IdVec::filled(0, self.load.len());
             for (home, vm) in &self.members {
-                let cost = &mut cost[*home];
-                *cost = cost.saturating_add(price(pricing, &self.cluster.restart_rows()[*vm]));
+                displaced[*home] += price(pricing, &self.cluster.restart_rows()[*vm]);
             }
+            costs = costs.displacing(|home| displaced[home]);
         }
-        let (chosen, sum) = worst(units, &cost, cost[homeless], available);
-        let gone: u128 = units.union(&chosen).iter().map(|node| taken_away[*node]).sum();
-        let (needed, left) = (sum.saturating_sub(gone), available.saturating_sub(gone));
+        let (_, needed, left) = costs.worst(units);
         Some(left.saturating_sub(needed) / one_more).filter(|bound| *bound < below)
     }
 }
@@ -181,22 +166,6 @@ fn most_price(pricing: &Pricing, load: &[u64], count: u32) -> u128 {
         Pricing::Weighted { .. } | Pricing::Parts { .. } => price(pricing, load),
         Pricing::Shape { .. } => u128::from(count),
     }
-}
-
-/// No failure costs more than this: of every tier the units that cost most, nodes in several of them counted in each.
-fn cost_at_most(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128) -> u128 {
-    units.tiers.iter().fold(start, |sum, tier| {
-        let mut largest: BinaryHeap<Reverse<u128>> = BinaryHeap::new();
-        for unit in tier.units() {
-            let cost = units.nodes(unit).iter().map(|node| cost[*node]).fold(0, u128::saturating_add);
-            if largest.len() < to_usize(tier.count) {
-                largest.push(Reverse(cost));
-            } else if let Some(mut least) = largest.peek_mut().filter(|least| least.0 < cost) {
-                *least = Reverse(cost);
-            }
-        }
-        largest.into_iter().fold(sum, |sum, Reverse(cost)| sum.saturating_add(cost))
-    })
 }
 
 /// The VMs that some failure of a class leaves without any node that could take them, by slot.
@@ -212,17 +181,13 @@ pub(crate) fn uncoverable_of(
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::pedantic,
-    reason = "tests"
-)]
+#[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
+    use super::super::prices::limit;
     use super::*;
     use crate::cluster::{Node, NodeState, Vm};
+    use crate::dense::DenseId;
+    use crate::dice::Dice;
     use crate::resources::ResourceKinds;
     use alloc::format;
 
@@ -267,13 +232,8 @@ mod tests {
     /// Families passed over by their sums leave no less than those that are looked at.
     #[test]
     fn the_bound_is_the_least_that_any_failure_leaves() {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
+        let mut dice = Dice(1);
+        let mut random = |below: u64| dice.below(below);
         let mut positive = 0;
         for seed in 0..300 {
             let kinds = ResourceKinds::new([("cpu", ""), ("memory", "")]).unwrap();

@@ -21,7 +21,7 @@
 )]
 
 use super::field::{Field, MemberIx};
-use super::units::{UnitIx, Units};
+use super::units::{Tier, UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
 use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
@@ -52,7 +52,7 @@ pub(crate) struct Drawn {
 /// What a first look at a class has found (`outright`).
 #[derive(Debug, Default)]
 pub(crate) struct Outlook {
-    /// Per kind the most that a failure can cost. Nothing if one is refuted.
+    /// Per kind the most that a failure can cost; incomplete if one of several losses is refuted.
     pub(crate) most: Vec<u128>,
     /// A failure that is refuted; no units: there is no room even without one.
     pub(crate) refuted: Option<Refuted>,
@@ -281,13 +281,86 @@ impl Released {
         }
         Self { room, targets }
     }
+
+    /// The limits of some nodes by a pricing, and their sum.
+    pub(super) fn limits(&self, pricing: &Pricing, nodes: &[NodeSlot]) -> (IdVec<NodeSlot, u128>, u128) {
+        let mut limits = IdVec::filled(0, self.room.len());
+        let mut sum: u128 = 0;
+        for node in nodes {
+            let most = limit(pricing, &self.room[*node]);
+            sum = sum.saturating_add(most);
+            limits[*node] = most;
+        }
+        (limits, sum)
+    }
+}
+
+/// What the loss of each node costs by a family.
+#[derive(Debug)]
+pub(super) struct Costs {
+    /// What it takes away of what is available.
+    taken: IdVec<NodeSlot, u128>,
+    /// That, and what it displaces.
+    cost: IdVec<NodeSlot, u128>,
+    /// What is displaced without a loss.
+    pub(super) homeless: u128,
+    pub(super) available: u128,
+}
+
+impl Costs {
+    /// `displaced`: the prices of what each node displaces; behind the last node those of members without a home.
+    pub(super) fn new(taken: IdVec<NodeSlot, u128>, available: u128, displaced: impl Fn(NodeSlot) -> u128) -> Self {
+        let cost = taken.enumerate().map(|(node, taken)| taken + displaced(node)).collect();
+        let homeless = displaced(NodeSlot::from_index(taken.len()));
+        Self { taken, cost, homeless, available }
+    }
+
+    /// The same with other prices displaced.
+    pub(super) fn displacing(self, displaced: impl Fn(NodeSlot) -> u128) -> Self {
+        Self::new(self.taken, self.available, displaced)
+    }
+
+    /// What a unit costs.
+    pub(super) fn of(&self, units: &Units, unit: UnitIx) -> u128 {
+        units.nodes(unit).iter().map(|node| self.cost[*node]).sum()
+    }
+
+    /// What the loss of some units needs, and what it leaves.
+    pub(super) fn balance(&self, units: &Units, lost: &[UnitIx]) -> (u128, u128) {
+        let nodes = units.union(lost);
+        let gone: u128 = nodes.iter().map(|node| self.taken[*node]).sum();
+        let sum: u128 = nodes.iter().map(|node| self.cost[*node]).sum();
+        (self.homeless + sum - gone, self.available - gone)
+    }
+
+    /// The worst failure of the class, what it needs and what it leaves.
+    pub(super) fn worst(&self, units: &Units) -> (Vec<UnitIx>, u128, u128) {
+        let lost = worst(units, &self.cost, self.homeless, self.available);
+        let (needed, left) = self.balance(units, &lost);
+        (lost, needed, left)
+    }
+
+    /// No failure of the class costs more than this: of every tier the units that cost most, nodes in several of them counted
+    /// in each.
+    pub(super) fn most(&self, units: &Units) -> u128 {
+        let of_tier = |tier: &Tier| {
+            let mut costs: Vec<u128> = tier.units().map(|unit| self.of(units, unit)).collect();
+            let count = to_usize(tier.count);
+            if count < costs.len() {
+                costs.select_nth_unstable_by(count, |left, right| right.cmp(left));
+                costs.truncate(count);
+            }
+            costs.into_iter().sum::<u128>()
+        };
+        self.homeless + units.tiers.iter().map(of_tier).sum::<u128>()
+    }
 }
 
 /// Units of the class that cost most together, given what each node costs; none more once the limit is passed.
 ///
 /// Tier by tier, widest first, always the unit that adds most: with one tier of disjoint units that is the worst
 /// failure. With several tiers it may miss the worst; what it finds is judged all the same.
-pub(super) fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> (Vec<UnitIx>, u128) {
+fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) -> Vec<UnitIx> {
     let mut sum = start;
     let mut chosen: Vec<UnitIx> = Vec::new();
     let mut gone: Vec<NodeSlot> = Vec::new();
@@ -316,7 +389,7 @@ pub(super) fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, li
         }
         gone = units.union(&chosen);
     }
-    (chosen, sum)
+    chosen
 }
 
 /// Whether a VM with limits can go nowhere but to these nodes.
@@ -367,9 +440,10 @@ impl<'a> Prices<'a> {
         units: &'a Units,
         field: &'a Field,
         released: Released,
+        outlook: Outlook,
         tightest: Tightest,
     ) -> Self {
-        Self { cluster, units, field, released, outlook: Outlook::default(), tightest, work: 0 }
+        Self { cluster, units, field, released, outlook, tightest, work: 0 }
     }
 
     /// Looks for a failure of the class that some family refutes.
@@ -517,13 +591,7 @@ impl<'a> Prices<'a> {
     /// The worst failure of the class by a family, the prices of what it displaces and what the survivors can take.
     fn weigh_all(&mut self, pricing: &Pricing, scope: &Scope) -> (Vec<UnitIx>, u128, u128) {
         self.work += u64::try_from((self.field.vms.len() + self.released.targets.len()) / 32).unwrap_or(u64::MAX);
-        let mut taken_away: IdVec<NodeSlot, u128> = IdVec::filled(0, self.cluster.node_slots());
-        let mut available: u128 = 0;
-        for node in &scope.nodes {
-            let most = limit(pricing, &self.released.room[*node]);
-            available = available.saturating_add(most);
-            taken_away[*node] = most;
-        }
+        let (taken, available) = self.released.limits(pricing, &scope.nodes);
         let displaced = |node: NodeSlot| match &scope.inside {
             // The members of a node stand side by side.
             Some(inside) => {
@@ -536,11 +604,6 @@ impl<'a> Prices<'a> {
             None if matches!(pricing, Pricing::Weighted { .. }) => price(pricing, &self.field.load[node]),
             None => self.needed(pricing, self.field.at(node)),
         };
-        let costs = taken_away.enumerate().map(|(node, most)| displaced(node).saturating_add(*most));
-        let cost: IdVec<NodeSlot, u128> = costs.collect();
-        let homeless = displaced(NodeSlot::from_index(self.cluster.node_slots()));
-        let (units, sum) = worst(self.units, &cost, homeless, available);
-        let gone: u128 = self.units.union(&units).iter().map(|node| taken_away[*node]).sum();
-        (units, sum.saturating_sub(gone), available.saturating_sub(gone))
+        Costs::new(taken, available, displaced).worst(self.units)
     }
 }

@@ -14,7 +14,7 @@
 
 use super::field::{Census, are_limits, is_limited};
 use super::units::{NO_UNIT, UnitIx, Units};
-use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
+use crate::cluster::{Cluster, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
@@ -77,11 +77,7 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
         if !concern.includes(cluster, vm) {
             continue;
         }
-        let runs = |node: &NodeSlot| {
-            let state = cluster.node_record(*node).map(|record| record.state);
-            matches!(state, Some(NodeState::Online | NodeState::Cordoned))
-        };
-        let home = record.node.filter(runs);
+        let home = record.node.filter(|node| units.can_fail(*node));
         let everywhere = plain && fits(need, &least_of_all);
         let key = home.unwrap_or(NodeSlot::from_index(cluster.node_slots()));
         if everywhere && all_taken.lookup(key) == Some(&Some(false)) {

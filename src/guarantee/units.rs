@@ -117,23 +117,14 @@ impl Units {
             }
         } else {
             // Nodes are in order of their keys, so the first of each domain gives the domain its place.
-            let mut grouped: Vec<(DomainKey, u32, NodeSlot)> = fallible
-                .iter()
-                .enumerate()
-                .map(|(at, node)| (cluster.levels.domain(level, *node), to_u32(at), *node))
-                .collect();
-            grouped.sort_unstable();
-            let mut groups: Vec<&[(DomainKey, u32, NodeSlot)]> =
-                grouped.chunk_by(|left, right| left.0 == right.0).collect();
-            groups.sort_unstable_by_key(|group| group.first().map(|(_, at, _)| *at));
-            for group in groups {
+            cluster.levels.each_among(level, fallible.iter().copied(), |domain, nodes| {
                 self.starts.push(to_u32(self.nodes.len()));
-                let unit = self.domains.push(group.first().map_or(DomainKey(u32::MAX), |(domain, _, _)| *domain));
-                for (_, _, node) in group {
-                    self.nodes.push(*node);
+                self.nodes.extend_from_slice(nodes);
+                let unit = self.domains.push(domain);
+                for node in nodes {
                     unit_of[*node] = unit;
                 }
-            }
+            });
         }
         let end = to_u32(self.domains.len());
         self.tiers.push(Tier { level, count: count.min(end - first), first, end, unit_of });

@@ -111,7 +111,7 @@ fn judge(
 }
 
 /// With fewer VMs one thread is done with all but searches before another has begun.
-const SEVERAL_THREADS: usize = 6_000;
+const SEVERAL_THREADS: usize = 10_000;
 
 /// One class being judged.
 struct Run<'r> {
@@ -256,8 +256,7 @@ impl<'r> Run<'r> {
             return Ok(self.fails(refuted, outlook.units, Way::Prices, 0));
         }
         let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
-        let mut prices = Prices::new(self.cluster, &self.units, &field, released, tightest);
-        prices.outlook = outlook;
+        let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
         let nobody = States {
             now: self.cluster,
             settled: self.cluster,

@@ -17,29 +17,13 @@ use super::budget::Budget;
 use super::problem::{Constraint, ConstraintIx, EligibleIx, EligibleNodes, ItemIx, Membership, Problem, Solution};
 use super::solve::{Scratch, solve};
 use crate::dense::{DenseId, IdVec, Rows};
+use crate::dice::Dice;
 use crate::ids::{DomainKey, LevelIx, NodeSlot};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 use std::println;
-
-/// A number generator of the tests.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn chance(&mut self, one_in: u64) -> bool {
-        self.below(one_in) == 0
-    }
-}
 
 /// What owns the parts that a problem borrows.
 pub(super) struct Case {

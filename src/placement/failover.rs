@@ -12,11 +12,12 @@
     reason = "a measurement in a test"
 )]
 
-use super::brute_force::{Case, Dice, check_solution};
+use super::brute_force::{Case, check_solution};
 use super::budget::Budget;
 use super::problem::{EligibleIx, EligibleNodes, ItemIx};
 use super::solve::{Scratch, solve};
 use crate::dense::{IdVec, Rows};
+use crate::dice::Dice;
 use crate::ids::{DomainKey, LevelIx, NodeSlot};
 use alloc::vec::Vec;
 use smallvec::SmallVec;

@@ -1,4 +1,4 @@
-//! VMs that are all alike, started one after another on paper: what headroom asks.
+//! VMs that are all alike, started on paper: what headroom asks.
 //!
 //! Uses `ledger::{class, claims}`. Used by `capacity`.
 //!
@@ -243,17 +243,11 @@ fn room_beside(need: &[u64], room: &[u64], claimed: [&[u64]; 2]) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::pedantic,
-    reason = "tests"
-)]
+#[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
     use super::*;
     use crate::cluster::{Node, Vm};
+    use crate::dice::Dice;
     use crate::guarantee::verify;
     use crate::policy::{FailureClass, Policy};
     use crate::resources::ResourceKinds;
@@ -285,13 +279,8 @@ mod tests {
     /// Every count against a look at every node, with every plan within its room all the while.
     #[test]
     fn finds_all_the_room_there_is() {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
+        let mut dice = Dice(1);
+        let mut random = |below: u64| dice.below(below);
         let (mut ledgers, mut started) = (0, 0);
         for seed in 0..60 {
             let kinds = ResourceKinds::new([("cpu", ""), ("memory", "")]).unwrap();
