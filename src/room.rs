@@ -381,6 +381,10 @@ impl<'a> Walk<'a> {
                 self.next = self.next.wrapping_add(1);
                 let free = index.amounts.row::<WIDTH>(here);
                 if fits(need, free) && accept(index.nodes[here], free) {
+                    // The rest of its block lies ahead again.
+                    if start.round {
+                        self.end = self.end_of(self.rank);
+                    }
                     return Some(index.nodes[here]);
                 }
             }
@@ -431,8 +435,14 @@ impl<'a> Walk<'a> {
         if let Some(block) = self.index.order.lookup(rank) {
             self.rank = rank;
             self.next = cell(*block, 0).0;
-            self.end = self.next.saturating_add(to_u32(self.index.blocks[*block].len));
+            self.end = self.end_of(rank);
         }
+    }
+
+    /// The cell behind the last one of a block.
+    fn end_of(&self, rank: Rank) -> u32 {
+        let Some(block) = self.index.order.lookup(rank) else { return 0 };
+        cell(*block, self.index.blocks[*block].len).0
     }
 }
 
@@ -451,19 +461,15 @@ fn raise(most: &mut [u64], row: &[u64]) {
 #[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use alloc::vec;
     use std::collections::BTreeMap;
 
     /// The index against a sorted map, under additions, removals, changes and searches.
     #[test]
     fn agrees_with_a_sorted_map() {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut random = move |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
+        let mut dice = Dice(1);
+        let mut random = |below: u64| dice.below(below);
         let mut index = RoomIndex::new(2);
         let mut naive: BTreeMap<RoomKey, (NodeSlot, Vec<u64>)> = BTreeMap::new();
         let mut free_slots: Vec<u32> = (0..3000).rev().collect();
