@@ -24,7 +24,9 @@ use lifeboat::{
     Strength, VmId, check_certificate, check_evictions, check_verdict, verify,
 };
 use lifeboat_testkit::verdict::{Ask, verdict};
-use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, tight_from_seed};
+use lifeboat_testkit::verdict_cases::{
+    VerdictCase, broken_from_seed, roomy_from_seed, ruled_from_seed, tight_from_seed,
+};
 use lifeboat_testkit::verdict_replay::{Order, Restart, replay};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,6 +171,14 @@ fn certificates_with_rules_survive_every_order() {
     assert!(share(&seen, "any_order").0 > 0);
 }
 
+/// Rules that are broken already, and VMs on their way from rack to rack: banks carry them all the same.
+#[test]
+fn certificates_with_broken_rules_survive_every_order() {
+    let seen = compare_many("broken", 0..50, broken_from_seed);
+    let (banks, all) = share(&seen, "any_order by banks");
+    assert!(banks * 4 > all, "{seen:?}");
+}
+
 /// Millions of cases: `cargo test --release --test verdicts -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes"]
@@ -176,6 +186,7 @@ fn verdicts_of_very_many_small_clusters_are_right() {
     compare_many("tight", 10_000..60_000, tight_from_seed);
     compare_many("roomy", 10_000..12_000, roomy_from_seed);
     compare_many("ruled", 10_000..14_000, ruled_from_seed);
+    compare_many("broken", 10_000..14_000, broken_from_seed);
 }
 
 /// A certificate goes with the content of a cluster: not with its slots, and not with another content.

@@ -1,7 +1,7 @@
 //! What stands for the rules in a proof by banks: conditions on each VM by itself, which together imply the rules.
 //!
-//! Uses `cluster` (rules), `guarantee::units`, `restart` (whom a verdict concerns). Used by `banks` and `fit`, which keep
-//! plans to them, and by the ledger of `admission`, which changes plans.
+//! Uses `cluster` (rules), `guarantee::{paintings, units}`, `restart` (whom a verdict concerns). Used by `banks` and `fit`,
+//! which keep plans to them, and by the ledger of `admission`, which changes plans.
 //!
 //! A proof by banks makes plans unit by unit; any of them may come to stand beside any other. A rule whose members are on
 //! several units, or come to be on several nodes, is therefore not looked at in a plan alone. Each rule is turned into
@@ -11,6 +11,7 @@
 //!   being one. `separate` gives every home its own colour (with sides: every side): domains of two members never meet.
 //!   `spread` on at least m domains uses m colours, all of them taken by some member: there is always a domain of each.
 //!   `together` paints the home of the group and nothing else. Whatever combination of plans is in force, the rule holds.
+//!   Where `separate` is broken already the domains concerned are barred (`paintings`).
 //! - **Apart.** For `separate` where no domain of the level meets two banks: plans of different units never share a domain,
 //!   so it is enough that every plan alone keeps the rule, against those that stay and within itself.
 //! - **As one.** The VMs of a group that runs on one node (`together`, a leader with its followers) have one target in every
@@ -23,6 +24,7 @@
 
 use super::banks::DOMAIN_SHARE;
 use super::field::MemberIx;
+use super::paintings::{Member, Members, Paint, Painting, PaintingIx, Paintings};
 use super::units::{NO_UNIT, Tier, Units};
 use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
@@ -33,8 +35,6 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 dense_id! {
-    /// A rule's painting of domains.
-    pub(crate) struct PaintingIx;
     /// A `separate` rule.
     pub(crate) struct ApartIx;
     /// VMs that move as one.
@@ -52,17 +52,6 @@ pub(crate) enum Bond {
     AsOne(PartyIx),
     /// As the planner finds.
     Planned,
-}
-
-#[derive(Clone, Debug)]
-struct Painting {
-    level: LevelIx,
-    /// The colours of the members' homes, sorted by domain.
-    homes: Vec<(DomainKey, u32)>,
-    /// How many colours the other domains have, in turn; with none they are barred.
-    colours: u32,
-    /// With which colour they begin.
-    offset: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -91,10 +80,8 @@ pub(crate) struct Bonds {
     /// Where the bonds of each VM begin and end.
     spans: IdVec<VmSlot, (u32, u32)>,
     all: Vec<Bond>,
-    paintings: IdVec<PaintingIx, Painting>,
+    paintings: Paintings,
     aparts: IdVec<ApartIx, Apart>,
-    /// Per level with paintings the rank of the domain of every node.
-    ranks: Vec<(LevelIx, IdVec<NodeSlot, u32>)>,
 }
 
 /// The bonds of members, in their order.
@@ -111,58 +98,9 @@ impl Bonded {
     }
 }
 
-/// A rule's running members.
-struct Members {
-    all: SmallVec<[Member; 6]>,
-}
-
-#[derive(Clone)]
-struct Member {
-    vm: VmSlot,
-    promised: bool,
-    side: u32,
-    home: NodeSlot,
-    /// Where it migrates to.
-    going: Option<NodeSlot>,
-    /// The first part of the hash of its name.
-    key: u32,
-}
-
-impl Members {
-    fn domain(cluster: &Cluster, level: LevelIx, member: &Member) -> DomainKey {
-        cluster.levels.domain(level, member.home)
-    }
-
-    /// Whether every member that migrates stays in its domain.
-    fn stay_within(&self, cluster: &Cluster, level: LevelIx) -> bool {
-        let stays = |member: &Member| {
-            member.going.is_none_or(|node| cluster.levels.domain(level, node) == Self::domain(cluster, level, member))
-        };
-        self.all.iter().all(stays)
-    }
-
-    /// The domains of the members' homes, in the order of the members.
-    fn homes(&self, cluster: &Cluster, level: LevelIx) -> SmallVec<[DomainKey; 6]> {
-        let mut homes = SmallVec::new();
-        let mut seen: SmallVec<[DomainKey; 6]> = SmallVec::new();
-        for member in &self.all {
-            let domain = Self::domain(cluster, level, member);
-            if let Err(at) = seen.binary_search(&domain) {
-                seen.insert(at, domain);
-                homes.push(domain);
-            }
-        }
-        homes
-    }
-
-    fn on_one_node(&self) -> bool {
-        let first = self.all.first().map(|member| member.home);
-        self.all.iter().all(|member| Some(member.home) == first && member.going.is_none())
-    }
-
-    fn promised(&self) -> impl Iterator<Item = &Member> {
-        self.all.iter().filter(|member| member.promised)
-    }
+/// With which colour the domains begin that are nobody's home.
+fn offset(rule: &RuleRecord) -> u32 {
+    u32::try_from(rule.key & 0xFFFF).unwrap_or(0)
 }
 
 /// A rule that no bond stands for.
@@ -180,6 +118,8 @@ struct Maker<'m> {
     party_of: BTreeMap<VmSlot, usize>,
     /// Per level whether units take its domains whole, where that has been asked.
     whole: Vec<(LevelIx, bool)>,
+    /// The domains of levels in which a rule is broken.
+    domains: Vec<(LevelIx, Vec<DomainKey>)>,
 }
 
 impl Bonds {
@@ -202,6 +142,7 @@ impl Bonds {
             parties: Vec::new(),
             party_of: BTreeMap::new(),
             whole: Vec::new(),
+            domains: Vec::new(),
         };
         for rule in cluster.rules() {
             let Some(record) = cluster.rule_record(rule.id().slot) else { continue };
@@ -260,7 +201,7 @@ impl Bonds {
 
     /// The levels with painted domains.
     pub(crate) fn painted(&self) -> impl Iterator<Item = LevelIx> + '_ {
-        self.ranks.iter().map(|(level, _)| *level)
+        self.paintings.levels()
     }
 
     /// Whether two VMs that move as one have different targets.
@@ -290,16 +231,7 @@ impl Bonds {
     #[inline]
     pub(super) fn colour_allows(&self, cluster: &Cluster, bond: &Bond, node: NodeSlot) -> bool {
         let Bond::Colour(painting, colour) = bond else { return true };
-        self.colour_of(cluster, &self.paintings[*painting], node) == Some(*colour)
-    }
-
-    fn colour_of(&self, cluster: &Cluster, painting: &Painting, node: NodeSlot) -> Option<u32> {
-        let domain = cluster.levels.domain(painting.level, node);
-        if let Ok(at) = painting.homes.binary_search_by_key(&domain, |(home, _)| *home) {
-            return painting.homes.get(at).map(|(_, colour)| *colour);
-        }
-        let (_, ranks) = self.ranks.iter().find(|(level, _)| *level == painting.level)?;
-        ranks[node].wrapping_add(painting.offset).checked_rem(painting.colours)
+        self.paintings.colour_of(cluster, *painting, node) == Some(*colour)
     }
 
     /// Whether a member of a `separate` rule can come to a node, beside those that stay and these, of its own unit.
@@ -378,13 +310,16 @@ impl Maker<'_> {
         match &rule.body {
             RuleBody::Place { .. } => Ok(()),
             RuleBody::Separate { max_per_domain, .. } if count <= *max_per_domain => Ok(()),
-            RuleBody::Separate { level, max_per_domain } => self.separate(rule, members, *level, Some(*max_per_domain)),
+            RuleBody::Separate { level, max_per_domain } => {
+                self.separate(rule, members, *level, Some(*max_per_domain));
+                Ok(())
+            }
             RuleBody::Sides { level, .. } => {
                 let side = members.all.first().map(|member| member.side);
-                if members.all.iter().all(|member| Some(member.side) == side) {
-                    return Ok(());
+                if !members.all.iter().all(|member| Some(member.side) == side) {
+                    self.separate(rule, members, *level, None);
                 }
-                self.separate(rule, members, *level, None)
+                Ok(())
             }
             RuleBody::Together { .. } if count < 2 => Ok(()),
             RuleBody::Together { level } => self.together(rule, members, *level),
@@ -398,45 +333,27 @@ impl Maker<'_> {
         }
     }
 
-    fn separate(
-        &mut self,
-        rule: &RuleRecord,
-        members: &Members,
-        level: LevelIx,
-        limit: Option<u32>,
-    ) -> Result<(), Unbound> {
+    fn separate(&mut self, rule: &RuleRecord, members: &Members, level: LevelIx, limit: Option<u32>) {
         let alone = self.units.losses() == 1;
         if alone || level == self.cluster.levels.node_level() || (self.respected)(level) {
             self.apart(members, level, limit);
-            return Ok(());
+            return;
         }
-        if !members.stay_within(self.cluster, level) {
-            return Err(Unbound);
+        let mut paint = Paint::new(self.cluster, members, level);
+        if paint.keep_apart(self.cluster, members, limit) {
+            paint.others(self.domains(level), offset(rule));
         }
-        // Per home its colour, the side there, and how many members.
-        let mut homes: Vec<(DomainKey, u32, u32, u32)> = Vec::new();
-        for (colour, domain) in (0..).zip(members.homes(self.cluster, level)) {
-            homes.push((domain, colour, u32::MAX, 0));
+        self.paint(rule, members, paint);
+    }
+
+    /// The domains of a level, in the order of the room index.
+    fn domains(&mut self, level: LevelIx) -> &[DomainKey] {
+        if !self.domains.iter().any(|(known, _)| *known == level) {
+            let mut all = Vec::new();
+            self.cluster.levels.each_among(level, self.cluster.room_index().iter(), |domain, _| all.push(domain));
+            self.domains.push((level, all));
         }
-        homes.sort_unstable();
-        for member in &members.all {
-            let domain = Members::domain(self.cluster, level, member);
-            let at = homes.binary_search_by_key(&domain, |(domain, ..)| *domain).ok();
-            let Some((_, colour, side, count)) = at.and_then(|at| homes.get_mut(at)) else { continue };
-            *count = count.saturating_add(1);
-            let other_side = limit.is_none() && *side != u32::MAX && *side != member.side;
-            if other_side || limit.is_some_and(|limit| *count > limit) {
-                return Err(Unbound);
-            }
-            *side = member.side;
-            if limit.is_none() {
-                *colour = member.side;
-            }
-        }
-        let homes: Vec<(DomainKey, u32)> = homes.into_iter().map(|(domain, colour, ..)| (domain, colour)).collect();
-        let colours = homes.iter().map(|(_, colour)| colour.saturating_add(1)).max().unwrap_or(0);
-        self.paint(rule, members, level, homes, colours);
-        Ok(())
+        self.domains.iter().find(|(known, _)| *known == level).map_or(&[], |(_, all)| all)
     }
 
     fn apart(&mut self, members: &Members, level: LevelIx, limit: Option<u32>) {
@@ -471,7 +388,9 @@ impl Maker<'_> {
         }
         if !self.units.tiers.iter().any(|tier| self.can_take(tier, level, home)) {
             // The others are barred.
-            self.paint(rule, members, level, alloc::vec![(home, 0)], 0);
+            let mut paint = Paint::new(self.cluster, members, level);
+            paint.bar_others();
+            self.paint(rule, members, paint);
             return Ok(());
         }
         if self.takes_whole_domains(level) {
@@ -537,13 +456,11 @@ impl Maker<'_> {
         if least < 2 {
             return Ok(());
         }
-        let homes = members.homes(self.cluster, level);
-        let all_promised = members.all.iter().all(|member| member.promised);
-        if !all_promised || to_u32(homes.len()) < least || !members.stay_within(self.cluster, level) {
+        let mut paint = Paint::new(self.cluster, members, level);
+        if !members.all.iter().all(|member| member.promised) || !paint.use_no_more_than(least) {
             return Err(Unbound);
         }
-        let homes = (0..).zip(homes).map(|(at, domain): (u32, _)| (domain, at.checked_rem(least).unwrap_or(0)));
-        self.paint(rule, members, level, homes.collect(), least);
+        self.paint(rule, members, paint);
         Ok(())
     }
 
@@ -558,24 +475,11 @@ impl Maker<'_> {
         }
     }
 
-    fn paint(
-        &mut self,
-        rule: &RuleRecord,
-        members: &Members,
-        level: LevelIx,
-        mut homes: Vec<(DomainKey, u32)>,
-        colours: u32,
-    ) {
-        homes.sort_unstable();
-        let offset = u32::try_from(rule.key & 0xFFFF).unwrap_or(0);
-        let painting = PaintingIx::from_index(self.paintings.len());
-        for member in members.promised() {
-            let home = Members::domain(self.cluster, level, member);
-            if let Ok(at) = homes.binary_search_by_key(&home, |(domain, _)| *domain) {
-                self.made.extend(homes.get(at).map(|(_, colour)| (member.vm, Bond::Colour(painting, *colour))));
-            }
-        }
-        self.paintings.push(Painting { level, homes, colours, offset });
+    fn paint(&mut self, rule: &RuleRecord, members: &Members, paint: Paint) {
+        let (painting, colours) = paint.finish(offset(rule));
+        let painting = self.paintings.push(painting);
+        let coloured = members.all.iter().zip(colours).filter(|(member, _)| member.promised);
+        self.made.extend(coloured.map(|(member, colour)| (member.vm, Bond::Colour(painting, colour))));
     }
 
     /// Promised VMs that give up on one which nothing could take.
@@ -617,11 +521,8 @@ impl Maker<'_> {
                 *end = end.saturating_add(1);
             }
         }
-        let mut levels: Vec<LevelIx> = paintings.iter().map(|painting| painting.level).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let ranks = levels.into_iter().map(|level| (level, ranks(cluster, level))).collect();
-        Bonds { spans, all, paintings, aparts, ranks }
+        let paintings = Paintings::new(cluster, paintings);
+        Bonds { spans, all, paintings, aparts }
     }
 }
 
@@ -633,17 +534,4 @@ pub(crate) fn one_per_domain<T: PartialEq + Copy>(
 ) -> bool {
     let mut of_domain: BTreeMap<DomainKey, T> = BTreeMap::new();
     said.all(|(node, what)| *of_domain.entry(cluster.levels.domain(level, node)).or_insert(what) == what)
-}
-
-/// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.
-fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
-    let mut ranks = IdVec::filled(0, cluster.node_slots());
-    let mut rank = 0_u32;
-    cluster.levels.each_among(level, cluster.room_index().iter(), |_, nodes| {
-        for node in nodes {
-            ranks[*node] = rank;
-        }
-        rank = rank.saturating_add(1);
-    });
-    ranks
 }

@@ -16,6 +16,7 @@ mod fit;
 mod keep;
 mod more;
 mod outright;
+mod paintings;
 mod pairs;
 mod prices;
 #[cfg(feature = "serde")]

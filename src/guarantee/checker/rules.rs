@@ -6,6 +6,9 @@
 //! ranges of its members, or by one of two arguments about plans:
 //!
 //! - `separate`, if no domain of its level meets two banks: two plans in force are in two banks, and each was checked alone.
+//!   Otherwise only domains count that some member has a target in: of one that receives none the rule says nothing, though
+//!   it may be broken there.
+//! - `spread` counts a VM that migrates where it is until it fails, and where columns have it: what else it holds only adds.
 //! - `together`, `follow`: all members are in one domain, every column has them in one, and no loss takes a part of such a
 //!   domain: they fail together and are placed by one plan, always. Single nodes are such domains.
 
@@ -125,8 +128,11 @@ impl Check<'_> {
                 let members = all(&mut rule.members()).into_iter().filter(|member| !member.may_go).collect::<Vec<_>>();
                 let least = members.len().min(usize::try_from(min_domains).unwrap_or(usize::MAX));
                 let even = max_skew.is_none_or(|skew| members.len() <= usize::try_from(skew).unwrap_or(usize::MAX));
-                let ranges: Vec<BTreeSet<String>> =
-                    members.iter().map(|member| member.domains(self.cluster, &level)).collect();
+                let places = |member: &Member| {
+                    let nodes = core::iter::once(member.home).chain(member.targets.iter().copied().flatten());
+                    nodes.map(|node| domain(self.cluster, &level, node)).collect()
+                };
+                let ranges: Vec<BTreeSet<String>> = members.iter().map(places).collect();
                 let all_stay = members.iter().all(|member| member.promised);
                 none_promised(&members) || (even && (least < 2 || (all_stay && parts(&ranges) >= least)))
             }
@@ -160,13 +166,15 @@ impl Check<'_> {
         if none_promised(members) || setting.apart.contains(level) {
             return true;
         }
+        let targets = members.iter().flat_map(|member| member.targets.iter().copied().flatten());
+        let receives: BTreeSet<String> = targets.map(|node| domain(self.cluster, level, node)).collect();
         let mut reach: BTreeMap<String, Vec<&Member>> = BTreeMap::new();
         for member in members.iter().filter(|member| !member.may_go) {
             for domain in member.domains(self.cluster, level) {
                 reach.entry(domain).or_default().push(member);
             }
         }
-        reach.values().all(|there| may_hold(there))
+        reach.iter().all(|(domain, there)| !receives.contains(domain) || may_hold(there))
     }
 
     /// Whether all are in one domain of a level, every column has them in one, and no loss takes a part of a domain.

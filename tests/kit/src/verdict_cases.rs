@@ -149,10 +149,82 @@ pub fn ruled_from_seed(seed: u64) -> VerdictCase {
 /// If the cluster refuses an object that it should take.
 #[must_use]
 pub fn ruled(choices: &mut Choices<'_>) -> VerdictCase {
+    let racks = choices.between(2, 6);
+    let (mut cluster, nodes, on_node) = third_full(choices, racks, 20);
+    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
+    for number in 0..choices.between(1, 7) {
+        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
+        if members.len() > 1 {
+            add_rule(choices, &mut cluster, number, &nodes, &members);
+        }
+    }
+    let mut policy = policy(choices, true);
+    policy.tolerate.retain(|class| class.fail.iter().map(|(_, count)| count).sum::<u32>() <= 2);
+    if choices.chance(1, 6) {
+        policy.preemption = Preemption::BestEffort;
+    }
+    VerdictCase { policy, cluster }
+}
+
+/// A case with rules of racks that are broken, or that a move between racks touches, from a seed.
+#[must_use]
+pub fn broken_from_seed(seed: u64) -> VerdictCase {
+    broken(&mut Choices::from_seed(seed))
+}
+
+/// A case of the same kind with one or two `separate` and `spread` rules of racks, most of them broken already or with a
+/// member on its way to another rack.
+///
+/// # Panics
+/// If the cluster refuses an object that it should take.
+#[must_use]
+pub fn broken(choices: &mut Choices<'_>) -> VerdictCase {
+    let racks = choices.between(4, 6);
+    let level = "rack".to_string();
+    let (mut cluster, _, on_node) = third_full(choices, racks, 8);
+    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
+    for number in 0..choices.between(1, 2) {
+        for _ in 0..8 {
+            let mut members = all.clone();
+            choices.shuffle(&mut members);
+            members.truncate(choices.index(2) + 2);
+            let moves = members.iter().any(|vm| cluster.vm(*vm).is_ok_and(|vm| vm.migrating_to().is_some()));
+            let level = level.clone();
+            let rule = match choices.below(5) {
+                0 => {
+                    let (left, right) = members.split_at(members.len() / 2);
+                    Rule::new(
+                        format!("r{number}"),
+                        RuleKind::SeparateSides { level, sides: vec![left.to_vec(), right.to_vec()] },
+                    )
+                }
+                1 => {
+                    let kind = RuleKind::Spread { level, min_domains: 2, max_skew: None };
+                    Rule::new(format!("r{number}"), kind).vms(members)
+                }
+                _ => {
+                    let kind = RuleKind::Separate { level, max_per_domain: choices.pick(&[1, 1, 2]) };
+                    Rule::new(format!("r{number}"), kind).vms(members)
+                }
+            };
+            let id = cluster.add_rule(rule).expect("a good rule");
+            if moves || cluster.rule_excess(id).is_ok_and(|excess| excess > 0) || choices.chance(1, 6) {
+                break;
+            }
+            cluster.remove_rule(id).expect("a rule");
+        }
+    }
+    let mut policy = Policy::default();
+    policy.tolerate = vec![FailureClass::nodes(2)];
+    VerdictCase { policy, cluster }
+}
+
+/// 9 to 12 nodes in so many racks that nest in sites or are dealt in turn, one to three VMs on each, of which one in so many is
+/// on its way to another.
+fn third_full(choices: &mut Choices<'_>, racks: u64, migrating: u64) -> (Cluster, Vec<NodeId>, Vec<Vec<VmId>>) {
     let width = choices.weighted(&[(1, 2), (2, 1)]);
     let mut cluster = empty(width, &["site", "rack"]);
     let count = choices.between(9, 12);
-    let racks = choices.between(2, 6);
     let in_turn = choices.chance(1, 2);
     let nodes: Vec<NodeId> = (0..count)
         .map(|number| {
@@ -171,26 +243,14 @@ pub fn ruled(choices: &mut Choices<'_>) -> VerdictCase {
             if choices.chance(1, 12) {
                 vm = vm.restart(RestartClass::BestEffort);
             }
-            if choices.chance(1, 20) {
+            if choices.chance(1, migrating) {
                 vm.migrating_to = Some(choices.pick(&nodes)).filter(|target| target != node);
             }
             vms.push(cluster.add_vm(vm).expect("a good VM"));
         }
         on_node.push(vms);
     }
-    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
-    for number in 0..choices.between(1, 7) {
-        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
-        if members.len() > 1 {
-            add_rule(choices, &mut cluster, number, &nodes, &members);
-        }
-    }
-    let mut policy = policy(choices, true);
-    policy.tolerate.retain(|class| class.fail.iter().map(|(_, count)| count).sum::<u32>() <= 2);
-    if choices.chance(1, 6) {
-        policy.preemption = Preemption::BestEffort;
-    }
-    VerdictCase { policy, cluster }
+    (cluster, nodes, on_node)
 }
 
 fn empty(width: usize, levels: &[&str]) -> Cluster {
