@@ -8,7 +8,7 @@
 //! `separate` rules ties.
 
 use super::change::Change;
-use super::ledger::ClassLedger;
+use super::ledger::{ClassLedger, is_followed};
 use super::reserves::{ReserveError, ReserveStatus, Reserves};
 use super::seats::Seats;
 use crate::cluster::{Cluster, EditError, VmBefore};
@@ -109,27 +109,16 @@ impl Books {
         if let Some(vm) = known {
             self.before(cluster, vm, &mut touched);
         }
-        let followed = self.follow(cluster, known);
+        let followed = known.is_none_or(|vm| is_followed(cluster, vm));
         let done = change.apply(cluster, policy);
         let vm = known.or_else(|| done.as_ref().ok().copied().flatten().map(|vm| vm.slot));
         if let Some(vm) = vm {
-            if done.is_ok() {
-                let follow = self.follow(cluster, Some(vm));
-                for ((ledger, before), after) in self.classes.iter_mut().zip(followed).zip(follow) {
-                    if !(before && after) {
-                        *ledger = None;
-                    }
-                }
+            if done.is_ok() && !(followed && is_followed(cluster, vm)) {
+                self.classes.fill(None);
             }
             self.after(cluster, vm, &mut touched);
         }
         done
-    }
-
-    /// Which ledgers follow a VM as it is now.
-    fn follow(&self, cluster: &Cluster, vm: Option<VmSlot>) -> SmallVec<[bool; 4]> {
-        let follows = |ledger: &ClassLedger| vm.is_none_or(|vm| ledger.follows(cluster, vm));
-        self.classes.iter().map(|ledger| ledger.as_ref().is_some_and(follows)).collect()
     }
 
     /// Takes back what was done to a VM that every ledger follows.

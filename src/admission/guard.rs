@@ -16,7 +16,7 @@ use super::books::Books;
 use super::change::Change;
 use super::choose::Search;
 use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but};
-use super::ledger::{ClassLedger, is_plain_described};
+use super::ledger::{ClassLedger, is_followed, is_plain_described};
 use super::quick::{Desk, Quick};
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, VmBefore, VmRef};
@@ -528,16 +528,16 @@ impl Guard {
     /// Whether the ledgers will tell what has become of the items after these facts, without a verdict, as far as that can be
     /// said beforehand.
     fn is_followed(&self, changes: &[Change]) -> bool {
-        let follows = |ledger: &ClassLedger, change: &Change| match change {
+        let follows = |change: &Change| match change {
             Change::AddVm(vm) => is_plain_described(&self.cluster, vm),
             change => {
                 let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
-                slot.is_some_and(|slot| ledger.follows(&self.cluster, slot))
+                slot.is_some_and(|slot| is_followed(&self.cluster, slot))
             }
         };
+        let all_followed = changes.iter().all(follows);
         let is_told = |(at, class): (usize, &FailureClass)| {
-            let ledger = self.books.classes.get(at).and_then(Option::as_ref);
-            ledger.is_some_and(|ledger| changes.iter().all(|change| follows(ledger, change)))
+            (all_followed && self.books.classes.get(at).is_some_and(Option::is_some))
                 || class.mode.unwrap_or(self.policy.admission) == Mode::Off
         };
         let is_other_policy = changes.iter().any(|change| matches!(change, Change::SetPolicy(_)));

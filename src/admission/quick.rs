@@ -11,7 +11,7 @@ use super::books::Books;
 use super::change::Change;
 use super::demands::may_go;
 use super::guard::Placed;
-use super::ledger::{After, Moved, Tie, is_apart_by_node, is_barred, is_plain_described, tie};
+use super::ledger::{After, Moved, is_apart_by_node, is_barred, is_followed, is_plain_described};
 use super::seats::{Wish, dominant};
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, Strength, Vm, VmRecord};
 use crate::dense::fits;
@@ -70,9 +70,8 @@ impl<'d> Desk<'d> {
     /// A VM that the ledgers follow.
     fn followed(&self, vm: VmId) -> Option<(VmSlot, &'d VmRecord)> {
         let cluster = self.cluster;
-        let slot = cluster.vm_slot(vm).ok().filter(|slot| tie(cluster, *slot) != Tie::Other)?;
-        let all = self.books.classes.iter().flatten().all(|ledger| ledger.follows(cluster, slot));
-        cluster.vm_record(slot).filter(|_| all).map(|record| (slot, record))
+        let slot = cluster.vm_slot(vm).ok().filter(|slot| is_followed(cluster, *slot))?;
+        cluster.vm_record(slot).map(|record| (slot, record))
     }
 
     fn start(&mut self, vm: VmId, node: Option<NodeSlot>) -> Option<Quick> {

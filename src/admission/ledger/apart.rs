@@ -3,16 +3,19 @@
 //! Uses `cluster`, `ledger::{class, plain}`. Used by `ledger` wherever a VM gets a target, comes or goes, and by
 //! `admission::quick` for the node that a VM starts on.
 //!
-//! **Why plan by plan is enough.** In banks of which no two meet in one domain of the rule's level, plans of different units
-//! never share a domain. So each plan alone must keep the rule: beside the VMs that run and do not fail with the unit, and
-//! within itself. A VM that starts in a domain, or moves there, is one more that runs there, for the plans of all units
+//! **Where plan by plan is enough.** In banks of which no two meet in one domain of the rule's level, plans of different
+//! units never share a domain. So each plan alone must keep the rule: beside the VMs that run and do not fail with the unit,
+//! and within itself. A VM that starts in a domain, or moves there, is one more that runs there, for the plans of all units
 //! but its own; one that leaves is one less, which harms none.
+//!
+//! **Where it is not**, every domain that some plan puts a member into must be able to hold all members that may ever be
+//! there at once: those that are there, or are on their way there, and those that any plan of any bank puts there. Whatever
+//! plans are in force, no more come. A domain that no plan puts a member into asks nothing.
 //!
 //! **Cost.** The rule's members, once for each node that is looked at. VMs of larger rules than [`MOST_MEMBERS`] are not
 //! followed.
 
 use super::class::{Bank, ClassLedger};
-use super::plain::{Tie, tie};
 use crate::cluster::{Cluster, RuleBody, RuleRecord, Strength, VmRecord, VmTraits};
 use crate::guarantee::{NOWHERE, UnitIx};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
@@ -109,17 +112,8 @@ pub(super) struct Arrival {
 }
 
 impl ClassLedger {
-    /// Whether the books can follow a VM that comes, goes or changes: a plain one, or one that `separate` rules alone tie,
-    /// of levels of which no domain meets two banks.
-    pub(crate) fn follows(&self, cluster: &Cluster, vm: VmSlot) -> bool {
-        match tie(cluster, vm) {
-            Tie::None => true,
-            Tie::Apart => required(cluster, vm).all(|separate| self.respects(cluster, separate.level)),
-            Tie::Other => false,
-        }
-    }
-
-    fn respects(&self, cluster: &Cluster, level: LevelIx) -> bool {
+    /// Whether plans of different units never share a domain of a level, or are never in force together.
+    fn goes_by_plan(&self, cluster: &Cluster, level: LevelIx) -> bool {
         self.units.losses() == 1 || level == cluster.levels.node_level() || self.respected.contains(&level)
     }
 
@@ -136,16 +130,24 @@ impl ClassLedger {
         required(cluster, vm).all(|separate| {
             let domain = cluster.levels.domain(separate.level, node);
             let is_here = |node: NodeSlot| cluster.levels.domain(separate.level, node) == domain;
+            let by_plan = self.goes_by_plan(cluster, separate.level);
             let others = separate.others(vm).filter(|other| {
-                let arrives = arrival.filter(|arrival| arrival.vm == *other);
-                if arrives.is_some_and(|arrival| is_here(arrival.node) && !self.fails_along(bank, unit, arrival)) {
+                let arrives = arrival.filter(|arrival| arrival.vm == *other && is_here(arrival.node));
+                if arrives.is_some_and(|arrival| !by_plan || !self.fails_along(bank, unit, arrival)) {
                     return true;
+                }
+                let target = |bank: &Bank| {
+                    let target = bank.targets.lookup(*other).copied().filter(|target| *target != NOWHERE);
+                    self.home_of(*other).and(target)
+                };
+                if !by_plan {
+                    let may_come = || self.banks.iter().filter_map(target).any(is_here);
+                    return counts_in(cluster, *other, separate.level, domain) || may_come();
                 }
                 let home = cluster.vm_record(*other).filter(|other| other.on).and_then(|other| other.node);
                 if home.is_some_and(|home| self.unit(bank, home) == unit) {
                     // It fails, too, and is where it goes.
-                    let target = bank.targets.lookup(*other).copied().filter(|target| *target != NOWHERE);
-                    return self.home_of(*other).and(target).is_some_and(is_here);
+                    return target(bank).is_some_and(is_here);
                 }
                 counts_in(cluster, *other, separate.level, domain)
             });

@@ -33,7 +33,8 @@ impl ClassLedger {
         let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
         let respected: Vec<LevelIx> =
             cluster.levels.named_levels().filter(|level| is_respected(cluster, certificate, *level)).collect();
-        let bonds = Bonds::new(cluster, &units, &concern, &|level| respected.contains(&level))?;
+        // What `separate` rules say is read from the cluster as it is (`apart`).
+        let bonds = Bonds::new(cluster, &units, &concern, &|_| true)?;
         let width = cluster.kinds().len();
         let mut most = Rows::new(width);
         most.resize(cluster.node_slots());

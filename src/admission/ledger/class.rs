@@ -22,8 +22,8 @@ pub(crate) struct ClassLedger {
     pub(super) class: FailureClass,
     pub(super) units: Units,
     pub(super) concern: Concern,
-    /// What plans must keep to for the sake of rules, `separate` rules aside where `apart` reads them. VMs with other bonds
-    /// do not come or go while the ledger lasts.
+    /// What plans must keep to for the sake of rules, `separate` rules aside, which `apart` reads. VMs with other bonds do not
+    /// come or go while the ledger lasts.
     pub(super) bonds: Bonds,
     /// The levels of which no domain meets two banks.
     pub(super) respected: Vec<LevelIx>,

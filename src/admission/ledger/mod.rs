@@ -36,4 +36,4 @@ pub(crate) use apart::{is_apart_by_node, is_barred};
 pub(crate) use class::ClassLedger;
 pub(crate) use ghosts::{Ghost, Paper};
 pub(crate) use keeps::{After, Moved};
-pub(crate) use plain::{Tie, is_plain, is_plain_described, tie};
+pub(crate) use plain::{is_followed, is_plain, is_plain_described};

@@ -11,7 +11,7 @@ use crate::ids::VmSlot;
 
 /// What ties a VM to others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Tie {
+enum Tie {
     /// It is plain.
     None,
     /// `separate` rules, of few members, and nothing else.
@@ -24,13 +24,18 @@ fn ties(rule: &RuleRecord) -> bool {
     !matches!(rule.strength, Strength::Preferred { .. }) && !matches!(rule.body, RuleBody::Place { .. })
 }
 
+/// Whether the books can follow a VM that comes, goes or changes: a plain one, or one that `separate` rules alone tie.
+pub(crate) fn is_followed(cluster: &Cluster, vm: VmSlot) -> bool {
+    tie(cluster, vm) != Tie::Other
+}
+
 /// Whether a VM is plain; one that is not there is.
 pub(crate) fn is_plain(cluster: &Cluster, vm: VmSlot) -> bool {
     tie(cluster, vm) == Tie::None
 }
 
 /// What ties a VM; one that is not there is plain.
-pub(crate) fn tie(cluster: &Cluster, vm: VmSlot) -> Tie {
+fn tie(cluster: &Cluster, vm: VmSlot) -> Tie {
     let Some(record) = cluster.vm_record(vm) else { return Tie::None };
     let traits = cluster.facts(vm).traits;
     let mut tie = Tie::None;
