@@ -3,8 +3,9 @@
 //! Uses `cluster`. Kept by `admission::books`, asked by `quick`; `choose` finds the same order by looking at every node.
 //!
 //! A node's *share* is how full its fullest kind would be with the VM, in 2^32nds of what is allocatable. `spread` takes the
-//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in blocks of 32 and
-//! runs of 32 blocks, each with what bounds the shares of its nodes from both sides; the best bound is opened first.
+//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in groups of 16, those in
+//! groups of 16 again and so on, each with what bounds the shares of its nodes from both sides; the best bound is opened
+//! first.
 //!
 //! A share takes a division, a bound of it a multiplication by what was divided beforehand. The first node of a search, which
 //! mostly is the last that is asked for, is found by bounds: a node whose bound is no better than the best share so far is
@@ -12,8 +13,7 @@
 //!
 //! A bound is worth as much as the nodes below it are alike. So nodes are arranged as a k-d tree has them: halves, halves of
 //! halves and so on, each time along the kind in which they differ most, be it in how full it would be with the VM that
-//! is looked for or in how large it is. A search for the first node then opens a handful of blocks, of ten thousand nodes
-//! as of a hundred. Where nodes stand is not touched as what they use changes: bounds stay right, and grow loose. Once the
+//! is looked for or in how large it is. A search for the first node then opens few groups at each height. Where nodes stand is not touched as what they use changes: bounds stay right, and grow loose. Once the
 //! searches have cost several times what arranging costs, nodes are arranged anew, for the VM that is looked for then.
 
 use crate::cluster::{Cluster, NodeState, Role};
@@ -27,11 +27,14 @@ use core::cmp::Reverse;
 use core::ops::Range;
 
 dense_id! {
-    /// A node, a block of them, or a run of blocks: a position at its height.
+    /// A node or a group: a position at its height.
     struct SeatIx;
 }
 
-const GROUP: usize = 32;
+/// How many lie below a position.
+const GROUP: usize = 16;
+/// Nodes, groups of them, groups of those and so on.
+const HEIGHTS: usize = 4;
 
 /// See the module documentation.
 #[derive(Clone, Debug)]
@@ -41,8 +44,8 @@ pub(super) struct Seats {
     /// The rank by name of the node at each position, and back.
     ranks: Vec<u32>,
     at: IdVec<NodeSlot, u32>,
-    /// Nodes, blocks, runs.
-    heights: [Bounds; 3],
+    /// Nodes, and what bounds groups of them.
+    heights: [Bounds; HEIGHTS],
     /// What nodes are arranged by, by rank.
     features: Rows<SeatIx>,
     /// How much may be looked at before nodes are arranged anew.
@@ -62,15 +65,18 @@ struct Entry(u128);
 
 /// A node whose key is exact. Of equals it comes first.
 const EXACT: u32 = 0;
-/// A node, with a bound of its key. Blocks and runs come above it, by their height.
+/// A node, with a bound of its key. Groups come above it, by their height.
 const NODE: u32 = 1;
+/// The highest groups.
+const TOP: u32 = NODE + 3;
+const _: () = assert!(HEIGHTS == 4, "what there is at each height has its number");
 
 impl Entry {
-    /// Positions above nodes are below 2^27, and those of nodes are not asked for.
-    const POSITIONS: u32 = 27;
+    /// Positions above nodes are below 2^26, and those of nodes are not asked for.
+    const POSITIONS: u32 = 26;
 
     fn new(key: u64, rank: u32, what: u32, position: u32) -> Self {
-        let place = what << (u32::BITS - 2) | position & ((1 << Self::POSITIONS) - 1);
+        let place = what << (u32::BITS - 3) | position & ((1 << Self::POSITIONS) - 1);
         Self(u128::from(key) << 64 | u128::from(rank) << 32 | u128::from(place))
     }
 
@@ -87,7 +93,7 @@ impl Entry {
     }
 
     fn what(self) -> u32 {
-        self.low(u32::BITS - 2, 3)
+        self.low(u32::BITS - 3, 7)
     }
 
     fn position(self) -> usize {
@@ -197,8 +203,12 @@ impl Seats {
             (0..cluster.node_slots()).map(NodeSlot::from_index).filter(|node| takes(node)).collect();
         nodes.sort_unstable_by_key(|node| cluster.node_record(*node).map(|record| &*record.name));
         let width = cluster.kinds().len();
-        let blocks = nodes.len().div_ceil(GROUP);
-        let heights = [nodes.len(), blocks, blocks.div_ceil(GROUP)].map(|len| Bounds::new(width, len));
+        let mut len = nodes.len();
+        let heights = core::array::from_fn(|_| {
+            let bounds = Bounds::new(width, len);
+            len = len.div_ceil(GROUP);
+            bounds
+        });
         let ranks = (0..to_u32(nodes.len())).collect();
         let at = IdVec::filled(NOT_THERE, cluster.node_slots());
         let mut seats = Self {
@@ -270,14 +280,16 @@ impl Seats {
         if position == NOT_THERE {
             return;
         }
-        let (node, block, run) = (to_usize(position), to_usize(position) / GROUP, to_usize(position) / GROUP / GROUP);
-        let (old_node, old_block) = (self.used(0, node), self.used(1, block));
-        self.measure(cluster, node);
-        if !self.widen(1, node, block, &old_node) {
-            self.gather(1, block);
-        }
-        if !self.widen(2, block, run, &old_block) {
-            self.gather(2, run);
+        let mut child = to_usize(position);
+        let mut old = self.used(0, child);
+        self.measure(cluster, child);
+        for height in 1..HEIGHTS {
+            let above = child / GROUP;
+            let before = self.used(height, above);
+            if !self.widen(height, child, above, &old) {
+                self.gather(height, above);
+            }
+            (child, old) = (above, before);
         }
     }
 
@@ -358,7 +370,7 @@ impl Seats {
         Some((above, below, children))
     }
 
-    /// Recomputes the bounds of a block or a run that come from how large its nodes are.
+    /// Recomputes the bounds of a group that come from how large its nodes are.
     fn gather_sizes(&mut self, height: usize, position: usize) {
         let Some((above, below, children)) = self.above(height, position) else { return };
         let here = SeatIx::from_index(position);
@@ -385,8 +397,8 @@ impl Seats {
         self.open.clear();
         self.passed.clear();
         self.begun = false;
-        let [_, _, runs] = &self.heights;
-        self.open.extend(runs.offers(wish, NODE + 2, 0..runs.least.len()).map(Reverse));
+        let [.., top] = &self.heights;
+        self.open.extend(top.offers(wish, TOP, 0..top.least.len()).map(Reverse));
     }
 
     /// The next node of a search.
@@ -446,7 +458,7 @@ impl Seats {
         Some(best).filter(|best| best.0 < u128::MAX)
     }
 
-    /// What lies below a block or a run that comes first of all that is open: the height, what it is, and where. `None`: it
+    /// What lies below a group that comes first of all that is open: the height, what it is, and where. `None`: it
     /// does not come first, by a better bound, with which it lies open again.
     #[inline]
     fn open_up(&mut self, wish: &Wish<'_>, entry: Entry) -> Option<(usize, u32, Range<usize>)> {
@@ -521,7 +533,7 @@ fn gather(
 }
 
 /// What is known of kinds of which all nodes below have the same: the least that is used there, so that nothing is lost to
-/// rounding, and of equals no block is opened but the first. (Of a kind that is not needed others may have none.)
+/// rounding, and of equals no group is opened but the first. (Of a kind that is not needed others may have none.)
 fn exact_of_alike(bounds: &Bounds, here: SeatIx, need: &[u64]) -> u64 {
     let rows = bounds.largest[here].iter().zip(&bounds.smallest[here]).zip(&bounds.free[here]);
     let alike = need.iter().zip(rows).filter(|(need, ((largest, smallest), _))| **need > 0 && largest == smallest);
@@ -529,10 +541,13 @@ fn exact_of_alike(bounds: &Bounds, here: SeatIx, need: &[u64]) -> u64 {
     shares.max().unwrap_or(0)
 }
 
-/// Arranges nodes so that those of a block, and of a run, are alike: see the module documentation.
+/// Arranges nodes so that those of a group are alike, at every height: see the module documentation.
 fn halve(features: &Rows<SeatIx>, ranks: &mut [u32]) {
-    // Whole runs, then whole blocks.
-    let unit = if ranks.len() > GROUP * GROUP { GROUP * GROUP } else { GROUP };
+    // The largest whole groups first.
+    let mut unit = GROUP;
+    while unit.saturating_mul(GROUP) < ranks.len() {
+        unit = unit.saturating_mul(GROUP);
+    }
     let middle = (ranks.len() / 2).next_multiple_of(unit);
     let spread = |column: usize| {
         let cells = ranks.iter().filter_map(|rank| features[SeatIx(*rank)].get(column));
@@ -629,9 +644,9 @@ mod tests {
         }
     }
 
-    /// A search for the first node opens few blocks and runs, however many nodes there are and whether they differ or not.
+    /// A search for the first node opens few groups, however many nodes there are and whether they differ or not.
     #[test]
-    fn few_blocks_are_opened() {
+    fn few_groups_are_opened() {
         for (nodes, kinds, alike) in [(1_000, 2, false), (30_000, 2, false), (30_000, 4, false), (30_000, 2, true)] {
             let names = (0..kinds).map(|kind| (format!("kind {kind}"), ""));
             let mut cluster = Cluster::new(ResourceKinds::new(names).unwrap(), [""; 0]).unwrap();
@@ -651,7 +666,7 @@ mod tests {
             let before = seats.patience;
             assert!(seats.next(&cluster, &wish).is_some());
             let opened = (before - seats.patience) / GROUP;
-            let limit = if alike { 2 } else { 8 * kinds };
+            let limit = if alike { HEIGHTS - 1 } else { 8 * kinds * (HEIGHTS - 1) };
             assert!(opened <= limit, "{opened} of {nodes}, {kinds} kinds");
         }
     }
