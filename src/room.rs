@@ -383,7 +383,9 @@ impl<'a> Walk<'a> {
                 if fits(need, free) && accept(index.nodes[here], free) {
                     // The rest of its block lies ahead again.
                     if start.round {
-                        self.end = self.end_of(self.rank);
+                        let next = self.next;
+                        self.open(self.rank);
+                        self.next = next;
                     }
                     return Some(index.nodes[here]);
                 }
@@ -435,14 +437,8 @@ impl<'a> Walk<'a> {
         if let Some(block) = self.index.order.lookup(rank) {
             self.rank = rank;
             self.next = cell(*block, 0).0;
-            self.end = self.end_of(rank);
+            self.end = self.next.saturating_add(to_u32(self.index.blocks[*block].len));
         }
-    }
-
-    /// The cell behind the last one of a block.
-    fn end_of(&self, rank: Rank) -> u32 {
-        let Some(block) = self.index.order.lookup(rank) else { return 0 };
-        cell(*block, self.index.blocks[*block].len).0
     }
 }
 

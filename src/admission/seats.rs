@@ -67,9 +67,6 @@ struct Entry(u128);
 const EXACT: u32 = 0;
 /// A node, with a bound of its key. Groups come above it, by their height.
 const NODE: u32 = 1;
-/// The highest groups.
-const TOP: u32 = NODE + 3;
-const _: () = assert!(HEIGHTS == 4, "what there is at each height has its number");
 
 impl Entry {
     /// Positions above nodes are below 2^26, and those of nodes are not asked for.
@@ -280,16 +277,20 @@ impl Seats {
         if position == NOT_THERE {
             return;
         }
+        let mut above = to_usize(position);
+        let old: [Used; HEIGHTS - 1] = core::array::from_fn(|height| {
+            let used = self.used(height, above);
+            above /= GROUP;
+            used
+        });
         let mut child = to_usize(position);
-        let mut old = self.used(0, child);
         self.measure(cluster, child);
-        for height in 1..HEIGHTS {
+        for (height, old) in (1..).zip(&old) {
             let above = child / GROUP;
-            let before = self.used(height, above);
-            if !self.widen(height, child, above, &old) {
+            if !self.widen(height, child, above, old) {
                 self.gather(height, above);
             }
-            (child, old) = (above, before);
+            child = above;
         }
     }
 
@@ -398,7 +399,8 @@ impl Seats {
         self.passed.clear();
         self.begun = false;
         let [.., top] = &self.heights;
-        self.open.extend(top.offers(wish, TOP, 0..top.least.len()).map(Reverse));
+        let what = NODE.saturating_add(to_u32(HEIGHTS - 1));
+        self.open.extend(top.offers(wish, what, 0..top.least.len()).map(Reverse));
     }
 
     /// The next node of a search.

@@ -98,11 +98,6 @@ impl Bonded {
     }
 }
 
-/// With which colour the domains begin that are nobody's home.
-fn offset(rule: &RuleRecord) -> u32 {
-    u32::try_from(rule.key & 0xFFFF).unwrap_or(0)
-}
-
 /// A rule that no bond stands for.
 struct Unbound;
 
@@ -339,11 +334,11 @@ impl Maker<'_> {
             self.apart(members, level, limit);
             return;
         }
-        let mut paint = Paint::new(self.cluster, members, level);
+        let mut paint = Paint::new(self.cluster, rule.key, members, level);
         if paint.keep_apart(self.cluster, members, limit) {
-            paint.others(self.domains(level), offset(rule));
+            paint.others(self.domains(level));
         }
-        self.paint(rule, members, paint);
+        self.paint(members, paint);
     }
 
     /// The domains of a level, in the order of the room index.
@@ -375,10 +370,7 @@ impl Maker<'_> {
     }
 
     fn together(&mut self, rule: &RuleRecord, members: &Members, level: LevelIx) -> Result<(), Unbound> {
-        let [home] = members.homes(self.cluster, level)[..] else { return Err(Unbound) };
-        if !members.stay_within(self.cluster, level) {
-            return Err(Unbound);
-        }
+        let Some(home) = members.one_domain(self.cluster, level) else { return Err(Unbound) };
         if level == self.cluster.levels.node_level() {
             return self.as_one(members);
         }
@@ -388,9 +380,9 @@ impl Maker<'_> {
         }
         if !self.units.tiers.iter().any(|tier| self.can_take(tier, level, home)) {
             // The others are barred.
-            let mut paint = Paint::new(self.cluster, members, level);
+            let mut paint = Paint::new(self.cluster, rule.key, members, level);
             paint.bar_others();
-            self.paint(rule, members, paint);
+            self.paint(members, paint);
             return Ok(());
         }
         if self.takes_whole_domains(level) {
@@ -456,11 +448,11 @@ impl Maker<'_> {
         if least < 2 {
             return Ok(());
         }
-        let mut paint = Paint::new(self.cluster, members, level);
+        let mut paint = Paint::new(self.cluster, rule.key, members, level);
         if !members.all.iter().all(|member| member.promised) || !paint.use_no_more_than(least) {
             return Err(Unbound);
         }
-        self.paint(rule, members, paint);
+        self.paint(members, paint);
         Ok(())
     }
 
@@ -475,8 +467,8 @@ impl Maker<'_> {
         }
     }
 
-    fn paint(&mut self, rule: &RuleRecord, members: &Members, paint: Paint) {
-        let (painting, colours) = paint.finish(offset(rule));
+    fn paint(&mut self, members: &Members, paint: Paint) {
+        let (painting, colours) = paint.finish();
         let painting = self.paintings.push(painting);
         let coloured = members.all.iter().zip(colours).filter(|(member, _)| member.promised);
         self.made.extend(coloured.map(|(member, colour)| (member.vm, Bond::Colour(painting, colour))));

@@ -36,30 +36,11 @@ pub(super) struct Member {
 }
 
 impl Members {
-    pub(super) fn domain(cluster: &Cluster, level: LevelIx, member: &Member) -> DomainKey {
-        cluster.levels.domain(level, member.home)
-    }
-
-    /// Whether every member that migrates stays in its domain.
-    pub(super) fn stay_within(&self, cluster: &Cluster, level: LevelIx) -> bool {
-        let stays = |member: &Member| {
-            member.going.is_none_or(|node| cluster.levels.domain(level, node) == Self::domain(cluster, level, member))
-        };
-        self.all.iter().all(stays)
-    }
-
-    /// The domains of the members' homes, in the order of the members.
-    pub(super) fn homes(&self, cluster: &Cluster, level: LevelIx) -> SmallVec<[DomainKey; 6]> {
-        let mut homes = SmallVec::new();
-        let mut seen: SmallVec<[DomainKey; 6]> = SmallVec::new();
-        for member in &self.all {
-            let domain = Self::domain(cluster, level, member);
-            if let Err(at) = seen.binary_search(&domain) {
-                seen.insert(at, domain);
-                homes.push(domain);
-            }
-        }
-        homes
+    /// The domain that all members are in, and move within.
+    pub(super) fn one_domain(&self, cluster: &Cluster, level: LevelIx) -> Option<DomainKey> {
+        let mut nodes = self.all.iter().flat_map(|member| core::iter::once(member.home).chain(member.going));
+        let first = cluster.levels.domain(level, nodes.next()?);
+        nodes.all(|node| cluster.levels.domain(level, node) == first).then_some(first)
     }
 
     pub(super) fn on_one_node(&self) -> bool {
@@ -75,6 +56,8 @@ impl Members {
 /// The painting of a rule in the making.
 pub(super) struct Paint {
     level: LevelIx,
+    /// With which colour the domains begin that are nobody's home.
+    offset: u32,
     /// The domains of the members' homes and their colours, sorted at first.
     domains: Vec<(DomainKey, u32)>,
     /// How many colours there are.
@@ -87,9 +70,10 @@ pub(super) struct Paint {
 const BARRED: u32 = u32::MAX;
 
 impl Paint {
-    /// A colour for each home, in the order of the members.
-    pub(super) fn new(cluster: &Cluster, members: &Members, level: LevelIx) -> Self {
-        let mut paint = Self { level, domains: Vec::new(), colours: 0, members: SmallVec::new() };
+    /// A colour for each home, in the order of the members. `key`: of the rule.
+    pub(super) fn new(cluster: &Cluster, key: u64, members: &Members, level: LevelIx) -> Self {
+        let offset = u32::try_from(key & 0xFFFF).unwrap_or(0);
+        let mut paint = Self { level, offset, domains: Vec::new(), colours: 0, members: SmallVec::new() };
         for member in &members.all {
             let colour = paint.colour_of(cluster.levels.domain(level, member.home));
             paint.members.push(colour);
@@ -131,7 +115,6 @@ impl Paint {
         }
         for group in &mut groups {
             group.crowded = limit.map_or(group.mixed, |limit| group.count > limit);
-            group.count = 0;
         }
         self.colours = 0;
         for (member, colour) in members.all.iter().zip(&mut self.members) {
@@ -139,12 +122,12 @@ impl Paint {
             group.colour = match limit {
                 // Each side has its own.
                 None => member.side,
-                Some(limit) if group.count == 0 || group.crowded && group.count.checked_rem(limit) == Some(0) => {
+                Some(limit) if group.done == 0 || group.crowded && group.done.checked_rem(limit) == Some(0) => {
                     self.colours
                 }
                 Some(_) => group.colour,
             };
-            group.count = group.count.saturating_add(1);
+            group.done = group.done.saturating_add(1);
             self.colours = self.colours.max(group.colour.saturating_add(1));
             *colour = group.colour;
         }
@@ -155,13 +138,13 @@ impl Paint {
         groups.iter().any(|group| group.crowded)
     }
 
-    /// Paints all other domains, in turn from the one at `offset` on, those colours first that have no domain.
-    pub(super) fn others(&mut self, all: &[DomainKey], offset: u32) {
+    /// Paints all other domains, in turn from the offset on, those colours first that have no domain.
+    pub(super) fn others(&mut self, all: &[DomainKey]) {
         let mut with_domain: Vec<u32> = self.domains.iter().map(|(_, colour)| *colour).collect();
         with_domain.sort_unstable();
         let mut colours: Vec<u32> = (0..self.colours).collect();
         colours.sort_by_key(|colour| with_domain.binary_search(colour).is_ok());
-        let first = to_usize(offset).checked_rem(all.len()).unwrap_or(0);
+        let first = to_usize(self.offset).checked_rem(all.len()).unwrap_or(0);
         let (before, behind) = all.split_at(first);
         let is_home = |domain: &DomainKey| self.domains.binary_search_by_key(domain, |(home, _)| *home).is_ok();
         let others = behind.iter().chain(before).copied().filter(|domain| !is_home(domain));
@@ -187,9 +170,10 @@ impl Paint {
     }
 
     /// The painting, and the colour of each member.
-    pub(super) fn finish(mut self, offset: u32) -> (Painting, SmallVec<[u32; 6]>) {
-        self.domains.sort_unstable();
-        (Painting { level: self.level, homes: self.domains, colours: self.colours, offset }, self.members)
+    pub(super) fn finish(self) -> (Painting, SmallVec<[u32; 6]>) {
+        let Self { level, offset, mut domains, colours, members } = self;
+        domains.sort_unstable();
+        (Painting { level, domains, colours, offset }, members)
     }
 }
 
@@ -197,6 +181,8 @@ impl Paint {
 #[derive(Clone, Copy, Default)]
 struct Group {
     count: u32,
+    /// How many of them have their colours.
+    done: u32,
     /// The side of the first, and whether others are of another.
     side: u32,
     mixed: bool,
@@ -210,8 +196,8 @@ struct Group {
 #[derive(Clone, Debug)]
 pub(super) struct Painting {
     level: LevelIx,
-    /// The colours of the members' homes, sorted by domain.
-    homes: Vec<(DomainKey, u32)>,
+    /// The members' homes, and others whose colour is not their turn's, with their colours; sorted.
+    domains: Vec<(DomainKey, u32)>,
     /// How many colours the other domains have, in turn; with none they are barred.
     colours: u32,
     /// With which colour they begin.
@@ -243,8 +229,8 @@ impl Paintings {
     pub(super) fn colour_of(&self, cluster: &Cluster, painting: PaintingIx, node: NodeSlot) -> Option<u32> {
         let painting = &self.all[painting];
         let domain = cluster.levels.domain(painting.level, node);
-        if let Ok(at) = painting.homes.binary_search_by_key(&domain, |(home, _)| *home) {
-            return painting.homes.get(at).map(|(_, colour)| *colour);
+        if let Ok(at) = painting.domains.binary_search_by_key(&domain, |(known, _)| *known) {
+            return painting.domains.get(at).map(|(_, colour)| *colour);
         }
         let (_, ranks) = self.ranks.iter().find(|(level, _)| *level == painting.level)?;
         ranks[node].wrapping_add(painting.offset).checked_rem(painting.colours)
@@ -300,14 +286,14 @@ mod tests {
             let members = Members { all: all.collect() };
             let limit = (sides == 1).then(|| 1 + u32::try_from(dice.below(3)).unwrap());
             let level = cluster.levels.find("rack").unwrap();
-            let mut paint = Paint::new(&cluster, &members, level);
+            let mut paint = Paint::new(&cluster, 3, &members, level);
             let crowded = paint.keep_apart(&cluster, &members, limit);
             if crowded {
                 let mut domains = Vec::new();
                 cluster.levels.each_among(level, cluster.room_index().iter(), |domain, _| domains.push(domain));
-                paint.others(&domains, 3);
+                paint.others(&domains);
             }
-            let (painting, colours) = paint.finish(3);
+            let (painting, colours) = paint.finish();
             let index = PaintingIx(0);
             let paintings = Paintings::new(&cluster, IdVec::from_vec(alloc::vec![painting]));
             let mut receive: BTreeMap<DomainKey, Option<u32>> = BTreeMap::new();

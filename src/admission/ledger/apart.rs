@@ -136,23 +136,25 @@ impl ClassLedger {
                 if arrives.is_some_and(|arrival| !by_plan || !self.fails_along(bank, unit, arrival)) {
                     return true;
                 }
-                let target = |bank: &Bank| {
-                    let target = bank.targets.lookup(*other).copied().filter(|target| *target != NOWHERE);
-                    self.home_of(*other).and(target)
-                };
                 if !by_plan {
-                    let may_come = || self.banks.iter().filter_map(target).any(is_here);
+                    let may_come = || self.banks.iter().filter_map(|bank| self.target_of(bank, *other)).any(is_here);
                     return counts_in(cluster, *other, separate.level, domain) || may_come();
                 }
                 let home = cluster.vm_record(*other).filter(|other| other.on).and_then(|other| other.node);
                 if home.is_some_and(|home| self.unit(bank, home) == unit) {
                     // It fails, too, and is where it goes.
-                    return target(bank).is_some_and(is_here);
+                    return self.target_of(bank, *other).is_some_and(is_here);
                 }
                 counts_in(cluster, *other, separate.level, domain)
             });
             separate.allows(u32::try_from(others.count()).unwrap_or(u32::MAX))
         })
+    }
+
+    /// Where a bank has a VM that the class concerns.
+    fn target_of(&self, bank: &Bank, vm: VmSlot) -> Option<NodeSlot> {
+        let target = bank.targets.lookup(vm).copied().filter(|target| *target != NOWHERE);
+        self.home_of(vm).and(target)
     }
 
     fn fails_along(&self, bank: &Bank, unit: UnitIx, arrival: Arrival) -> bool {
@@ -189,9 +191,7 @@ impl ClassLedger {
             for other in separate.others(vm) {
                 let Some(home) = self.home_of(other) else { continue };
                 for (at, bank) in self.banks.iter().enumerate() {
-                    let Some(target) = bank.targets.lookup(other).copied().filter(|target| *target != NOWHERE) else {
-                        continue;
-                    };
+                    let Some(target) = self.target_of(bank, other) else { continue };
                     let unit = self.unit(bank, home);
                     // Two VMs may share several rules.
                     let known = || found.iter().any(|(known, vm, ..)| (*known, *vm) == (at, other));

@@ -155,7 +155,7 @@ impl Check<'_> {
         Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, going })
     }
 
-    /// `separate`: whether no domain meets two banks, or none can come to hold more than it may.
+    /// `separate`: whether no domain meets two banks, or none that receives a member can come to hold more than it may.
     fn is_apart(
         &self,
         level: &str,

@@ -190,23 +190,15 @@ pub fn broken(choices: &mut Choices<'_>) -> VerdictCase {
             members.truncate(choices.index(2) + 2);
             let moves = members.iter().any(|vm| cluster.vm(*vm).is_ok_and(|vm| vm.migrating_to().is_some()));
             let level = level.clone();
-            let rule = match choices.below(5) {
+            let (kind, members) = match choices.below(5) {
                 0 => {
                     let (left, right) = members.split_at(members.len() / 2);
-                    Rule::new(
-                        format!("r{number}"),
-                        RuleKind::SeparateSides { level, sides: vec![left.to_vec(), right.to_vec()] },
-                    )
+                    (RuleKind::SeparateSides { level, sides: vec![left.to_vec(), right.to_vec()] }, Vec::new())
                 }
-                1 => {
-                    let kind = RuleKind::Spread { level, min_domains: 2, max_skew: None };
-                    Rule::new(format!("r{number}"), kind).vms(members)
-                }
-                _ => {
-                    let kind = RuleKind::Separate { level, max_per_domain: choices.pick(&[1, 1, 2]) };
-                    Rule::new(format!("r{number}"), kind).vms(members)
-                }
+                1 => (RuleKind::Spread { level, min_domains: 2, max_skew: None }, members),
+                _ => (RuleKind::Separate { level, max_per_domain: choices.pick(&[1, 1, 2]) }, members),
             };
+            let rule = Rule::new(format!("r{number}"), kind).vms(members);
             let id = cluster.add_rule(rule).expect("a good rule");
             if moves || cluster.rule_excess(id).is_ok_and(|excess| excess > 0) || choices.chance(1, 6) {
                 break;
