@@ -7,14 +7,15 @@
 //! groups of 16 again and so on, each with what bounds the shares of its nodes from both sides; the best bound is opened
 //! first.
 //!
-//! A share takes a division, a bound of it a multiplication by what was divided beforehand. The first node of a search, which
-//! mostly is the last that is asked for, is found by bounds: a node whose bound is no better than the best share so far is
-//! passed over, and looked at again only if more nodes are asked for.
+//! A share takes a division, a bound of it a multiplication by what was divided beforehand. The first node of a search
+//! mostly is the last that is asked for. So of a group of nodes only the first is sought, and shares are computed of those
+//! whose bound is no worse than the best share so far; the group is opened once more if more nodes are asked for.
 //!
-//! A bound is worth as much as the nodes below it are alike. So nodes are arranged as a k-d tree has them: halves, halves of
-//! halves and so on, each time along the kind in which they differ most, be it in how full it would be with the VM that
-//! is looked for or in how large it is. A search for the first node then opens few groups at each height. Where nodes stand is not touched as what they use changes: bounds stay right, and grow loose. Once the
-//! searches have cost several times what arranging costs, nodes are arranged anew, for the VM that is looked for then.
+//! A bound is worth as much as the nodes below it are alike. So nodes are arranged as a k-d tree has them: halves, halves
+//! of halves and so on, each time along the kind in which they differ most, be it in how full it would be with the VM that
+//! is looked for or in how large it is. A search for the first node then opens few groups at each height. Where nodes stand
+//! is not touched as what they use changes: bounds stay right, and grow loose. Once the searches have cost several times
+//! what arranging costs, nodes are arranged anew, for the VM that is looked for then.
 
 use crate::cluster::{Cluster, NodeState, Role};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
@@ -48,14 +49,16 @@ pub(super) struct Seats {
     heights: [Bounds; HEIGHTS],
     /// What nodes are arranged by, by rank.
     features: Rows<SeatIx>,
+    /// What they are halved by.
+    keys: Vec<(u64, u32)>,
     /// How much may be looked at before nodes are arranged anew.
     patience: usize,
     /// What lies open during a search.
     open: BinaryHeap<Reverse<Entry>>,
-    /// Nodes that were passed over in the search for the first.
+    /// Groups whose nodes were looked at in the search for the first.
     passed: Vec<Reverse<Entry>>,
-    /// Whether the first has been found.
-    begun: bool,
+    /// The first, once it has been found.
+    found: Option<Entry>,
 }
 
 /// What lies open during a search: the least key and the lowest rank there, what it is, and its position; in one number,
@@ -214,10 +217,11 @@ impl Seats {
             at,
             heights,
             features: Rows::new(0),
+            keys: Vec::new(),
             patience: 0,
             open: BinaryHeap::new(),
             passed: Vec::new(),
-            begun: false,
+            found: None,
         };
         seats.lay(cluster);
         seats
@@ -266,7 +270,7 @@ impl Seats {
                 cells.copy_from_slice(&[share(used.saturating_add(*need), *all), share(*need, *all)]);
             }
         }
-        halve(features, &mut self.ranks);
+        halve(features, &mut self.keys, &mut self.ranks);
         self.lay(cluster);
         self.patience = self.ranks.len().saturating_mul(PATIENCE);
     }
@@ -300,7 +304,8 @@ impl Seats {
         let row = |pick: fn(&Bounds) -> &Rows<SeatIx>| {
             self.heights.get(height).map_or_else(Amounts::zero, |bounds| Amounts::from(&pick(bounds)[here]))
         };
-        Used { least: row(|bounds| &bounds.least), most: row(|bounds| &bounds.most), free: row(|bounds| &bounds.free) }
+        let [least, most, free] = [row(|bounds| &bounds.least), row(|bounds| &bounds.most), row(|bounds| &bounds.free)];
+        Used { least, most, free }
     }
 
     /// Takes in that the bounds of a child are no longer `old`. `false`: the child held a bound that it holds no longer, so
@@ -397,7 +402,7 @@ impl Seats {
         }
         self.open.clear();
         self.passed.clear();
-        self.begun = false;
+        self.found = None;
         let [.., top] = &self.heights;
         let what = NODE.saturating_add(to_u32(HEIGHTS - 1));
         self.open.extend(top.offers(wish, what, 0..top.least.len()).map(Reverse));
@@ -405,33 +410,33 @@ impl Seats {
 
     /// The next node of a search.
     pub(super) fn next(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<NodeSlot> {
-        if !self.begun {
-            self.begun = true;
+        let Some(first) = self.found else {
             let first = self.first(cluster, wish)?;
+            self.found = Some(first);
             return self.by_rank.get(to_usize(first.rank())).copied();
-        }
+        };
         self.open.extend(self.passed.drain(..));
         while let Some(Reverse(entry)) = self.open.pop() {
             let node = self.by_rank.get(to_usize(entry.rank())).copied();
             match entry.what() {
-                EXACT => return node,
+                EXACT if entry > first => return node,
+                EXACT => {}
                 NODE => {
                     let key = wish.key(dominant(cluster, node?, wish.need));
                     self.open.push(Reverse(Entry::new(key, entry.rank(), EXACT, 0)));
                 }
                 _ => {
                     let Some((below, what, children)) = self.open_up(wish, entry) else { continue };
-                    let bounds = self.heights.get(below);
-                    self.open.extend(
-                        bounds.into_iter().flat_map(|bounds| bounds.offers(wish, what, children.clone())).map(Reverse),
-                    );
+                    let Some(bounds) = self.heights.get(below) else { continue };
+                    self.open.extend(bounds.offers(wish, what, children).map(Reverse));
                 }
             }
         }
         None
     }
 
-    /// The first node of a search. What was not it lies open still, or is among those passed over.
+    /// The first node of a search. What has not been opened lies open still, and groups of which nodes were looked at are
+    /// among those passed over.
     fn first(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<Entry> {
         let mut best = Entry(u128::MAX);
         while let Some(Reverse(entry)) = self.open.peek().copied().filter(|Reverse(entry)| *entry < best) {
@@ -442,19 +447,14 @@ impl Seats {
                 self.open.extend(bounds.offers(wish, what, children).map(Reverse));
                 continue;
             }
-            for entry in bounds.offers(wish, what, children) {
-                let mut worse = entry;
-                if entry < best {
-                    let Some(node) = self.by_rank.get(to_usize(entry.rank())) else { continue };
-                    let key = wish.key(dominant(cluster, *node, wish.need));
-                    worse = Entry::new(key, entry.rank(), EXACT, 0);
-                    if worse < best {
-                        core::mem::swap(&mut best, &mut worse);
-                    }
+            self.passed.push(Reverse(entry));
+            for (rank, _, bound) in bounds.bounds(wish, children) {
+                if bound > best.key() {
+                    continue;
                 }
-                if worse.0 < u128::MAX {
-                    self.passed.push(Reverse(worse));
-                }
+                let Some(node) = self.by_rank.get(to_usize(rank)) else { continue };
+                let key = wish.key(dominant(cluster, *node, wish.need));
+                best = best.min(Entry::new(key, rank, EXACT, 0));
             }
         }
         Some(best).filter(|best| best.0 < u128::MAX)
@@ -482,13 +482,9 @@ impl Seats {
 }
 
 impl Bounds {
-    /// What there is at some positions that can take the VM, with bounds.
-    fn offers<'s>(
-        &'s self,
-        wish: &'s Wish<'_>,
-        what: u32,
-        positions: Range<usize>,
-    ) -> impl Iterator<Item = Entry> + 's {
+    /// What there is at some positions that can take the VM: the lowest rank there, the position and a bound of the keys.
+    #[inline]
+    fn bounds<'s>(&'s self, wish: &'s Wish<'_>, positions: Range<usize>) -> impl Iterator<Item = (u32, u32, u64)> + 's {
         let spread = matches!(wish.strategy, Strategy::Spread);
         let (base, parts) = if spread { (&self.least, &self.parts_least) } else { (&self.most, &self.parts_most) };
         let firsts = self.first.as_slice().get(positions.clone()).unwrap_or(&[]);
@@ -498,9 +494,18 @@ impl Bounds {
         open.filter(|(_, ((free, _), _))| fits(wish.need, free)).map(move |((rank, position), ((_, base), parts))| {
             let bound = sum_bound(wish.need, base, parts);
             // From above each of the two is rounded by less than one.
-            let key = wish.key(if spread { bound } else { bound.saturating_add(2) });
-            Entry::new(key, *rank, what, position)
+            (*rank, position, wish.key(if spread { bound } else { bound.saturating_add(2) }))
         })
+    }
+
+    /// The same, to lie open.
+    fn offers<'s>(
+        &'s self,
+        wish: &'s Wish<'_>,
+        what: u32,
+        positions: Range<usize>,
+    ) -> impl Iterator<Item = Entry> + 's {
+        self.bounds(wish, positions).map(move |(rank, position, key)| Entry::new(key, rank, what, position))
     }
 }
 
@@ -544,7 +549,7 @@ fn exact_of_alike(bounds: &Bounds, here: SeatIx, need: &[u64]) -> u64 {
 }
 
 /// Arranges nodes so that those of a group are alike, at every height: see the module documentation.
-fn halve(features: &Rows<SeatIx>, ranks: &mut [u32]) {
+fn halve(features: &Rows<SeatIx>, keys: &mut Vec<(u64, u32)>, ranks: &mut [u32]) {
     // The largest whole groups first.
     let mut unit = GROUP;
     while unit.saturating_mul(GROUP) < ranks.len() {
@@ -562,10 +567,15 @@ fn halve(features: &Rows<SeatIx>, ranks: &mut [u32]) {
         ranks.sort_unstable();
         return;
     };
-    ranks.select_nth_unstable_by_key(middle, |rank| (features[SeatIx(*rank)].get(column).copied(), *rank));
+    keys.clear();
+    keys.extend(ranks.iter().map(|rank| (features[SeatIx(*rank)].get(column).copied().unwrap_or(0), *rank)));
+    keys.select_nth_unstable(middle);
+    for (rank, (_, key)) in ranks.iter_mut().zip(&*keys) {
+        *rank = *key;
+    }
     let (low, high) = ranks.split_at_mut(middle);
-    halve(features, low);
-    halve(features, high);
+    halve(features, keys, low);
+    halve(features, keys, high);
 }
 
 /// How full the fullest kind of a node is with so much more.
