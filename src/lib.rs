@@ -140,7 +140,7 @@ pub use guarantee::{StoredCertificates, StoredError};
 pub use ids::{NodeId, RuleId, VmId};
 pub use placement::budget::Control;
 pub use policy::Policy;
-pub use resources::{Amounts, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
+pub use resources::{Amounts, KindSet, MAX_KINDS, ResourceError, ResourceKind, ResourceKinds};
 pub use restart::{
     ASSUMED_START_S, BrokenRule, ClassCount, ClassTime, Costs, Estimate, Eviction, Free, Help, LiveMove, Note,
     Placement, PlanError, PlanFault, PlanParts, PlanStatus, Planner, Reason, ReasonCount, RestartPlan, StartTime,

@@ -148,6 +148,43 @@ impl<'a> IntoIterator for &'a ResourceKinds {
     }
 }
 
+/// Some of a cluster's resource kinds, by position.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct KindSet(u16);
+
+impl KindSet {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+    /// Every kind there can be.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// With the kind at a position; one beyond what there can be changes nothing.
+    #[must_use]
+    pub fn with(self, position: usize) -> Self {
+        Self(self.0 | bit(position))
+    }
+
+    /// Without the kinds of another set.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether it has the kind at a position.
+    pub fn contains(self, position: usize) -> bool {
+        self.0 & bit(position) != 0
+    }
+
+    /// Whether it has none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+fn bit(position: usize) -> u16 {
+    u32::try_from(position).ok().and_then(|position| 1_u16.checked_shl(position)).unwrap_or(0)
+}
+
 /// An amount of every resource kind, in the order of the cluster's kinds.
 ///
 /// Made from an array, a vector or an iterator; a list shorter than the kinds means 0 of the rest.

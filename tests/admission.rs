@@ -558,3 +558,128 @@ fn what_is_cancelled_changes_nothing() {
     }
     assert_eq!(judge.cluster().state(), other.cluster().state());
 }
+
+/// A guard over nodes `a` and `b` of 10 CPUs and 10 GiB each.
+fn two_kinds(vms: &str) -> Guard {
+    let text = format!(
+        r#"{{"format": "lifeboat/1", "resources": [{{"name": "cpu"}}, {{"name": "memory"}}],
+            "nodes": [{{"name": "a", "capacity": {{"cpu": 10, "memory": 10}}}},
+                      {{"name": "b", "capacity": {{"cpu": 10, "memory": 10}}}}], "vms": [{vms}]}}"#
+    );
+    let (cluster, policy) = Document::from_json(&text).unwrap_or_else(|errors| panic!("{errors}")).into_parts();
+    Guard::new(cluster, policy)
+}
+
+/// A resize that speaks of memory alone leaves the CPUs as they are.
+#[test]
+fn a_resize_changes_the_kinds_that_it_states() {
+    let mut guard = two_kinds(
+        r#"{"name": "v", "demand": {"cpu": 6, "memory": 4}, "node": "a"},
+           {"name": "w", "demand": {"cpu": 4, "memory": 4}, "node": "b"}"#,
+    );
+    let decision = ask(&mut guard, r#"{"op": "resize", "vm": "v", "demand": {"memory": 5}}"#);
+    guard.apply(decision).unwrap();
+    let id = guard.cluster().vm_id("v").unwrap();
+    assert_eq!(guard.cluster().vm(id).unwrap().demand(), [6, 5]);
+    let more = r#"{"op": "add_vm", "vm": {"name": "x", "demand": {"cpu": 6, "memory": 1}, "power": "on"}}"#;
+    assert_eq!(codes(&ask(&mut guard, more)), ["tolerate"]);
+}
+
+/// A restart demand that is stated for one kind follows the demand in the others, whenever that changes.
+#[test]
+fn restart_demands_follow_in_the_kinds_that_they_leave_out() {
+    let mut guard = two_kinds(
+        r#"{"name": "v", "demand": {"cpu": 2, "memory": 4}, "restart_demand": {"cpu": 3}, "node": "a"},
+           {"name": "w", "demand": {"cpu": 2, "memory": 2}, "node": "b"}"#,
+    );
+    let id = guard.cluster().vm_id("v").unwrap();
+    assert_eq!(guard.cluster().vm(id).unwrap().restart_demand(), [3, 4]);
+    // After the loss of `a` it would need 9 of the 8 that are free on `b`.
+    let line = r#"{"op": "resize", "vm": "v", "demand": {"cpu": 2, "memory": 9}}"#;
+    assert_eq!(codes(&ask(&mut guard, line)), ["tolerate"]);
+    tell(&mut guard, line);
+    assert_eq!(guard.cluster().vm(id).unwrap().restart_demand(), [3, 9]);
+    let out = lifeboat::document::to_json(guard.cluster(), guard.policy());
+    assert!(out.contains(r#""restart_demand":{"cpu":3}"#), "{out}");
+    let (again, _) = Document::from_json(&out).unwrap().into_parts();
+    assert_eq!(again.fingerprint(), guard.cluster().fingerprint());
+}
+
+/// While a VM moves it holds its demand on both nodes, whatever it is resized to.
+#[test]
+fn a_moving_vm_is_resized_on_both_nodes() {
+    let moving = r#"{"name": "v", "demand": {"memory": 3}, "node": "a", "migrating_to": "b"}"#.to_string();
+    let mut guard = guard(&nodes(&[("a", 10), ("b", 10)]), &[moving, vm("w", 5, "b")].join(","), NOTHING);
+    assert_eq!(codes(&ask(&mut guard, r#"{"op": "resize", "vm": "v", "demand": {"memory": 6}}"#)), ["insufficient"]);
+    assert!(ask(&mut guard, r#"{"op": "resize", "vm": "v", "demand": {"memory": 5}}"#).is_admitted());
+}
+
+/// A policy that promises nothing.
+const NOTHING: &str = r#", "policy": {"tolerate": []}"#;
+
+/// Only what runs can be moved while it runs.
+#[test]
+fn what_does_not_run_is_not_moved_live() {
+    for state in ["failed", "maintenance", "unreachable"] {
+        let hosts = format!(r#"{{"name": "a", "capacity": {{"memory": 10}}, "state": "{state}"}}, {}"#, node("b", 10));
+        let mut guard = guard(&hosts, &vm("v", 4, "a"), NOTHING);
+        for line in [r#"{"op": "migrate", "vm": "v", "to": "b"}"#, r#"{"op": "migrate", "vm": "v"}"#] {
+            assert_eq!(codes(&ask(&mut guard, line)), ["bad_migration"], "{state} {line}");
+        }
+    }
+}
+
+/// Of a transaction only the end is judged: the order in which it is written changes no answer.
+#[test]
+fn the_order_within_a_transaction_does_not_matter() {
+    let stop = r#"{"op": "stop", "vm": "w"}"#;
+    let down = r#"{"op": "set_state", "node": "a", "state": "maintenance"}"#;
+    let up = r#"{"op": "set_state", "node": "b", "state": "online"}"#;
+    let start = r#"{"op": "start", "vm": "v"}"#;
+    let hosts = format!(r#"{}, {{"name": "b", "capacity": {{"memory": 4}}, "state": "cordoned"}}"#, node("a", 4));
+    for pair in [[start, stop], [start, up], [stop, down]] {
+        for line in [format!("[{}, {}]", pair[0], pair[1]), format!("[{}, {}]", pair[1], pair[0])] {
+            let mut guard = guard(&hosts, &[vm("w", 4, "a"), vm("v", 4, "")].join(","), NOTHING);
+            let decision = ask(&mut guard, &line);
+            assert!(decision.is_admitted(), "{line}: {:?}", decision.violations());
+            guard.apply(decision).unwrap();
+        }
+    }
+    // What ran there is stopped, not started elsewhere.
+    let mut guard = guard(&nodes(&[("a", 4), ("b", 4)]), &vm("w", 4, "a"), NOTHING);
+    let line = format!(r#"[{down}, {{"op": "start", "vm": "w", "on": "b"}}]"#);
+    assert_eq!(codes(&ask(&mut guard, &line)), ["not_empty"]);
+}
+
+/// A `spread` rule stands against putting members where they should not be. A node that comes, one that comes back and a
+/// VM that stops put nobody anywhere: what that breaks is said.
+#[test]
+fn spread_rules_bar_only_what_puts_members_somewhere() {
+    let host = |name: &str, rack: &str, state: &str| {
+        format!(
+            r#"{{"name": "{name}", "capacity": {{"memory": 8}}, "domain": {{"rack": "{rack}"}}, "state": "{state}"}}"#
+        )
+    };
+    let hosts = [host("a", "r0", "online"), host("b", "r0", "online"), host("c", "r1", "maintenance")].join(",");
+    let even = r#", "policy": {"tolerate": []}, "rules": [{"name": "even", "kind": "spread", "vms": ["v", "w", "x"],
+        "level": "rack", "max_skew": 1}]"#;
+    let vms = [vm("v", 1, "a"), vm("w", 1, "b"), vm("x", 1, "")].join(",");
+    let mut judge = guard(&hosts, &vms, even);
+    for line in [
+        r#"{"op": "set_state", "node": "c", "state": "online"}"#.to_string(),
+        format!(r#"{{"op": "add_node", "node": {}}}"#, host("d", "r2", "online")),
+    ] {
+        let decision = ask(&mut judge, &line);
+        assert!(decision.is_admitted(), "{line}: {:?}", decision.violations());
+        assert_eq!(notes(&decision), [("rule", false)]);
+    }
+    tell(&mut judge, r#"{"op": "set_state", "node": "c", "state": "online"}"#);
+    assert_eq!(codes(&ask(&mut judge, r#"{"op": "start", "vm": "x", "on": "a"}"#)), ["rule"]);
+    assert!(ask(&mut judge, r#"{"op": "start", "vm": "x", "on": "c"}"#).is_admitted());
+    // A rule that is described anew is as a new one: it is said, and bars nothing.
+    let narrow =
+        r#"{"op": "update_rule", "rule": {"name": "even", "kind": "separate", "vms": ["v", "w"], "level": "rack"}}"#;
+    let decision = ask(&mut judge, narrow);
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+    assert_eq!(notes(&decision), [("rule", false)]);
+}

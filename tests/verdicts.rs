@@ -343,3 +343,45 @@ fn best_effort_vms_make_room() {
     assert_eq!(tampered(serde_json::json!([0, 1, 2, 3])), Some("vm"));
     assert_eq!(cluster.vm(small).unwrap().name(), "small");
 }
+
+fn verdict_of(text: &str) -> lifeboat::Verdict {
+    let (cluster, policy) = Document::from_json(text).unwrap_or_else(|errors| panic!("{errors}")).into_parts();
+    let verdict = verify(&cluster, &policy).unwrap();
+    check_verdict(&cluster, &policy, &verdict).unwrap();
+    verdict
+}
+
+/// A VM that waits and gives up on one which only the failing node could run cannot be placed once that is lost, though it
+/// stands while the other runs.
+#[test]
+fn who_waits_gives_up_on_who_nothing_could_take() {
+    let verdict = verdict_of(
+        r#"{"format": "lifeboat/1", "resources": [{"name": "cpu"}],
+            "nodes": [{"name": "n0", "capacity": {"cpu": 10}}, {"name": "n1", "capacity": {"cpu": 10}},
+                      {"name": "big", "capacity": {"cpu": 10}, "labels": ["san"]}],
+            "vms": [{"name": "db", "demand": {"cpu": 2}, "node": "big", "requires": ["san"]},
+                    {"name": "app", "demand": {"cpu": 2}, "power": "on",
+                     "starts_after": [{"vm": "db", "on_timeout": "give_up"}]}],
+            "policy": {"tolerate": [{"fail": {"node": 1}}], "uncoverable": "warn"}}"#,
+    );
+    let class = &verdict.classes()[0];
+    assert_eq!(class.answer(), Answer::Fails);
+    assert_eq!(class.failing_units().iter().map(ToString::to_string).collect::<Vec<_>>(), ["big"]);
+}
+
+/// Of one loss all failing units are listed, also where VMs that may be evicted keep a search from refuting them.
+#[test]
+fn failing_units_are_all_listed_where_evictions_do_not_help() {
+    let verdict = verdict_of(
+        r#"{"format": "lifeboat/1", "resources": [{"name": "cpu"}],
+            "nodes": [{"name": "n1", "capacity": {"cpu": 0}}, {"name": "n2", "capacity": {"cpu": 4}},
+                      {"name": "n3", "capacity": {"cpu": 0}}],
+            "vms": [{"name": "v2", "demand": {"cpu": 2}, "node": "n3", "migrating_to": "n2"},
+                    {"name": "v4", "demand": {"cpu": 3}, "node": "n2"}, {"name": "v6", "demand": {"cpu": 1}, "node": "n1"},
+                    {"name": "v8", "demand": {"cpu": 0}, "node": "n3", "restart": "best_effort"}],
+            "policy": {"tolerate": [{"fail": {"node": 1}}], "preemption": "best_effort"}}"#,
+    );
+    let class = &verdict.classes()[0];
+    assert_eq!((class.answer(), class.open()), (Answer::Fails, 0));
+    assert_eq!(class.failing_units().iter().map(ToString::to_string).collect::<Vec<_>>(), ["n1", "n3"]);
+}

@@ -29,7 +29,7 @@ pub(crate) enum Command {
     CheckPlan(CheckPlanArgs),
     /// Prove that every failure in the tolerance is survived, or show one that is not.
     ///
-    /// Exit status: 0 holds, 1 fails, 3 undecided, 2 bad input, 4 cancelled.
+    /// Exit status: 0 holds, 1 fails, 3 undecided or refused by the checker, 2 bad input, 4 cancelled.
     Verify(VerifyArgs),
     /// Check certificates that `verify --certificate` wrote, by independent code.
     ///

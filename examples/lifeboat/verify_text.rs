@@ -9,14 +9,23 @@ use std::fmt::Write;
 /// The verdict, laid out for a screen.
 pub(crate) fn verdict(judged: &Judged<'_>, screen: Screen) -> String {
     let mut out = String::new();
+    let aside = judged.classes().any(|(class, _)| !class.uncoverable().is_empty());
     let (tone, line) = match judged.verdict.answer() {
+        _ if judged.is_doubted() => (
+            Tone::Bad,
+            "Unsure: the independent checker refuses the evidence. Do not rely on this answer, and please report it.",
+        ),
         Answer::Holds if judged.looked_at.is_empty() => {
             (Tone::Unsure, "Nothing is to be tolerated: nothing was proved.")
         }
+        Answer::Holds if aside => (
+            Tone::Good,
+            "Holds for all VMs but those that no node could take: every failure in the tolerance is survived.",
+        ),
         Answer::Holds => (Tone::Good, "Holds: every failure in the tolerance is survived."),
         Answer::Fails => (Tone::Bad, "Fails: not every failure in the tolerance is survived."),
         Answer::Undecided => {
-            (Tone::Unsure, "Undecided: the work budget ended before everything was proved or refuted.")
+            (Tone::Unsure, "Undecided: not every failure in the tolerance was proved to be survived or refuted.")
         }
     };
     let _ = writeln!(out, "{}", screen.tone(tone, line));

@@ -10,13 +10,13 @@ use super::guard::{GuardError, Placed, compare, placed};
 use super::item::{self, Item, ItemError, ItemState, States};
 use super::seats::dominant;
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError, NodeRef, RestartClass, Vm, VmBefore, VmRef};
+use crate::cluster::{Cluster, EditError, NodeRef, NodeState, RestartClass, Vm, VmBefore, VmRef};
 use crate::guarantee::{Answer, most_more};
 use crate::ids::{NodeId, VmId};
 use crate::placement::budget::Control;
 use crate::policy::{Mode, Policy, Strategy, Uncoverable};
 use crate::resources::Amounts;
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -62,6 +62,7 @@ struct Draft {
     starting: Vec<VmId>,
     moving: Vec<VmId>,
     concerned: Concerned,
+    down: Vec<Down>,
     violations: Vec<Violation>,
 }
 
@@ -85,6 +86,7 @@ impl<'s> Search<'s> {
             starting: Vec::new(),
             moving: Vec::new(),
             concerned: Concerned::default(),
+            down: Vec::new(),
             violations: Vec::new(),
         };
         let mut found = self.go(draft, changes)?;
@@ -99,9 +101,12 @@ impl<'s> Search<'s> {
     fn go(&mut self, mut draft: Draft, changes: &[Change]) -> Result<Judged, GuardError> {
         let Some((change, rest)) = changes.split_first() else { return self.judge(draft) };
         if let Some(node) = change.takes_down(&draft.cluster) {
-            draft.violations.extend(not_empty(&draft.cluster, node));
+            draft.down.extend(Down::new(&draft.cluster, node));
         }
         let waiting = match open(change) {
+            Open::No if cannot_move(&draft.cluster, change) => {
+                return Ok(self.inconsistent(draft, change, EditError::BadMigration));
+            }
             Open::No => match draft.carry_out(change) {
                 Ok(()) => return self.go(draft, rest),
                 Err(error) => return Ok(self.inconsistent(draft, change, error)),
@@ -118,7 +123,10 @@ impl<'s> Search<'s> {
                 }
             }
         };
-        let candidates = candidates(&draft, waiting, matches!(change, Change::Migrate { .. }));
+        if cannot_move(&draft.cluster, change) {
+            return Ok(self.inconsistent(draft, change, EditError::BadMigration));
+        }
+        let candidates = candidates(&draft.seen_after(rest), waiting, matches!(change, Change::Migrate { .. }));
         let mut first = None;
         match candidates {
             Ok(nodes) => {
@@ -216,14 +224,16 @@ impl<'s> Search<'s> {
             return Err(GuardError::Cancelled);
         }
         self.tried = self.tried.saturating_add(1);
-        let Draft { cluster, policy, changes, touched, starting, moving, concerned, mut violations } = draft;
+        let Draft { cluster, policy, changes, touched, starting, moving, concerned, down, mut violations } = draft;
+        violations.extend(down.iter().filter_map(|down| down.not_empty(&cluster)));
         let mut nodes: Vec<NodeId> = Vec::new();
         for vm in &touched {
             for arrival in demands::arrivals(self.cluster, &cluster, *vm, starting.contains(vm)) {
                 violations.extend(demands::barred(&cluster, arrival));
                 nodes.push(arrival.node);
             }
-            nodes.extend(cluster.vm(*vm).ok().and_then(VmRef::node));
+            let places = |vm: VmRef<'_>| vm.node().into_iter().chain(vm.migrating_to());
+            nodes.extend(cluster.vm(*vm).into_iter().flat_map(places));
         }
         nodes.sort_unstable();
         nodes.dedup();
@@ -250,6 +260,19 @@ impl<'s> Search<'s> {
 }
 
 impl Draft {
+    /// With what is still to come of the transaction, as far as it can be carried out and says where: only its end is
+    /// judged.
+    fn seen_after(&self, rest: &[Change]) -> Cow<'_, Self> {
+        if rest.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut seen = self.clone();
+        for change in rest.iter().filter(|change| matches!(open(change), Open::No)) {
+            let _ = change.apply(&mut seen.cluster, &mut seen.policy);
+        }
+        Cow::Owned(seen)
+    }
+
     fn carry_out(&mut self, change: &Change) -> Result<(), EditError> {
         let vm = change.apply(&mut self.cluster, &mut self.policy)?;
         self.note(change, vm);
@@ -279,13 +302,16 @@ impl Draft {
 
     fn note(&mut self, change: &Change, vm: Option<VmId>) {
         match change.vm().or(vm) {
-            Some(vm) => self.concerned.vms.push(vm.slot),
+            Some(vm) => self.concerned.vms.push(vm),
             None => self.concerned.all = true,
+        }
+        if let Change::UpdateRule { rule, .. } = change {
+            self.concerned.edited.push(rule.slot);
         }
         let Some(vm) = vm else { return };
         match change {
             Change::Start { .. } | Change::AddVm(_) => self.starting.push(vm),
-            Change::Migrate { .. } => self.moving.push(vm),
+            _ if self.cluster.vm(vm).is_ok_and(|vm| vm.migrating_to().is_some()) => self.moving.push(vm),
             _ => {}
         }
         if !self.touched.contains(&vm) {
@@ -310,7 +336,7 @@ impl<'c> Bound<'c> {
         if record.rules.is_empty() && record.leads.is_empty() {
             return None;
         }
-        let concerned = Concerned { vms: Vec::from([vm.slot]), all: false };
+        let concerned = Concerned { vms: Vec::from([vm]), ..Concerned::default() };
         Some(Self { draft: draft.clone(), change, vm, before: draft.cluster.vm_before(vm.slot)?, concerned })
     }
 
@@ -339,11 +365,37 @@ fn open(change: &Change) -> Open {
     }
 }
 
-fn not_empty(cluster: &Cluster, node: NodeId) -> Option<Violation> {
-    let view = cluster.node(node).ok()?;
-    let vms = view.guests();
-    let message = format!("node '{}' still runs {vms} VMs: move or stop them first", view.name());
-    Some(against(ViolationKind::NotEmpty { node, vms }, message))
+/// A node that a transaction takes down or away, with what runs there then.
+#[derive(Clone)]
+struct Down {
+    node: NodeId,
+    name: String,
+    guests: Vec<VmId>,
+}
+
+impl Down {
+    fn new(cluster: &Cluster, node: NodeId) -> Option<Self> {
+        let name = cluster.node(node).ok()?.name().to_owned();
+        let runs = |vm: &VmRef<'_>| vm.is_on() && vm.node() == Some(node);
+        Some(Self { node, name, guests: cluster.vms().filter(runs).map(VmRef::id).collect() })
+    }
+
+    /// Against a transaction at whose end VMs that ran there neither are off nor run there still.
+    fn not_empty(&self, after: &Cluster) -> Option<Violation> {
+        let left = |vm: &VmRef<'_>| vm.is_on() && (vm.is_displaced() || vm.node() != Some(self.node));
+        let vms = self.guests.iter().filter_map(|vm| after.vm(*vm).ok()).filter(left).count();
+        let (what, them) = if vms == 1 { ("1 VM", "it") } else { ("VMs", "them") };
+        let what = if vms == 1 { String::from(what) } else { format!("{vms} {what}") };
+        let message = format!("node '{}' still runs {what}: move or stop {them} first", self.name);
+        (vms > 0).then(|| against(ViolationKind::NotEmpty { node: self.node, vms }, message))
+    }
+}
+
+/// Whether it is a live move of a VM that runs nowhere, or of which nobody knows whether it runs.
+fn cannot_move(cluster: &Cluster, change: &Change) -> bool {
+    let Change::Migrate { vm, .. } = change else { return false };
+    let source = cluster.vm(*vm).ok().and_then(VmRef::node).and_then(|node| cluster.node(node).ok());
+    source.is_some_and(|source| !matches!(source.state(), NodeState::Online | NodeState::Cordoned))
 }
 
 /// The nodes that can take a VM, in the order of the strategy; or why there is none.

@@ -7,7 +7,7 @@
 //! broken further stands against nothing.
 
 use super::violation::{Violation, ViolationKind};
-use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleRef, Strength, VmRecord, VmRef};
+use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleBody, RuleRef, Strength, VmRecord, VmRef};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
 use alloc::format;
 use alloc::string::String;
@@ -117,7 +117,9 @@ fn at(row: &[u64], kind: usize) -> u64 {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Concerned {
     /// VMs that it starts, stops, moves or changes.
-    pub(super) vms: Vec<VmSlot>,
+    pub(super) vms: Vec<VmId>,
+    /// Rules that it describes anew.
+    pub(super) edited: Vec<RuleSlot>,
     /// Whether it changes nodes or rules, so that any rule may be concerned.
     pub(super) all: bool,
 }
@@ -140,15 +142,16 @@ impl Concerned {
             record.map_or_else(Vec::new, |record| record.rules.iter().chain(&record.leads).copied().collect::<Vec<_>>())
         };
         let mut rules: Vec<RuleSlot> =
-            self.vms.iter().flat_map(|vm| of(before, *vm).into_iter().chain(of(after, *vm))).collect();
+            self.vms.iter().flat_map(|vm| of(before, vm.slot).into_iter().chain(of(after, vm.slot))).collect();
         rules.sort_unstable();
         rules.dedup();
         rules
     }
 }
 
-/// Rules that are broken, or broken further, than they were. A rule that is new is said to be broken, and bars nothing:
-/// the VMs were where they are before it.
+/// Rules that are broken, or broken further, than they were. A rule that is new or described anew is said to be broken, and
+/// bars nothing: the VMs were where they are before it. Nor does a `spread` rule bar a transaction that puts none of its
+/// members anywhere: a VM that stops and a node that comes back leave the others where they were.
 pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concerned) -> Vec<Violation> {
     let mut broken = Vec::new();
     for slot in concerned.rules(before, after) {
@@ -158,7 +161,9 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
         };
         let excess = after.excess(slot);
         // A rule that was preferred bound nothing: it counts as new.
-        let bound = before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
+        let is_edited = concerned.edited.contains(&slot);
+        let bound =
+            !is_edited && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
         let old = bound.then(|| before.excess(slot));
         if excess <= old.unwrap_or(0) {
             continue;
@@ -170,7 +175,11 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
             None => format!("rule '{name}' is new, and broken by {excess} as VMs run now"),
         };
         let kind = ViolationKind::Rule { rule: rule.id(), before: old.unwrap_or(0), after: excess };
-        broken.push(Violation { enforced: old.is_some(), ..against(kind, message) });
+        let arrives = |vm: &VmId| !arrivals(before, after, *vm, true).is_empty();
+        let is_member = |vm: &&VmId| after.vm_record(vm.slot).is_some_and(|record| record.rules.contains(&slot));
+        let barring = !matches!(after.rule_record(slot).map(|rule| &rule.body), Some(RuleBody::Spread { .. }))
+            || concerned.vms.iter().filter(is_member).any(arrives);
+        broken.push(Violation { enforced: barring && old.is_some(), ..against(kind, message) });
     }
     broken
 }

@@ -11,6 +11,7 @@ use crate::document::tree::Tree;
 use crate::document::{DocumentError, DocumentErrors, Nearest, Objects, join, quoted};
 use crate::ids::{NodeId, RuleId, VmId};
 use crate::policy::Policy;
+use crate::resources::{Amounts, KindSet};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
@@ -39,6 +40,8 @@ const OPERATIONS: [(&str, &[&str]); 17] = [
 ];
 
 /// Reads a transaction: an operation, or a list of them, as JSON text.
+///
+/// `resize` states kinds of the demand: those left out stay as they are.
 ///
 /// `update_vm`, `update_node` and `update_rule` describe the object anew, as a whole, under the name that it has; but a VM
 /// of which neither `power` nor `node` nor `migrating_to` is stated stays where and as it is, and a node whose `state` is
@@ -199,10 +202,11 @@ impl Reader<'_> {
             "resize" => {
                 let vm = self.vm(fields.take("vm"));
                 let demand = self.required("demand", fields.take("demand")).and_then(|tree| {
-                    let read = Objects::of(&self.cluster).amounts(tree);
+                    let read = Objects::of(&self.cluster).stated_amounts(tree);
                     self.object("amounts", "demand", read)
                 });
-                Change::Resize { vm: vm?, demand: demand? }
+                let (vm, (demand, stated)) = (vm?, demand?);
+                Change::Resize { vm, demand: self.completed(vm, &demand, stated) }
             }
             "migrate" => {
                 let to = fields.take("to").map(|name| self.node("to", Some(name)));
@@ -247,6 +251,18 @@ impl Reader<'_> {
                 Change::SetPolicy(Box::new(self.object("policy", "policy", read)?))
             }
         })
+    }
+
+    /// The demand of a VM, with the kinds that are not stated as they are now.
+    fn completed(&self, vm: VmId, demand: &Amounts, stated: KindSet) -> Amounts {
+        let now = self.cluster.vm(vm).map_or(&[][..], VmRef::demand);
+        let kinds = self.cluster.kinds().iter().enumerate();
+        kinds
+            .map(|(at, kind)| {
+                let held = || now.get(at).map_or(0, |now| now.saturating_sub(kind.per_vm));
+                if stated.contains(at) { demand.of(at) } else { held() }
+            })
+            .collect()
     }
 
     /// Takes over what was read of an object, or its errors, whose paths begin with `part`, at `path`.

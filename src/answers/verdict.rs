@@ -59,9 +59,15 @@ impl<'a> Judged<'a> {
         Ok(Self { cluster, verdict, looked_at })
     }
 
-    /// The exit status of the answer: 0 holds, 1 fails, 3 undecided.
+    /// Whether the independent checker refused the evidence of a class: then the prover is wrong, and its answer is worth
+    /// nothing.
+    pub fn is_doubted(&self) -> bool {
+        self.looked_at.iter().any(|seen| seen.checked == Some(false))
+    }
+
+    /// The exit status of the answer: 0 holds, 1 fails, 3 undecided, or the evidence is not what it should be.
     pub fn status(&self) -> u8 {
-        status(self.verdict.answer())
+        if self.is_doubted() { status(Answer::Undecided) } else { status(self.verdict.answer()) }
     }
 
     /// The classes with what is said of them.

@@ -49,8 +49,8 @@ impl Cluster {
     /// # Errors
     /// A sum beyond `u64`.
     pub(crate) fn count_lost_vm(&mut self, vm: &Vm) -> Result<(), EditError> {
-        let (demand, restart, reservation) = (&vm.demand, &vm.restart_demand, &vm.reservation);
-        let amounts = self.prepare_amounts(None, demand.as_ref(), restart.as_ref(), reservation.as_ref())?;
+        let (demand, reservation) = (vm.demand.as_ref(), vm.reservation.as_ref());
+        let amounts = self.prepare_amounts(None, demand, vm.own_restart_demand(), reservation)?;
         self.add_to_totals(&amounts);
         Ok(())
     }

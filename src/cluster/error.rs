@@ -106,7 +106,7 @@ pub enum EditError {
     #[error("the demand of a powered-on VM is missing")]
     DemandMissing,
     /// A migration of a VM that is off, has no node, or goes to the node it is on.
-    #[error("a migration needs a powered-on VM on another node than the target")]
+    #[error("a migration needs a VM that runs, on another node than the target")]
     BadMigration,
     /// The VM is not in the power state that the operation needs.
     #[error("the VM is powered {}", if *.on { "on" } else { "off" })]

@@ -6,11 +6,10 @@ use super::slab::hash_name;
 use super::vms::Prepared;
 use super::{Cluster, EditError, Vm};
 use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
-use crate::resources::Amounts;
+use crate::resources::{Amounts, KindSet};
 
 /// What edits of a VM's place, power and amounts change of it.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the record has them")]
 pub(crate) struct VmBefore {
     slot: VmSlot,
     revision: u64,
@@ -19,7 +18,7 @@ pub(crate) struct VmBefore {
     last_node: Option<NodeId>,
     migrating_to: Option<NodeSlot>,
     has_demand: bool,
-    own_restart_demand: bool,
+    own_restart: KindSet,
     own_reservation: bool,
     demand: Amounts,
     restart_demand: Amounts,
@@ -80,10 +79,11 @@ impl Cluster {
             row.iter().zip(self.per_vm.iter()).map(|(all, per_vm)| all.saturating_sub(*per_vm)).collect::<Amounts>()
         };
         let Some(record) = self.vms.get(slot) else { return Err(EditError::UnknownVm) };
-        let restart = record.own_restart_demand.then(|| own(&self.restart_demand[slot]));
+        let restart = (!record.own_restart.is_empty()).then(|| own(&self.restart_demand[slot]));
+        let restart = restart.as_ref().map(|restart| (restart, record.own_restart));
         let reservation = record.own_reservation.then(|| own(&self.reservation[slot]));
         let on = record.on;
-        let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart.as_ref(), reservation.as_ref())?;
+        let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart, reservation.as_ref())?;
         prepared.on = on;
         Ok(prepared)
     }
@@ -104,7 +104,7 @@ impl Cluster {
             last_node: record.last_node,
             migrating_to: record.migrating_to,
             has_demand: record.has_demand,
-            own_restart_demand: record.own_restart_demand,
+            own_restart: record.own_restart,
             own_reservation: record.own_reservation,
             demand: Amounts::from(&self.demand[slot]),
             restart_demand: Amounts::from(&self.restart_demand[slot]),
@@ -133,7 +133,7 @@ impl Cluster {
             record.last_node = before.last_node;
             record.migrating_to = before.migrating_to;
             record.has_demand = before.has_demand;
-            record.own_restart_demand = before.own_restart_demand;
+            record.own_restart = before.own_restart;
             record.own_reservation = before.own_reservation;
         }
         self.enter(slot);

@@ -11,7 +11,7 @@ use super::{
 use crate::annotations::Annotations;
 use crate::dense::Rows;
 use crate::ids::{NodeId, NodeSlot, RuleId, RuleSlot, VmId, VmSlot};
-use crate::resources::Amounts;
+use crate::resources::{Amounts, KindSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -489,9 +489,9 @@ impl<'a> VmRef<'a> {
         self.record.has_demand
     }
 
-    /// Whether a restart demand was given: otherwise it is as the demand.
-    pub fn has_own_restart_demand(self) -> bool {
-        self.record.own_restart_demand
+    /// The kinds of which a restart demand was given: of the others it is as the demand.
+    pub fn own_restart_kinds(self) -> KindSet {
+        self.record.own_restart
     }
 
     /// Whether a reservation was given: otherwise it is as the demand.
@@ -604,7 +604,8 @@ impl<'a> VmRef<'a> {
             display: self.display().map(ToString::to_string),
             power: Some(record.power()),
             demand: amounts(record.has_demand, self.demand()),
-            restart_demand: amounts(record.own_restart_demand, self.restart_demand()),
+            restart_demand: amounts(!record.own_restart.is_empty(), self.restart_demand()),
+            restart_kinds: Some(record.own_restart).filter(|kinds| !kinds.is_empty() && *kinds != KindSet::ALL),
             reservation: amounts(record.own_reservation, self.reservation()),
             node: self.node(),
             migrating_to: self.migrating_to(),

@@ -5,7 +5,7 @@
 use crate::annotations::Annotations;
 use crate::ids::{NodeId, VmId};
 use crate::named::named;
-use crate::resources::Amounts;
+use crate::resources::{Amounts, KindSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -152,6 +152,8 @@ pub struct Vm {
     pub demand: Option<Amounts>,
     /// What its node must have free to start it, without the kinds' `per_vm`; as `demand` where absent.
     pub restart_demand: Option<Amounts>,
+    /// The kinds that `restart_demand` speaks of; of the others it is as `demand`, also once that changes. `None`: all.
+    pub restart_kinds: Option<KindSet>,
     /// What is reserved for it, without the kinds' `per_vm`; as `demand` where absent. Read only by the reserves
     /// `percentage` and `slots`.
     pub reservation: Option<Amounts>,
@@ -202,6 +204,12 @@ impl Vm {
     pub fn restart_demand(mut self, demand: impl Into<Amounts>) -> Self {
         self.restart_demand = Some(demand.into());
         self
+    }
+
+    /// The restart demand that it has of its own, and the kinds that this speaks of.
+    pub(super) fn own_restart_demand(&self) -> Option<(&Amounts, KindSet)> {
+        let kinds = self.restart_kinds.unwrap_or(KindSet::ALL);
+        self.restart_demand.as_ref().filter(|_| !kinds.is_empty()).map(|demand| (demand, kinds))
     }
 
     /// Sets the node it runs on; it is powered on unless said otherwise.

@@ -12,7 +12,7 @@ use super::{
 use crate::annotations::Annotations;
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
-use crate::resources::{Amounts, MAX_KINDS};
+use crate::resources::{Amounts, KindSet, MAX_KINDS};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -28,8 +28,8 @@ pub(crate) struct VmRecord {
     pub(crate) key: u64,
     pub(crate) on: bool,
     pub(crate) has_demand: bool,
-    /// Whether restart demand and reservation were given, rather than being those of the demand.
-    pub(crate) own_restart_demand: bool,
+    /// The kinds of which a restart demand was given, rather than being that of the demand; and whether a reservation was.
+    pub(crate) own_restart: KindSet,
     pub(crate) own_reservation: bool,
     pub(crate) pinned: bool,
     pub(crate) restart: RestartClass,
@@ -289,8 +289,8 @@ impl Cluster {
     ) -> Result<(), EditError> {
         let slot = self.vm_slot(id)?;
         let on = self.vms.get(slot).is_some_and(|record| record.on);
-        let (own_restart_demand, own_reservation) = (restart_demand.is_some(), reservation.is_some());
-        let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart_demand, reservation)?;
+        let (restart, own_reservation) = (restart_demand.map(|demand| (demand, KindSet::ALL)), reservation.is_some());
+        let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart, reservation)?;
         prepared.on = on;
         let weighs_on = self.weighs_on(slot);
         for node in weighs_on.into_iter().flatten() {
@@ -299,7 +299,7 @@ impl Cluster {
         self.amounts_of_vm(slot, Some(&prepared));
         if let Some(record) = self.vms.get_mut(slot) {
             record.has_demand = true;
-            record.own_restart_demand = own_restart_demand;
+            record.own_restart = restart.map_or(KindSet::NONE, |(_, kinds)| kinds);
             record.own_reservation = own_reservation;
         }
         self.refresh_facts(slot);
@@ -359,7 +359,7 @@ impl Cluster {
 
     pub(super) fn prepare_vm(&self, name: &str, vm: &Vm, slot: Option<VmSlot>) -> Result<Prepared, EditError> {
         let mut prepared =
-            self.prepare_amounts(slot, vm.demand.as_ref(), vm.restart_demand.as_ref(), vm.reservation.as_ref())?;
+            self.prepare_amounts(slot, vm.demand.as_ref(), vm.own_restart_demand(), vm.reservation.as_ref())?;
         prepared.on = vm.is_on();
         if prepared.on && !prepared.has_demand {
             return Err(EditError::DemandMissing);
@@ -394,7 +394,7 @@ impl Cluster {
         &self,
         slot: Option<VmSlot>,
         demand: Option<&Amounts>,
-        restart_demand: Option<&Amounts>,
+        restart_demand: Option<(&Amounts, KindSet)>,
         reservation: Option<&Amounts>,
     ) -> Result<Prepared, EditError> {
         let plus_per_vm = |amounts: &Amounts| {
@@ -410,7 +410,12 @@ impl Cluster {
         let has_demand = demand.is_some();
         let nothing = || Amounts::from([0; MAX_KINDS].get(..self.per_vm.len()).unwrap_or_default());
         let demand = demand.map_or_else(|| Ok(nothing()), plus_per_vm)?;
-        let restart_demand = restart_demand.map(plus_per_vm).transpose()?;
+        let restart_demand = restart_demand.map(|(own, kinds)| {
+            let own = plus_per_vm(own)?;
+            let rows = own.iter().zip(demand.iter()).enumerate();
+            Ok(rows.map(|(kind, (own, demand))| if kinds.contains(kind) { *own } else { *demand }).collect())
+        });
+        let restart_demand: Option<Amounts> = restart_demand.transpose()?;
         let reservation = reservation.map(plus_per_vm).transpose()?;
         let check = |totals: &[u64], rows: &crate::dense::Rows<VmSlot>, new: &Amounts, times| {
             let old = slot.map_or(&[][..], |slot| &rows[slot]);
@@ -477,7 +482,7 @@ impl Cluster {
         if let Some(record) = self.vms.get_mut(slot) {
             record.on = prepared.on;
             record.has_demand = prepared.has_demand;
-            record.own_restart_demand = vm.restart_demand.is_some();
+            record.own_restart = vm.own_restart_demand().map_or(KindSet::NONE, |(_, kinds)| kinds);
             record.own_reservation = vm.reservation.is_some();
             record.pinned = vm.pinned;
             record.restart = vm.restart;
@@ -747,7 +752,7 @@ impl VmRecord {
             name,
             on: false,
             has_demand: false,
-            own_restart_demand: false,
+            own_restart: KindSet::NONE,
             own_reservation: false,
             pinned: false,
             restart: RestartClass::Protected,

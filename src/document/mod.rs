@@ -176,7 +176,7 @@ pub(crate) use nearest::Nearest;
 
 use crate::cluster::{Cluster, Node, Rule, Vm};
 use crate::policy::Policy;
-use crate::resources::Amounts;
+use crate::resources::{Amounts, KindSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use parse::node::RawNode;
@@ -396,6 +396,14 @@ impl<'c> Objects<'c> {
     /// # Errors
     /// All errors; paths begin with `amounts`.
     pub fn amounts<'de, D: Deserializer<'de>>(self, input: D) -> Result<Amounts, DocumentErrors> {
+        self.stated_amounts(input).map(|(amounts, _)| amounts)
+    }
+
+    /// The same, with the kinds that are stated.
+    ///
+    /// # Errors
+    /// As [`amounts`](Self::amounts).
+    pub fn stated_amounts<'de, D: Deserializer<'de>>(self, input: D) -> Result<(Amounts, KindSet), DocumentErrors> {
         let mut reader = Reader::default();
         let start = reader.sink.mark();
         let span = reader.number_map_of(input, u64::MAX);
@@ -410,12 +418,12 @@ impl<'c> Objects<'c> {
             }
         };
         let mut resolver = Resolver::within(self.cluster, reader);
-        let amounts = span.map(|span| resolver.amounts(self.cluster, "amounts", span, &[]).0);
+        let amounts = span.map(|span| resolver.amounts(self.cluster, "amounts", span));
         if span.is_none() && resolver.reader.sink.is_empty() {
             resolver.reader.sink.add("amounts", "wrong_type", "expected an object of numbers by name, found null");
         }
         if resolver.reader.sink.is_empty() {
-            Ok(amounts.unwrap_or_default())
+            Ok(amounts.unwrap_or((Amounts::zero(), KindSet::NONE)))
         } else {
             Err(resolver.reader.sink.finish())
         }

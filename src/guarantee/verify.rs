@@ -214,9 +214,16 @@ impl<'r> Run<'r> {
         let Some(without) = evict::without(self.cluster, &may_go) else {
             return self.prove(Census::new(self.cluster, &self.concern, budget.threads()), planner, budget);
         };
-        if let Some(judged) = first.filter(|judged| !matches!(judged.outcome, Outcome::Undecided { .. })) {
-            return Ok(judged);
-        }
+        // Of one loss all failing units are wanted: those that are open here may be refuted without them.
+        let settled = |judged: &Judged| match judged.outcome {
+            Outcome::Undecided { .. } => false,
+            Outcome::Holds(_) => true,
+            Outcome::Fails(_) => judged.open == 0 || self.units.losses() != 1,
+        };
+        let first = match first {
+            Some(judged) if settled(&judged) => return Ok(judged),
+            first => first.filter(|judged| matches!(judged.outcome, Outcome::Fails(_))),
+        };
         let run = Run {
             cluster: &without,
             policy: self.policy,
@@ -227,6 +234,15 @@ impl<'r> Run<'r> {
             exact: !evict::can_help(self.cluster, &may_go),
         };
         let mut judged = run.prove(Census::new(&without, &run.concern, budget.threads()), planner, budget)?;
+        if let Some(mut first) = first {
+            if matches!(judged.outcome, Outcome::Fails(_)) {
+                first.failing.append(&mut judged.failing);
+                first.failing.sort_unstable();
+                first.failing.dedup();
+                first.open = first.open.min(judged.open);
+            }
+            return Ok(first);
+        }
         match &mut judged.outcome {
             Outcome::Holds(certificate) => {
                 certificate.state = self.cluster.state();
@@ -301,16 +317,18 @@ impl<'r> Run<'r> {
     }
 
     /// Whether a rule that is not judged domain by domain has a VM in it that waits for a place: then where it stands
-    /// and where a failure puts other members cannot be decided one after the other.
+    /// and where a failure puts other members cannot be decided one after the other. The same holds of a VM that waits and
+    /// gives up on one that nothing could take: it may stand only while the other runs.
     fn waiting_are_tied(&self, standing: &[(VmSlot, NodeSlot)]) -> bool {
         let ties = |rule: &RuleRecord| {
             rule.strength == Strength::Required
                 && matches!(rule.body, RuleBody::Together { .. } | RuleBody::Spread { .. } | RuleBody::Follow { .. })
         };
-        standing
-            .iter()
-            .filter_map(|(vm, _)| self.cluster.vm_record(*vm))
-            .any(|vm| vm.rules.iter().chain(&vm.leads).filter_map(|rule| self.cluster.rule_record(*rule)).any(ties))
+        let left_out = &self.concern.left_out;
+        standing.iter().filter_map(|(vm, _)| Some((*vm, self.cluster.vm_record(*vm)?))).any(|(vm, record)| {
+            record.rules.iter().chain(&record.leads).filter_map(|rule| self.cluster.rule_record(*rule)).any(ties)
+                || left_out.iter().any(|needed| self.cluster.gives_up_on(vm, *needed))
+        })
     }
 
     /// The cluster with everything that waits in its standing place, and unreachable nodes confirmed dead.

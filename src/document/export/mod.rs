@@ -10,7 +10,7 @@ mod policy;
 use crate::annotations::{AnnotationValue, Annotations};
 use crate::cluster::{Cluster, NodeRef, RuleRef, VmRef};
 use crate::policy::Policy;
-use crate::resources::ResourceKinds;
+use crate::resources::{KindSet, ResourceKinds};
 use alloc::vec::Vec;
 use objects::{KindForm, NodeForm, RuleForm, VmForm};
 use policy::PolicyForm;
@@ -120,14 +120,18 @@ struct Row<'a> {
     amounts: &'a [u64],
     /// Taken from each amount: what the cluster has added.
     per_vm: bool,
+    /// The kinds that are said.
+    said: KindSet,
 }
 
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.collect_map(
-            self.kinds.iter().zip(self.amounts).map(|(kind, amount)| {
-                (&kind.name, if self.per_vm { amount.saturating_sub(kind.per_vm) } else { *amount })
-            }),
+            self.kinds.iter().zip(self.amounts).enumerate().filter(|(at, _)| self.said.contains(*at)).map(
+                |(_, (kind, amount))| {
+                    (&kind.name, if self.per_vm { amount.saturating_sub(kind.per_vm) } else { *amount })
+                },
+            ),
         )
     }
 }

@@ -8,7 +8,7 @@ use crate::cluster::{
     Strength, Until, VmRef,
 };
 use crate::ids::{NodeId, VmId};
-use crate::resources::ResourceKind;
+use crate::resources::{KindSet, ResourceKind};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -36,7 +36,7 @@ impl Serialize for NodeForm<'_> {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         let kinds = self.cluster.kinds();
         let node = self.node.to_node();
-        let row = |amounts| Row { kinds, amounts, per_vm: false };
+        let row = |amounts| Row { kinds, amounts, per_vm: false, said: KindSet::ALL };
         let percents = |percents: &[(usize, u32)]| -> Vec<(String, u32)> {
             let named = percents.iter().filter_map(|(kind, percent)| Some((kinds.get(*kind)?.name.clone(), *percent)));
             named.collect()
@@ -67,7 +67,9 @@ pub(super) struct VmForm<'a> {
 impl Serialize for VmForm<'_> {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         let (cluster, vm) = (self.cluster, self.vm);
-        let row = |amounts| Row { kinds: cluster.kinds(), amounts, per_vm: true };
+        let own = vm.own_restart_kinds();
+        let row = |amounts| Row { kinds: cluster.kinds(), amounts, per_vm: true, said: KindSet::ALL };
+        let restart = Row { said: own, ..row(vm.restart_demand()) };
         let node = vm.node().and_then(|node| name_of_node(cluster, node));
         let edges: Vec<EdgeForm<'_>> =
             vm.starts_after().filter_map(|edge| Some(EdgeForm(edge, name_of_vm(cluster, edge.vm)?))).collect();
@@ -75,7 +77,7 @@ impl Serialize for VmForm<'_> {
         map.serialize_entry("name", vm.name())?;
         some(&mut map, "display", vm.display())?;
         some(&mut map, "demand", vm.has_demand().then(|| row(vm.demand())))?;
-        some(&mut map, "restart_demand", vm.has_own_restart_demand().then(|| row(vm.restart_demand())))?;
+        some(&mut map, "restart_demand", (!own.is_empty()).then_some(restart))?;
         some(&mut map, "reservation", vm.has_own_reservation().then(|| row(vm.reservation())))?;
         some(&mut map, "node", node)?;
         unless(&mut map, "power", vm.power().name(), vm.is_on() == node.is_some())?;

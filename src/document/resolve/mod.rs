@@ -20,7 +20,7 @@ use crate::cluster::{Cluster, EditError, MAX_LEVELS, NODE_LEVEL, NodeRef, VmRef}
 use crate::dense::{DenseId, to_usize};
 use crate::ids::{NodeId, VmId};
 use crate::policy::Policy;
-use crate::resources::{Amounts, MAX_KINDS, ResourceKind, ResourceKinds};
+use crate::resources::{Amounts, KindSet, MAX_KINDS, ResourceKind, ResourceKinds};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -263,19 +263,16 @@ impl<'de> Resolver<'de> {
     }
 
     /// Amounts by kind, on top of what stands for kinds that are left out; besides, a bit for each kind stated.
-    pub(super) fn amounts(&mut self, cluster: &Cluster, field: &str, span: Span, base: &[u64]) -> (Amounts, u32) {
+    pub(super) fn amounts(&mut self, cluster: &Cluster, field: &str, span: Span) -> (Amounts, KindSet) {
         let mut row = [0_u64; MAX_KINDS];
-        for (cell, amount) in row.iter_mut().zip(base) {
-            *cell = *amount;
-        }
-        let mut stated = 0_u32;
+        let mut stated = KindSet::NONE;
         for at in 0..span.len() {
             let Some((key, amount)) = self.reader.number_at(span, at) else { break };
             if let Some(kind) = self.kind_of(cluster, key, field) {
                 if let Some(cell) = row.get_mut(kind) {
                     *cell = amount;
                 }
-                stated |= stated::bit(kind);
+                stated = stated.with(kind);
             }
         }
         (Amounts::from(row.get(..cluster.kinds().len()).unwrap_or_default()), stated)

@@ -64,14 +64,14 @@ impl<'de> Resolver<'de> {
         let mut node = Node::named(raw.name.unwrap_or_default());
         node.display = raw.display.map(Text::into_owned);
         if let Some(capacity) = raw.capacity {
-            let (amounts, stated) = self.amounts(cluster, "capacity", capacity, &[]);
+            let (amounts, stated) = self.amounts(cluster, "capacity", capacity);
             node.capacity = amounts;
             if !raw.broken {
                 self.stated.node(&node.name, stated);
             }
         }
         if let Some(reserved) = raw.reserved {
-            node.reserved = self.amounts(cluster, "reserved", reserved, &[]).0;
+            node.reserved = self.amounts(cluster, "reserved", reserved).0;
         }
         if raw.capacity.is_some() {
             self.check_reserved(cluster, &node);

@@ -4,6 +4,7 @@
 
 use crate::cluster::Cluster;
 use crate::document::error::{DocumentWarning, quoted};
+use crate::resources::KindSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -14,8 +15,8 @@ const SHOWN: usize = 3;
 /// Counts, per kind that is not optional, the objects that leave it out.
 #[derive(Default)]
 pub(crate) struct Stated {
-    /// A bit per kind that must be stated.
-    wanted: u32,
+    /// The kinds that must be stated.
+    wanted: KindSet,
     kinds: Vec<Missing>,
 }
 
@@ -31,33 +32,29 @@ struct Names {
     first: Vec<String>,
 }
 
-/// The bit of the kind at a position.
-pub(crate) fn bit(kind: usize) -> u32 {
-    u32::try_from(kind).ok().and_then(|kind| 1_u32.checked_shl(kind)).unwrap_or(0)
-}
-
 impl Stated {
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let kinds = cluster.kinds();
-        let wanted = kinds.iter().enumerate().filter(|(_, kind)| !kind.optional).map(|(kind, _)| bit(kind));
-        Self { wanted: wanted.fold(0, |all, bit| all | bit), kinds: alloc::vec![Missing::default(); kinds.len()] }
+        let wanted = kinds.iter().enumerate().filter(|(_, kind)| !kind.optional);
+        let wanted = wanted.fold(KindSet::NONE, |all, (kind, _)| all.with(kind));
+        Self { wanted, kinds: alloc::vec![Missing::default(); kinds.len()] }
     }
 
-    pub(crate) fn node(&mut self, name: &str, stated: u32) {
+    pub(crate) fn node(&mut self, name: &str, stated: KindSet) {
         self.note(name, stated, |missing| &mut missing.nodes);
     }
 
-    pub(crate) fn vm(&mut self, name: &str, stated: u32) {
+    pub(crate) fn vm(&mut self, name: &str, stated: KindSet) {
         self.note(name, stated, |missing| &mut missing.vms);
     }
 
-    fn note(&mut self, name: &str, stated: u32, names: impl Fn(&mut Missing) -> &mut Names) {
-        let left_out = self.wanted & !stated;
-        if left_out == 0 {
+    fn note(&mut self, name: &str, stated: KindSet, names: impl Fn(&mut Missing) -> &mut Names) {
+        let left_out = self.wanted.without(stated);
+        if left_out.is_empty() {
             return;
         }
         for (kind, missing) in self.kinds.iter_mut().enumerate() {
-            if left_out & bit(kind) != 0 {
+            if left_out.contains(kind) {
                 let names = names(missing);
                 names.count = names.count.saturating_add(1);
                 if names.first.len() < SHOWN {

@@ -99,7 +99,7 @@ impl<'de> Resolver<'de> {
         let mut vm = Vm::named(String::new());
         vm.power = Some(if on { Power::On } else { Power::Off });
         if let Some(span) = raw.demand {
-            let (demand, stated) = self.amounts(cluster, "demand", span, &[]);
+            let (demand, stated) = self.amounts(cluster, "demand", span);
             if on && !raw.broken {
                 self.stated.vm(name, stated);
             }
@@ -108,11 +108,12 @@ impl<'de> Resolver<'de> {
         let rare = raw.rare;
         if let Some(rare) = &rare {
             if let Some(span) = rare.restart_demand {
-                let base = vm.demand.clone().unwrap_or_default();
-                vm.restart_demand = Some(self.amounts(cluster, "restart_demand", span, &base).0);
+                let (demand, stated) = self.amounts(cluster, "restart_demand", span);
+                vm.restart_demand = Some(demand);
+                vm.restart_kinds = Some(stated);
             }
             if let Some(span) = rare.reservation {
-                vm.reservation = Some(self.amounts(cluster, "reservation", span, &[]).0);
+                vm.reservation = Some(self.amounts(cluster, "reservation", span).0);
             }
         }
         vm.node = home.or_else(|| self.find_node(cluster, raw.node.as_deref()?, || "node".into()));
