@@ -112,7 +112,7 @@ pub use admission::read_changes;
 pub use admission::{
     Change, ClassFault, ClassState, Decision, DecisionOutcome, FreeFigures, FreeKind, Guard, GuardError, Item,
     ItemError, ItemState, MAX_TRIES, Percentage, Placed, ReserveError, ReserveFigures, ReserveStatus, Reserves,
-    SlotFigures, SlotSize, SpareFigures, Violation, ViolationKind, reserves_status,
+    Shortage, SlotFigures, SlotSize, SpareFigures, Violation, ViolationKind, reserves_status,
 };
 pub use capacity::{
     Headroom, HeadroomError, HeadroomLimit, LargestVm, MAX_TRIED, Newcomer, Tolerable, headroom, headroom_controlled,

@@ -683,3 +683,14 @@ fn spread_rules_bar_only_what_puts_members_somewhere() {
     assert!(decision.is_admitted(), "{:?}", decision.violations());
     assert_eq!(notes(&decision), [("rule", false)]);
 }
+
+/// Of nodes that are only short of room the one that is least so is named, with numbers; a VM to be added has its name.
+#[test]
+fn no_node_says_what_is_missing() {
+    let mut guard = guard(&nodes(&[("one", 4), ("two", 6)]), &vm("a", 1, "two"), NOTHING);
+    let decision = ask(&mut guard, r#"{"op": "add_vm", "vm": {"name": "x", "demand": {"memory": 8}, "power": "on"}}"#);
+    let told = &decision.violations()[0];
+    let expected =
+        "no node can take VM 'x': 2 short of room (closest is 'two', short of memory: needs 8 GiB, free 5 GiB)";
+    assert_eq!((told.kind.code(), &*told.message), ("no_node", expected));
+}

@@ -9,7 +9,7 @@ use super::demands::{self, Arrival, Concerned, against};
 use super::guard::{GuardError, Placed, compare, placed};
 use super::item::{self, Item, ItemError, ItemState, States};
 use super::seats::dominant;
-use super::violation::{Violation, ViolationKind};
+use super::violation::{Shortage, Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, NodeRef, NodeState, RestartClass, Vm, VmBefore, VmRef};
 use crate::guarantee::{Answer, most_more};
 use crate::ids::{NodeId, VmId};
@@ -166,7 +166,7 @@ impl<'s> Search<'s> {
                 }
             }
             Err(violation) => {
-                draft.violations.push(violation);
+                draft.violations.push(*violation);
                 draft.changes.push(change.clone());
                 // The others may stand in the way of something, too: they are said in the same answer.
                 return self.go(draft, rest);
@@ -384,8 +384,7 @@ impl Down {
     fn not_empty(&self, after: &Cluster) -> Option<Violation> {
         let left = |vm: &VmRef<'_>| vm.is_on() && (vm.is_displaced() || vm.node() != Some(self.node));
         let vms = self.guests.iter().filter_map(|vm| after.vm(*vm).ok()).filter(left).count();
-        let (what, them) = if vms == 1 { ("1 VM", "it") } else { ("VMs", "them") };
-        let what = if vms == 1 { String::from(what) } else { format!("{vms} {what}") };
+        let (what, them) = if vms == 1 { (String::from("1 VM"), "it") } else { (format!("{vms} VMs"), "them") };
         let message = format!("node '{}' still runs {what}: move or stop {them} first", self.name);
         (vms > 0).then(|| against(ViolationKind::NotEmpty { node: self.node, vms }, message))
     }
@@ -399,7 +398,7 @@ fn cannot_move(cluster: &Cluster, change: &Change) -> bool {
 }
 
 /// The nodes that can take a VM, in the order of the strategy; or why there is none.
-fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violation> {
+fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Box<Violation>> {
     let cluster = &draft.cluster;
     let Ok(record) = cluster.vm(vm) else { return Ok(Vec::new()) };
     let restart = |kind: usize| if live { 0 } else { record.restart_demand().get(kind).copied().unwrap_or(0) };
@@ -407,6 +406,7 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violat
         record.demand().iter().enumerate().map(|(kind, demand)| (*demand).max(restart(kind))).collect();
     let mut ranked: Vec<(u64, &str, NodeId)> = Vec::new();
     let mut against_it: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut nearest: Option<(u128, &str, Shortage)> = None;
     let mut bar = |code| {
         let count = against_it.entry(code).or_default();
         *count = count.saturating_add(1);
@@ -419,10 +419,12 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violat
             bar(violation.kind.code());
             continue;
         }
-        let mut kinds = need.iter().zip(node.used()).zip(node.allocatable());
-        let fits = kinds.all(|((need, used), most)| *need == 0 || used.saturating_add(*need) <= *most);
-        if !fits {
+        if let Some((part, shortage)) = demands::lacks(node, &need) {
             bar("insufficient");
+            let least = nearest.as_ref().is_none_or(|(least, name, _)| (part, node.name()) < (*least, *name));
+            if least {
+                nearest = Some((part, node.name(), shortage));
+            }
             continue;
         }
         ranked.push((dominant(cluster, node.id().slot, &need), node.name(), node.id()));
@@ -431,8 +433,12 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Violat
         let nodes: Vec<(&'static str, usize)> = against_it.into_iter().collect();
         let parts: Vec<String> = nodes.iter().map(|(code, count)| format!("{count} {}", words(code))).collect();
         let name = record.name().to_owned();
-        let message = format!("no node can take VM '{name}': {}", parts.join(", "));
-        return Err(against(ViolationKind::NoNode { vm, nodes }, message));
+        let lacks = nearest
+            .as_ref()
+            .map(|(_, node, lacks)| format!(" (closest is '{node}', short of {})", demands::in_words(cluster, lacks)));
+        let message = format!("no node can take VM '{name}': {}{}", parts.join(", "), lacks.unwrap_or_default());
+        let nearest = nearest.map(|(.., lacks)| lacks);
+        return Err(Box::new(against(ViolationKind::NoNode { vm, name, nodes, nearest }, message)));
     }
     match draft.policy.strategy {
         Strategy::Spread => ranked.sort_unstable(),

@@ -6,7 +6,7 @@
 //! and its restart demand. Rules of strength `relaxed` bind here like required ones. What was broken before and is not
 //! broken further stands against nothing.
 
-use super::violation::{Violation, ViolationKind};
+use super::violation::{Shortage, Violation, ViolationKind};
 use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleBody, RuleRef, Strength, VmRecord, VmRef};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
 use alloc::format;
@@ -96,17 +96,36 @@ pub(super) fn short_of(before: &Cluster, after: &Cluster, node: NodeId, starting
         let (needed, free) = (now.saturating_sub(was), most.saturating_sub(was));
         (now > was && now > most).then_some((kind, needed, free))
     });
-    let worst = short.max_by_key(|(kind, needed, free)| {
-        let missing = u128::from(needed.saturating_sub(*free));
-        (missing.saturating_mul(1 << 32).checked_div(u128::from(*needed)), core::cmp::Reverse(*kind))
-    })?;
-    let (resource, needed, free) = worst;
-    let kind = after.kinds().get(resource);
+    let (_, shortage) = worst(node, short)?;
+    let message = format!("node '{}' is short of {}", target.name(), in_words(after, &shortage));
+    let Shortage { node, resource, needed, free } = shortage;
+    Some(against(ViolationKind::Insufficient { node, resource, needed, free }, message))
+}
+
+/// What a VM that needs this much lacks on a node, with how much that is of the need, in 2^32nds; `None`: it fits.
+pub(super) fn lacks(node: NodeRef<'_>, need: &[u64]) -> Option<(u128, Shortage)> {
+    let rows = need.iter().zip(node.used()).zip(node.allocatable()).enumerate();
+    let short = rows.filter(|(_, ((need, used), most))| **need > 0 && used.saturating_add(**need) > **most);
+    worst(node.id(), short.map(|(kind, ((need, used), most))| (kind, *need, most.saturating_sub(*used))))
+}
+
+/// Of the kinds of which a node has too little, each with what is needed and free, the one that lacks most of the need.
+fn worst(node: NodeId, short: impl Iterator<Item = (usize, u64, u64)>) -> Option<(u128, Shortage)> {
+    let part = |needed: u64, free: u64| {
+        let missing = u128::from(needed.saturating_sub(free));
+        missing.saturating_mul(1 << 32).checked_div(u128::from(needed)).unwrap_or(0)
+    };
+    let by_part = short.map(|(resource, needed, free)| (part(needed, free), Shortage { node, resource, needed, free }));
+    by_part.max_by_key(|(part, shortage)| (*part, core::cmp::Reverse(shortage.resource)))
+}
+
+/// "memory: needs 8 GiB, free 6 GiB".
+pub(super) fn in_words(cluster: &Cluster, shortage: &Shortage) -> String {
+    let Shortage { resource, needed, free, .. } = shortage;
+    let kind = cluster.kinds().get(*resource);
     let (kind, unit) = kind.map_or(("?", ""), |kind| (kind.name.as_str(), kind.unit.as_str()));
     let space = if unit.is_empty() { "" } else { " " };
-    let name = target.name();
-    let message = format!("node '{name}' is short of {kind}: needs {needed}{space}{unit}, free {free}{space}{unit}");
-    Some(against(ViolationKind::Insufficient { node, resource, needed, free }, message))
+    format!("{kind}: needs {needed}{space}{unit}, free {free}{space}{unit}")
 }
 
 fn at(row: &[u64], kind: usize) -> u64 {

@@ -30,4 +30,4 @@ pub use reserves::{
     FreeFigures, FreeKind, Percentage, ReserveError, ReserveFigures, ReserveStatus, Reserves, SlotFigures, SlotSize,
     SpareFigures, reserves_status,
 };
-pub use violation::{Violation, ViolationKind};
+pub use violation::{Shortage, Violation, ViolationKind};

@@ -98,8 +98,12 @@ pub enum ViolationKind {
     NoNode {
         /// The VM.
         vm: VmId,
+        /// Its name: one that is to be added is not in the cluster.
+        name: String,
         /// The codes of what stands against each node, with how many nodes there are of each.
         nodes: Vec<(&'static str, usize)>,
+        /// Of the nodes that are only short of room the one that is least so.
+        nearest: Option<Shortage>,
     },
     /// An item of the policy is worse, or not kept.
     Item {
@@ -115,6 +119,19 @@ pub enum ViolationKind {
         /// How many choices were tried.
         tried: usize,
     },
+}
+
+/// What a node lacks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shortage {
+    /// The node.
+    pub node: NodeId,
+    /// The position of the kind that is short of most, relative to what is needed.
+    pub resource: usize,
+    /// How much is needed there.
+    pub needed: u64,
+    /// How much is free.
+    pub free: u64,
 }
 
 impl ViolationKind {

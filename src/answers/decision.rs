@@ -5,8 +5,8 @@
 use super::faults::Fault;
 use super::verdict::{Tolerate, tolerate_json};
 use crate::admission::{
-    ClassFault, Decision, DecisionOutcome, Guard, GuardError, Item, ItemState, Placed, Violation, ViolationKind,
-    read_changes,
+    ClassFault, Decision, DecisionOutcome, Guard, GuardError, Item, ItemState, Placed, Shortage, Violation,
+    ViolationKind, read_changes,
 };
 use crate::cluster::{Cluster, NodeRef, RuleRef, VmRef};
 use crate::ids::{NodeId, VmId};
@@ -205,6 +205,7 @@ fn violation_json(cluster: &Cluster, decision: &Decision, violation: &Violation)
         let placed = decision.placed().iter().find(|placed| placed.vm == *vm).map(|placed| &*placed.vm_name);
         Value::from(cluster.vm(*vm).ok().map(VmRef::name).or(placed))
     };
+    let kind_name = |at: usize| Value::from(cluster.kinds().get(at).map(|kind| kind.name.as_str()));
     let node_name = |node: &NodeId| Value::from(cluster.node(*node).ok().map(NodeRef::name));
     let mut json = BTreeMap::from([
         ("code", Value::from(violation.kind.code())),
@@ -228,17 +229,20 @@ fn violation_json(cluster: &Cluster, decision: &Decision, violation: &Violation)
         }
         ViolationKind::NotMigratable { vm } => json.extend([("vm", vm_name(vm))]),
         ViolationKind::Insufficient { node, resource, needed, free } => {
-            let kind = cluster.kinds().get(*resource).map(|kind| kind.name.as_str());
-            json.extend([("node", node_name(node)), ("kind", kind.into())]);
+            json.extend([("node", node_name(node)), ("kind", kind_name(*resource))]);
             json.extend([("needed", (*needed).into()), ("free", (*free).into())]);
         }
         ViolationKind::Rule { rule, before, after } => {
             let rule = cluster.rule(*rule).ok().map(RuleRef::name);
             json.extend([("rule", rule.into()), ("before", (*before).into()), ("after", (*after).into())]);
         }
-        ViolationKind::NoNode { vm, nodes } => {
+        ViolationKind::NoNode { name, nodes, nearest, .. } => {
             let nodes = nodes.iter().map(|(code, count)| ((*code).to_string(), Value::from(*count)));
-            json.extend([("vm", vm_name(vm)), ("nodes", Value::Object(nodes.collect()))]);
+            json.extend([("vm", name.as_str().into()), ("nodes", Value::Object(nodes.collect()))]);
+            if let Some(Shortage { node, resource, needed, free }) = nearest {
+                json.extend([("node", node_name(node)), ("kind", kind_name(*resource))]);
+                json.extend([("needed", (*needed).into()), ("free", (*free).into())]);
+            }
         }
         ViolationKind::Item { item, code, .. } => {
             let after = decision.after().get(*item);

@@ -132,7 +132,7 @@ fn level(cluster: &Cluster, name: &str) -> Result<(), String> {
     }
     let known: Vec<&str> = cluster.levels().chain([NODE_LEVEL]).collect();
     let hint = hint(name, known.iter().copied());
-    Err(format!("there is no level \"{name}\"{hint}; the levels are {}", known.join(", ")))
+    Err(format!("there is no level \"{name}\"{hint} (levels: {})", known.join(", ")))
 }
 
 fn class(cluster: &Cluster, text: &str) -> Result<FailureClass, String> {

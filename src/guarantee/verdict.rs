@@ -206,7 +206,8 @@ impl ClassVerdict {
                 let tightest = tightest.as_ref().map_or_else(String::new, |tight| {
                     format!("; the tightest is {}, which fills {}", describe_units(&tight.units), tight.fill())
                 });
-                format!("{} of the failures of {what}{rest} are neither proved nor refuted{tightest}", self.open)
+                let are = if self.open == 1 { "is" } else { "are" };
+                format!("{} of the failures of {what}{rest} {are} neither proved nor refuted{tightest}", self.open)
             }
         }
     }

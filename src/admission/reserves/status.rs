@@ -191,7 +191,10 @@ fn percentage_message(cluster: &Cluster, kinds: &[Percentage]) -> String {
 impl SlotFigures {
     fn message(&self, cluster: &Cluster) -> String {
         let (Some(slots), Some(left)) = (self.slots, self.left) else {
-            return format!("slots have no size, so {} VMs take none of {} nodes", self.used, self.nodes);
+            return format!(
+                "slots have no size, so that none can be counted (VMs: {}, nodes: {})",
+                self.used, self.nodes
+            );
         };
         let sizes: Vec<String> = self
             .sizes
@@ -233,7 +236,11 @@ impl SpareFigures {
             }
         };
         if self.unusable > 0 {
-            message = format!("{message}; {} cannot take restarts now", self.unusable);
+            let which = match (self.nodes, self.unusable) {
+                (1, _) => String::from("it cannot"),
+                (_, unusable) => format!("{unusable} of them cannot"),
+            };
+            message = format!("{message}; {which} take restarts now");
         }
         message
     }
