@@ -651,10 +651,10 @@ fn the_order_within_a_transaction_does_not_matter() {
     assert_eq!(codes(&ask(&mut guard, &line)), ["not_empty"]);
 }
 
-/// A `spread` rule stands against putting members where they should not be. A node that comes, one that comes back and a
+/// A rule stands against putting members where they should not be. A node that comes, one that comes back and a
 /// VM that stops put nobody anywhere: what that breaks is said.
 #[test]
-fn spread_rules_bar_only_what_puts_members_somewhere() {
+fn rules_bar_only_what_puts_members_somewhere() {
     let host = |name: &str, rack: &str, state: &str| {
         format!(
             r#"{{"name": "{name}", "capacity": {{"memory": 8}}, "domain": {{"rack": "{rack}"}}, "state": "{state}"}}"#
@@ -682,6 +682,10 @@ fn spread_rules_bar_only_what_puts_members_somewhere() {
     let decision = ask(&mut judge, narrow);
     assert!(decision.is_admitted(), "{:?}", decision.violations());
     assert_eq!(notes(&decision), [("rule", false)]);
+    // But it bars what comes with it.
+    let line = format!(r#"[{narrow}, {{"op": "start", "vm": "x", "on": "c"}}]"#).replace(r#""w"]"#, r#""w", "x"]"#);
+    assert!(ask(&mut judge, &line).is_admitted());
+    assert_eq!(codes(&ask(&mut judge, &line.replace(r#""c""#, r#""a""#))), ["rule"]);
 }
 
 /// Of nodes that are only short of room the one that is least so is named, with numbers; a VM to be added has its name.

@@ -5,6 +5,7 @@ use crate::input::{self, Stop};
 use crate::words::clean;
 use crate::{Answer, BAD_INPUT};
 use lifeboat::answers::{Fault, decision_json, errors, outcome_name, to_line, transaction};
+use lifeboat::document::to_json_pretty;
 use lifeboat::{Control, Decision, DecisionOutcome, Guard, Item, ItemState, ViolationKind};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write as _};
@@ -49,6 +50,10 @@ pub(crate) fn run(args: &AdmitArgs) -> Result<Answer, Stop> {
         if out.write_all(said.as_bytes()).and_then(|()| out.flush()).is_err() {
             break;
         }
+    }
+    if let Some(path) = &args.save {
+        std::fs::write(path, to_json_pretty(guard.cluster(), guard.policy()))
+            .map_err(|error| bad(Fault::new("--save", None, "unwritable", format!("cannot write {path}: {error}"))))?;
     }
     Ok(Answer { text: String::new(), status })
 }

@@ -192,6 +192,9 @@ pub(crate) struct AdmitArgs {
     /// They have happened: take them in instead of judging them.
     #[arg(long)]
     pub(crate) observe: bool,
+    /// Write the document as it is in the end, with all that was admitted or observed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<String>,
     /// Print JSON (lifeboat-decision/1), a line for each transaction, and nothing else.
     #[arg(long)]
     pub(crate) json: bool,

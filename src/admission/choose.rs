@@ -370,20 +370,29 @@ fn open(change: &Change) -> Open {
 struct Down {
     node: NodeId,
     name: String,
-    guests: Vec<VmId>,
+    /// VMs that run there, or move there, with the node that each runs on.
+    guests: Vec<(VmId, Option<NodeId>)>,
 }
 
 impl Down {
     fn new(cluster: &Cluster, node: NodeId) -> Option<Self> {
         let name = cluster.node(node).ok()?.name().to_owned();
-        let runs = |vm: &VmRef<'_>| vm.is_on() && vm.node() == Some(node);
-        Some(Self { node, name, guests: cluster.vms().filter(runs).map(VmRef::id).collect() })
+        let is_there = |vm: &VmRef<'_>| vm.is_on() && [vm.node(), vm.migrating_to()].contains(&Some(node));
+        Some(Self { node, name, guests: cluster.vms().filter(is_there).map(|vm| (vm.id(), vm.node())).collect() })
     }
 
-    /// Against a transaction at whose end VMs that ran there neither are off nor run there still.
+    /// Against a transaction at whose end VMs that ran there are neither off nor run where they ran.
     fn not_empty(&self, after: &Cluster) -> Option<Violation> {
-        let left = |vm: &VmRef<'_>| vm.is_on() && (vm.is_displaced() || vm.node() != Some(self.node));
-        let vms = self.guests.iter().filter_map(|vm| after.vm(*vm).ok()).filter(left).count();
+        let is_up = after.node(self.node).is_ok_and(|node| node.state().runs_vms());
+        let left = |(vm, home): &&(VmId, Option<NodeId>)| {
+            after.vm(*vm).is_ok_and(|vm| {
+                // Of a move hither that was going on: the node is gone, or the move goes on.
+                let hither = *home != Some(self.node)
+                    && (after.node(self.node).is_err() || vm.migrating_to() == Some(self.node));
+                vm.is_on() && (vm.is_displaced() || vm.node() != *home || (hither && !is_up))
+            })
+        };
+        let vms = self.guests.iter().filter(left).count();
         let (what, them) = if vms == 1 { (String::from("1 VM"), "it") } else { (format!("{vms} VMs"), "them") };
         let message = format!("node '{}' still runs {what}: move or stop {them} first", self.name);
         (vms > 0).then(|| against(ViolationKind::NotEmpty { node: self.node, vms }, message))

@@ -7,7 +7,7 @@
 //! broken further stands against nothing.
 
 use super::violation::{Shortage, Violation, ViolationKind};
-use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleBody, RuleRef, Strength, VmRecord, VmRef};
+use crate::cluster::{Cluster, LabelSlot, NodeRef, NodeState, Role, RuleRef, Strength, VmRecord, VmRef};
 use crate::ids::{NodeId, NodeSlot, RuleSlot, VmId, VmSlot};
 use alloc::format;
 use alloc::string::String;
@@ -168,9 +168,9 @@ impl Concerned {
     }
 }
 
-/// Rules that are broken, or broken further, than they were. A rule that is new or described anew is said to be broken, and
-/// bars nothing: the VMs were where they are before it. Nor does a `spread` rule bar a transaction that puts none of its
-/// members anywhere: a VM that stops and a node that comes back leave the others where they were.
+/// Rules that are broken, or broken further, than they were. A rule bars what puts one of its members, or its leader,
+/// somewhere. A VM that stops, a node that comes back and a rule that is new or described anew leave the VMs where they
+/// were: what that breaks is said.
 pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concerned) -> Vec<Violation> {
     let mut broken = Vec::new();
     for slot in concerned.rules(before, after) {
@@ -180,27 +180,40 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
         };
         let excess = after.excess(slot);
         // A rule that was preferred bound nothing: it counts as new.
-        let is_edited = concerned.edited.contains(&slot);
-        let bound =
-            !is_edited && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
+        let bound = !concerned.edited.contains(&slot)
+            && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
         let old = bound.then(|| before.excess(slot));
         if excess <= old.unwrap_or(0) {
             continue;
         }
+        let speaks_of = |vm: &&VmId| {
+            let record = after.vm_record(vm.slot);
+            record.is_some_and(|record| record.rules.contains(&slot) || record.leads.contains(&slot))
+        };
+        let arrives = |vm: &&VmId| !arrivals(before, after, **vm, true).is_empty();
+        let arriving: Vec<VmId> = concerned.vms.iter().filter(speaks_of).filter(arrives).copied().collect();
+        let enforced = !arriving.is_empty() && (bound || excess > excess_without(after, slot, &arriving));
         let name = rule.name();
         let message = match old {
             Some(0) => format!("rule '{name}' would be broken, by {excess}"),
             Some(old) => format!("rule '{name}' is broken by {old}, and would be by {excess}"),
+            None if enforced => format!("rule '{name}' is new, and would be broken by {excess}"),
             None => format!("rule '{name}' is new, and broken by {excess} as VMs run now"),
         };
         let kind = ViolationKind::Rule { rule: rule.id(), before: old.unwrap_or(0), after: excess };
-        let arrives = |vm: &VmId| !arrivals(before, after, *vm, true).is_empty();
-        let is_member = |vm: &&VmId| after.vm_record(vm.slot).is_some_and(|record| record.rules.contains(&slot));
-        let barring = !matches!(after.rule_record(slot).map(|rule| &rule.body), Some(RuleBody::Spread { .. }))
-            || concerned.vms.iter().filter(is_member).any(arrives);
-        broken.push(Violation { enforced: barring && old.is_some(), ..against(kind, message) });
+        broken.push(Violation { enforced, ..against(kind, message) });
     }
     broken
+}
+
+/// The excess of a rule if some VMs were not there.
+fn excess_without(cluster: &Cluster, rule: RuleSlot, vms: &[VmId]) -> u64 {
+    let mut without = cluster.clone();
+    for vm in vms {
+        // One that cannot be stopped stays, and counts.
+        let _ = without.stop_vm(*vm);
+    }
+    without.excess(rule)
 }
 
 /// A violation that refuses.

@@ -12,8 +12,8 @@
 //! short of more of something.
 
 use super::reserves::{ReserveStatus, Reserves};
-use crate::cluster::{Cluster, Priority, RestartClass};
-use crate::dense::to_usize;
+use crate::cluster::{Cluster, Priority, RestartClass, VmRef};
+use crate::dense::{to_u32, to_usize};
 use crate::failure::Failure;
 use crate::guarantee::{
     Answer, Certificate, ClassVerdict, Outcome, Uncoverable, VerifyError, describe_class, list, verify_class,
@@ -21,7 +21,7 @@ use crate::guarantee::{
 use crate::ids::VmId;
 use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy, Reserve};
-use crate::restart::{PlanError, Planner};
+use crate::restart::{ClassCount, PlanError, Planner};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -297,7 +297,8 @@ fn class_state(
     let found = held(cluster, policy, class, &verdict, control)?;
     (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, found.lowered_for_all);
     if state.held.is_none() {
-        state.unplaced = unplaced(cluster, policy, class, control)?;
+        let aside = if uncoverable_fails { &[][..] } else { verdict.uncoverable() };
+        state.unplaced = unplaced(cluster, policy, class, aside, control)?;
     }
     let certificate = match verdict.outcome {
         Outcome::Holds(certificate) => Some(certificate),
@@ -364,11 +365,12 @@ fn held(
     })
 }
 
-/// How many protected VMs of the class the best plan without a failure leaves without a place.
+/// How many protected VMs of the class the best plan without a failure leaves without a place, those set aside not counted.
 fn unplaced(
     cluster: &Cluster,
     policy: &Policy,
     class: &FailureClass,
+    aside: &[Uncoverable],
     control: Option<&Control>,
 ) -> Result<Vec<(RestartClass, Priority, u32)>, VerifyError> {
     let unreachable = cluster.unreachable_nodes().iter().map(|node| cluster.node_id_of(*node));
@@ -380,8 +382,12 @@ fn unplaced(
     let counts = plan.classes().iter().filter(|count| {
         count.restart == RestartClass::Protected && class.min_priority.is_none_or(|least| count.priority >= least)
     });
-    let left = counts
-        .map(|count| (count.restart, count.priority, count.displaced.saturating_sub(count.placed)))
-        .filter(|entry| entry.2 > 0);
+    let left_out = plan.unplaced().iter().filter(|left| aside.iter().any(|other| other.vm == left.vm));
+    let left_out: Vec<_> = left_out.filter_map(|left| cluster.vm(left.vm).ok().map(VmRef::effective)).collect();
+    let of_class = |count: &ClassCount| {
+        let aside = left_out.iter().filter(|class| **class == (count.restart, count.priority)).count();
+        count.displaced.saturating_sub(count.placed).saturating_sub(to_u32(aside))
+    };
+    let left = counts.map(|count| (count.restart, count.priority, of_class(count))).filter(|entry| entry.2 > 0);
     Ok(left.collect())
 }

@@ -139,10 +139,21 @@ impl ReserveStatus {
         Self { mode, held: shortfalls.iter().all(|short| *short == 0), shortfalls, figures, message }
     }
 
-    /// Whether it is short of more of something than it was before.
+    /// Whether it is short of more of something than it was before: of a `percentage`, in amounts or in per cent (with less
+    /// in all a smaller amount can be more of it).
     #[must_use]
     pub fn is_worse_than(&self, before: &Self) -> bool {
         worse(&before.shortfalls, &self.shortfalls)
+            || self
+                .per_cent_short()
+                .any(|(kind, short)| before.per_cent_short().all(|was| was.0 != kind || was.1 < short))
+    }
+
+    /// Of which kinds how many per cent less is free than must be.
+    fn per_cent_short(&self) -> impl Iterator<Item = (&str, u32)> {
+        let kinds = if let ReserveFigures::Percentage(kinds) = &self.figures { &kinds[..] } else { &[] };
+        let short = kinds.iter().filter(|kind| kind.shortfall > 0);
+        short.map(|kind| (&*kind.kind, kind.required_percent.unwrap_or(0).saturating_sub(kind.free_percent)))
     }
 }
 
