@@ -5,7 +5,7 @@
 //! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
 //! now (the class itself, where the guarantee holds), VMs that are uncoverable already aside, and of every reserve no larger
 //! shortfall than now; items of mode `off` are not looked at. *At most*: what the nodes have room for, what prices leave of
-//! each class (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
+//! each class (`guarantee::more`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
 //! has a ledger (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in
 //! every plan that they belong to, until no node takes one: node by node, all copies of a node at once, and where that is not
 //! near what is possible one after another in a few orders. Otherwise, and in small clusters besides: for the longest
@@ -527,10 +527,10 @@ impl<'a> Ask<'a> {
             if self.policy.uncoverable == Uncoverable::Warn && self.may_be_uncoverable(class)? {
                 continue;
             }
-            let (need, like) = (self.template.least_need(), self.template.like);
+            let newcomers = self.template.newcomers();
             let bound = match proof {
-                Proof::Ledger(ledger) => ledger.most_more(self.cluster, self.policy, &need, like),
-                Proof::Certificate(_) => most_more(self.cluster, self.policy, class, &need, like)?,
+                Proof::Ledger(ledger) => ledger.most_more(self.cluster, self.policy, &newcomers),
+                Proof::Certificate(_) => most_more(self.cluster, self.policy, class, &newcomers)?,
             };
             if let Some(bound) = bound {
                 offer(u64::try_from(bound).unwrap_or(u64::MAX), HeadroomLimit::Class(at));
