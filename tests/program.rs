@@ -575,6 +575,71 @@ fn certificates_are_written_and_checked() {
     }
 }
 
+/// With `uncoverable: warn` losses that hold for some of the VMs only are not said to hold for all.
+#[test]
+fn capacity_tells_what_losses_it_leaves_out() {
+    let document = |policy: Value, rules: Value, vms: Value| {
+        let nodes = json!([{"name": "one", "capacity": {"m": 8}}, {"name": "two", "capacity": {"m": 8}}]);
+        json!({"format": "lifeboat/1", "resources": [{"name": "m"}], "nodes": nodes, "vms": vms, "rules": rules,
+            "policy": policy})
+        .to_string()
+    };
+    let both =
+        json!([{"name": "db", "demand": {"m": 4}, "node": "one"}, {"name": "web", "demand": {"m": 2}, "node": "two"}]);
+    let warned = document(json!({"uncoverable": "warn"}), json!([]), both.clone());
+    let found = run_with_input(&["capacity", "-", "--json"], &warned).json();
+    assert_eq!(found["max_tolerable"]["node"], json!([2, 2]));
+    assert_eq!(found["max_tolerable_uncovered"]["node"], json!([2, 2]));
+    let text = run_with_input(&["capacity", "-"], &warned).out;
+    assert!(text.contains("  node: 2, but for 2 VMs that no node could take\n"), "{text}");
+    let strict = document(json!({}), json!([]), both);
+    let found = run_with_input(&["capacity", "-", "--json"], &strict).json();
+    assert_eq!(found["max_tolerable"]["node"], json!([1, 1]));
+    assert!(found.get("max_tolerable_uncovered").is_none());
+    // One loss is left open; that of both nodes at once settles it only for VMs that it does not set aside.
+    let open = document(
+        json!({"preemption": "best_effort", "uncoverable": "warn", "tolerate": [{"fail": {"node": 1}}]}),
+        json!([{"name": "apart", "kind": "spread", "vms": ["v5", "v3", "v2"], "min_domains": 2}]),
+        json!([{"name": "v2", "demand": {"m": 0}, "node": "two"}, {"name": "v5", "demand": {"m": 0}, "node": "one"},
+            {"name": "v3", "demand": {"m": 0}, "node": "one", "restart": "best_effort"}]),
+    );
+    assert_eq!(run_with_input(&["verify", "-", "--json"], &open).json()["verdict"], "undecided");
+    let found = run_with_input(&["capacity", "-", "--json"], &open);
+    assert_eq!(found.status, 0);
+    assert_eq!(found.json()["max_tolerable"]["node"], json!([0, 2]));
+    assert_eq!(found.json()["max_tolerable_uncovered"]["node"], json!([0, 2]));
+}
+
+/// What needs nothing has no size to ask about: the rest is said, and why that is not.
+#[test]
+fn capacity_of_vms_that_need_nothing_says_the_rest() {
+    let text = |vms: Value, per_vm: u64| {
+        json!({"format": "lifeboat/1", "resources": [{"name": "m", "per_vm": per_vm}], "vms": vms,
+            "nodes": [{"name": "one", "capacity": {"m": 8}}, {"name": "two", "capacity": {"m": 8}}]})
+        .to_string()
+    };
+    let idle = json!([{"name": "idle", "demand": {"m": 0}, "node": "one"}]);
+    for (vms, code, said) in
+        [(json!([]), "none_on", "no VM is on"), (idle.clone(), "nothing_needed", "the VMs that are on need nothing")]
+    {
+        let document = text(vms, 0);
+        let found = run_with_input(&["capacity", "-", "--json"], &document);
+        assert_eq!(found.status, 0, "{}", found.err);
+        let found = found.json();
+        assert!(found["max_tolerable"]["node"].is_array() && found["headroom"].is_null(), "{found}");
+        assert_eq!(found["headroom_missing"]["code"], code);
+        let printed = run_with_input(&["capacity", "-"], &document);
+        assert!(printed.out.contains("  node: ") && printed.out.contains(said), "{}", printed.out);
+    }
+    let asked = run_with_input(&["capacity", "-", "--shape", "m=0"], &text(idle.clone(), 0));
+    assert_eq!(asked.status, 2);
+    assert!(asked.err.contains("--shape: a VM that needs nothing"), "{}", asked.err);
+    // What a kind adds to every VM is a size, though one without a proportion.
+    let found = run_with_input(&["capacity", "-", "--json"], &text(idle, 1)).json();
+    assert_eq!(found["headroom"], json!([7, 7]));
+    assert!(found.get("largest_vm").is_none());
+}
+
 /// A question to the library's one call; fields besides the cluster.
 fn asked(document: &str, question: &str, mut fields: Value) -> lifeboat::answers::Response {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).expect("readable");

@@ -47,14 +47,22 @@ fn for_people(capacity: &Capacity<'_>) -> String {
     for (level, found) in &capacity.tolerable {
         let many = match (found.least, found.most) {
             (_, None) => "none: what waits for a place already cannot all be placed".to_string(),
-            (Some(least), Some(most)) if least == most => most.to_string(),
+            (Some(least), Some(most)) if least == most => format!("{most}{}", but_for(found.uncovered[1])),
             (least, Some(most)) => {
-                format!("between {} and {most} (not decided within the budget)", least.unwrap_or(0))
+                let [fewer, more] = found.uncovered.map(but_for);
+                let fewer = if fewer == more { String::new() } else { fewer };
+                format!("between {}{fewer} and {most}{more} (not decided within the budget)", least.unwrap_or(0))
             }
         };
         let _ = writeln!(out, "  {}: {many}", clean(level));
     }
-    let Some(more) = &capacity.more else { return out };
+    let more = match &capacity.more {
+        Ok(more) => more,
+        Err(why) => {
+            let _ = writeln!(out, "\nHow many more VMs can be started is not said: {}", why.message());
+            return out;
+        }
+    };
     let size = |amounts: &Amounts| {
         let kinds = cluster.kinds().iter().enumerate().filter(|(at, _)| amounts.of(*at) > 0);
         let parts: Vec<String> =
@@ -94,6 +102,14 @@ fn for_people(capacity: &Capacity<'_>) -> String {
         }
     }
     out
+}
+
+/// How many VMs a number of losses leaves out.
+fn but_for(uncovered: usize) -> String {
+    if uncovered == 0 {
+        return String::new();
+    }
+    format!(", but for {} that no node could take", words::count(uncovered, "VM"))
 }
 
 fn range(headroom: &Headroom) -> String {
