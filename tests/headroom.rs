@@ -338,6 +338,45 @@ fn order_of_nodes_changes_nothing() {
     }
 }
 
+/// Every size, one after the other, against what a guard admits.
+#[test]
+fn the_largest_vm_is_found_to_the_unit() {
+    let (mut exact, mut asked) = (0, 0);
+    for seed in 0..300 {
+        let mut choices = Choices::from_seed(seed);
+        let (cluster, policy) = over_committed(&mut choices);
+        let shape: Vec<u64> = cluster.kinds().iter().map(|_| choices.between(1, 5000)).collect();
+        let found = largest_vm(&cluster, &policy, &shape.clone().into(), &Control::new()).unwrap();
+        let unit = *shape.iter().max().unwrap();
+        let size = |size: u64| shape.iter().map(|amount| (amount * size).div_ceil(unit)).collect::<Vec<u64>>();
+        let mut guard = Guard::new(cluster.clone(), policy.clone());
+        let what = || format!("seed {seed}, shape {shape:?}, {found:?}\n{}", to_json(&cluster, &policy));
+        if guard.items().unwrap().iter().any(|item| !item.is_ok()) {
+            continue;
+        }
+        let admits = |guard: &mut Guard, size: &[u64]| {
+            let admits = |node: NodeId| {
+                let vm = Vm::named("one").demand(size).on(node);
+                guard.admit(&[Change::AddVm(Box::new(vm))]).unwrap().is_admitted()
+            };
+            cluster.nodes().map(|node| node.id()).any(admits)
+        };
+        let largest = (1..40).rev().find(|at| admits(&mut guard, &size(*at)));
+        let largest = largest.map_or_else(|| vec![0; shape.len()], size);
+        let fits = |small: &[u64], large: &[u64]| small.iter().zip(large).all(|(small, large)| small <= large);
+        assert!(fits(&largest, &found.most), "{largest:?}, {}", what());
+        asked += 1;
+        if let Some((least, node)) = &found.least {
+            let vm = Vm::named("one").demand(least.clone()).on(*node);
+            assert!(guard.admit(&[Change::AddVm(Box::new(vm))]).unwrap().is_admitted(), "{}", what());
+        }
+        let least = found.least.map_or_else(|| vec![0; shape.len()], |(least, _)| least.iter().copied().collect());
+        exact += u32::from(least == largest);
+    }
+    println!("{exact} of {asked} exact");
+    assert!(asked > 100 && exact * 20 >= asked * 19, "{exact} of {asked}");
+}
+
 /// The reserves of every kind, as the rules of `naive` count them.
 fn reserves(choices: &mut Choices<'_>, cluster: &Cluster) -> Vec<Reserve> {
     let mut amounts = |most: u64| -> Vec<(String, u64)> {

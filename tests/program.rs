@@ -610,6 +610,25 @@ fn capacity_tells_what_losses_it_leaves_out() {
     assert_eq!(found.json()["max_tolerable_uncovered"]["node"], json!([0, 2]));
 }
 
+/// The largest VM is told to the unit, however large the shape is that says the proportion.
+#[test]
+fn capacity_tells_the_largest_vm_to_the_unit() {
+    let tiny = json!({"format": "lifeboat/1", "resources": [{"name": "memory", "unit": "MiB"}],
+        "nodes": [{"name": "one", "capacity": {"memory": 65536}}, {"name": "two", "capacity": {"memory": 65536}}],
+        "vms": [{"name": "db", "demand": {"memory": 32768}, "node": "one", "priority": "high"},
+            {"name": "web", "demand": {"memory": 16384}, "node": "two"}]})
+    .to_string();
+    for shape in [&[][..], &["--shape", "memory=3"], &["--shape", "memory=1000000"]] {
+        let args: Vec<&str> = ["capacity", "-"].into_iter().chain(shape.iter().copied()).collect();
+        let text = run_with_input(&args, &tiny).out;
+        assert!(text.contains("the largest single one in this proportion: memory 16 GiB (on one)\n"), "{text}");
+    }
+    let nodes = json!([{"name": "a", "capacity": {"cpu": 8}}, {"name": "b", "capacity": {"cpu": 8}}]);
+    let small = json!({"format": "lifeboat/1", "resources": [{"name": "cpu"}], "nodes": nodes}).to_string();
+    let text = run_with_input(&["capacity", "-", "--shape", "cpu=10000"], &small).out;
+    assert!(text.contains("the largest single one in this proportion: cpu 8 (on a)\n"), "{text}");
+}
+
 /// What needs nothing has no size to ask about: the rest is said, and why that is not.
 #[test]
 fn capacity_of_vms_that_need_nothing_says_the_rest() {

@@ -84,15 +84,17 @@ fn for_people(capacity: &Capacity<'_>) -> String {
         let _ = writeln!(out, "  {}{rest}", shown.join(", "));
     }
     if let Some(largest) = &more.largest {
-        match &largest.least {
+        let most = size(&largest.most);
+        let what = match &largest.least {
             Some((amounts, node)) => {
                 let node = clean(node_name(cluster, *node));
-                let _ = writeln!(out, "  the largest single one in this proportion: {} (on {node})", size(amounts));
+                let beyond = if *amounts == largest.most { String::new() } else { format!(", and none above {most}") };
+                format!("{} (on {node}){beyond}", size(amounts))
             }
-            None => {
-                let _ = writeln!(out, "  not even a small one in this proportion");
-            }
-        }
+            None if most.is_empty() => "not even the smallest".to_string(),
+            None => format!("none for certain, and none above {most}"),
+        };
+        let _ = writeln!(out, "  the largest single one in this proportion: {what}");
     }
     if !more.without.is_empty() {
         let _ = writeln!(out, "\nThe same without one node, its VMs restarted elsewhere:");
