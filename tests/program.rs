@@ -610,6 +610,48 @@ fn capacity_tells_what_losses_it_leaves_out() {
     assert_eq!(found.json()["max_tolerable_uncovered"]["node"], json!([0, 2]));
 }
 
+/// Where only VMs that nothing could take make a verdict fail, its words say so.
+#[test]
+fn a_verdict_that_fails_by_uncoverable_vms_alone_says_so() {
+    let document = |local: usize, losses: u32, vms: Value| {
+        let nodes: Vec<Value> = ["a", "b", "c"]
+            .into_iter()
+            .map(|name| json!({"name": name, "capacity": {"memory": 8}, "labels": [format!("disk-{name}")]}))
+            .collect();
+        let mut all: Vec<Value> = vms.as_array().unwrap().clone();
+        all.extend((0..local).map(
+            |at| json!({"name": format!("local-{at}"), "demand": {"memory": 1}, "node": "a", "requires": ["disk-a"]}),
+        ));
+        json!({"format": "lifeboat/1", "resources": [{"name": "memory"}], "nodes": nodes, "vms": all,
+            "policy": {"tolerate": [{"fail": {"node": losses}}]}})
+        .to_string()
+    };
+    let said = |document: &str| {
+        let (compared, verified) = (
+            run_with_input(&["compare", "-", "--json"], document),
+            run_with_input(&["verify", "-", "--json"], document).json(),
+        );
+        let message = compared.json()["message"].clone();
+        assert_eq!(message, verified["classes"][0]["message"]);
+        assert_eq!(compared.json()["verdict"], verified["verdict"]);
+        (compared.json()["verdict"].as_str().unwrap().to_string(), message.as_str().unwrap().to_string())
+    };
+    let web = json!([{"name": "web", "demand": {"memory": 2}, "node": "b"}]);
+    let survived = "any loss of 1 node is survived, at once or one after another";
+    for (local, leaves) in
+        [(1, "1 VM without a node that could take it"), (2, "2 VMs without a node that could take them")]
+    {
+        let words = format!("some loss of 1 node leaves {leaves}; for all others {survived}");
+        assert_eq!(said(&document(local, 1, web.clone())), ("fails".to_string(), words));
+    }
+    assert_eq!(said(&document(0, 1, web.clone())), ("holds".to_string(), survived.to_string()));
+    let nothing = "with nothing lost every protected VM has a place";
+    assert_eq!(said(&document(2, 0, web)), ("holds".to_string(), nothing.to_string()));
+    let huge = json!([{"name": "huge", "demand": {"memory": 9}, "power": "on"}]);
+    let words = "1 VM has no node that could take it; with nothing lost every other protected VM has a place";
+    assert_eq!(said(&document(1, 0, huge)), ("fails".to_string(), words.to_string()));
+}
+
 /// The largest VM is told to the unit, however large the shape is that says the proportion.
 #[test]
 fn capacity_tells_the_largest_vm_to_the_unit() {
@@ -621,12 +663,16 @@ fn capacity_tells_the_largest_vm_to_the_unit() {
     for shape in [&[][..], &["--shape", "memory=3"], &["--shape", "memory=1000000"]] {
         let args: Vec<&str> = ["capacity", "-"].into_iter().chain(shape.iter().copied()).collect();
         let text = run_with_input(&args, &tiny).out;
-        assert!(text.contains("the largest single one in this proportion: memory 16 GiB (on one)\n"), "{text}");
+        assert!(text.contains("the largest single one in this proportion: memory 16 GiB (on "), "{text}");
+        let args: Vec<&str> = args.into_iter().chain(["--json"]).collect();
+        let found = run_with_input(&args, &tiny).json();
+        assert_eq!(found["largest_vm"]["most"], json!({"memory": 16384}));
+        assert_eq!(found["largest_vm"]["least"]["demand"], json!({"memory": 16384}));
     }
     let nodes = json!([{"name": "a", "capacity": {"cpu": 8}}, {"name": "b", "capacity": {"cpu": 8}}]);
     let small = json!({"format": "lifeboat/1", "resources": [{"name": "cpu"}], "nodes": nodes}).to_string();
     let text = run_with_input(&["capacity", "-", "--shape", "cpu=10000"], &small).out;
-    assert!(text.contains("the largest single one in this proportion: cpu 8 (on a)\n"), "{text}");
+    assert!(text.contains("the largest single one in this proportion: cpu 8 (on "), "{text}");
 }
 
 /// What needs nothing has no size to ask about: the rest is said, and why that is not.

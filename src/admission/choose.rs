@@ -339,7 +339,8 @@ fn open(change: &Change) -> Open {
 fn not_empty(cluster: &Cluster, node: NodeId) -> Option<Violation> {
     let view = cluster.node(node).ok()?;
     let vms = view.guests();
-    let message = format!("node '{}' still runs {vms} VMs: move or stop them first", view.name());
+    let (what, them) = if vms == 1 { ("VM", "it") } else { ("VMs", "them") };
+    let message = format!("node '{}' still runs {vms} {what}: move or stop {them} first", view.name());
     Some(against(ViolationKind::NotEmpty { node, vms }, message))
 }
 
