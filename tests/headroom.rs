@@ -15,10 +15,11 @@
 )]
 
 use lifeboat::document::to_json;
-use lifeboat::policy::{FailureClass, Percent, Reserve, Uncoverable};
+use lifeboat::policy::{FailureClass, Percent, Preemption, Reserve, Uncoverable};
 use lifeboat::{
-    Answer, Change, Cluster, Control, Guard, Headroom, Newcomer, Node, NodeId, NodeState, Policy, ReserveFigures,
-    Reserves, ResourceKinds, Role, Vm, VmId, headroom, headroom_without, largest_vm, reserves_status, verify,
+    Answer, Change, Cluster, Control, Guard, Headroom, Newcomer, Node, NodeId, NodeState, Policy, Priority,
+    ReserveFigures, Reserves, ResourceKinds, RestartClass, Role, Vm, VmId, headroom, headroom_without, largest_vm,
+    reserves_status, verify,
 };
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::random_small;
@@ -135,6 +136,139 @@ fn no_way_exceeds_the_upper_bound_and_the_lower_one_holds() {
     assert!(least_is_best * 10 >= searched * 7, "the least is mostly the best there is");
 }
 
+/// A small cluster whose nodes take more by day than when others are down, or less, or as much.
+fn over_committed(choices: &mut Choices<'_>) -> (Cluster, Policy) {
+    let mut kinds = vec![("cpu", ""), ("memory", "")];
+    kinds.truncate(choices.between(1, 2) as usize);
+    let width = kinds.len();
+    let mut cluster = Cluster::new(ResourceKinds::new(kinds).unwrap(), ["rack"]).unwrap();
+    let nodes: Vec<NodeId> = (0..choices.between(2, 4))
+        .map(|at| {
+            let capacity: Vec<u64> = (0..width).map(|_| choices.between(3, 9)).collect();
+            let mut node = Node::named(format!("n{at}")).capacity(capacity);
+            for kind in 0..width {
+                node = node.overcommit(kind, choices.pick(&[50, 100, 100, 150, 175]));
+                node = node.failover_overcommit(kind, choices.pick(&[50, 75, 100, 100, 150]));
+            }
+            if choices.chance(1, 2) {
+                node = node.domain("rack", format!("r{}", choices.below(2)));
+            }
+            cluster.add_node(node).unwrap()
+        })
+        .collect();
+    for at in 0..choices.below(6) {
+        let demand: Vec<u64> = (0..width).map(|_| choices.between(0, 3)).collect();
+        let mut vm = Vm::named(format!("v{at}")).demand(demand);
+        vm.restart = choices.pick(&[RestartClass::Protected, RestartClass::Protected, RestartClass::BestEffort]);
+        vm.priority = choices.pick(&[Priority::MEDIUM, Priority::HIGH]);
+        let vm = if choices.chance(7, 8) { vm.on(choices.pick(&nodes)) } else { vm.powered_on() };
+        cluster.add_vm(vm).unwrap();
+    }
+    let mut policy = Policy::default();
+    let class = match choices.below(4) {
+        0 => FailureClass::nodes(0),
+        1 => FailureClass::units("rack", 1),
+        _ => FailureClass::nodes(1),
+    };
+    policy.tolerate = vec![class];
+    if choices.chance(1, 4) {
+        policy.uncoverable = Uncoverable::Warn;
+    }
+    if choices.chance(1, 3) {
+        policy.preemption = Preemption::BestEffort;
+    }
+    (cluster, policy)
+}
+
+/// How many copies a guard admits one after the other, in an order drawn anew.
+fn admitted_at_random(choices: &mut Choices<'_>, cluster: &Cluster, policy: &Policy, shape: &[u64]) -> u64 {
+    let mut guard = Guard::new(cluster.clone(), policy.clone());
+    let mut nodes: Vec<Option<NodeId>> = cluster.nodes().map(|node| Some(node.id())).collect();
+    nodes.push(None);
+    let mut count = 0;
+    while !nodes.is_empty() {
+        let at = choices.below(nodes.len() as u64) as usize;
+        let mut vm = Vm::named(format!("added {count}")).demand(shape);
+        vm.node = nodes[at];
+        let decision = guard.admit(&[Change::AddVm(Box::new(vm.powered_on()))]).unwrap();
+        if decision.is_admitted() {
+            guard.apply(decision).unwrap();
+            count += 1;
+        } else if nodes.swap_remove(at).is_none() {
+            // Where the node was open, no node at all would have done.
+            for node in cluster.nodes() {
+                let vm = Vm::named(format!("added {count}")).demand(shape).on(node.id());
+                let decision = guard.admit(&[Change::AddVm(Box::new(vm))]).unwrap();
+                assert!(!decision.is_admitted(), "{}, {shape:?}\n{}", node.name(), to_json(guard.cluster(), policy));
+            }
+        }
+    }
+    count
+}
+
+/// What runs above the failover line takes no failover room away.
+#[test]
+fn admission_never_exceeds_the_upper_bound_however_nodes_are_over_committed() {
+    let (mut reached, mut asked, mut lower) = (0, 0, 0);
+    for seed in 0..600 {
+        let mut choices = Choices::from_seed(seed);
+        let (cluster, policy) = over_committed(&mut choices);
+        let shape: Vec<u64> = cluster.kinds().iter().map(|_| choices.between(1, 4)).collect();
+        let found = headroom(&cluster, &policy, &Newcomer::Shape(shape.clone().into())).unwrap();
+        if found.kept[0].is_none() {
+            continue;
+        }
+        let most = (0..6).map(|_| admitted_at_random(&mut choices, &cluster, &policy, &shape)).max().unwrap();
+        let what = || format!("seed {seed}, shape {shape:?}\n{}", to_json(&cluster, &policy));
+        assert!(most <= found.most, "{most} were admitted, at most {} are said, {}", found.most, what());
+        asked += 1;
+        reached += u32::from(most.max(found.least) == found.most);
+        lower += u32::from(cluster.nodes().any(|node| {
+            let mut rows = node.failover_allocatable().iter().zip(node.allocatable());
+            rows.any(|(failover, today)| failover < today)
+        }));
+    }
+    println!("{asked} asked, {lower} of them with a node that takes less by failover; {reached} reached the bound");
+    assert!(asked > 400 && lower > 200 && reached * 10 > asked * 7, "{asked} {lower} {reached}");
+}
+
+/// The room of a node above its failover line takes newcomers, whose restart others have room for.
+#[test]
+fn newcomers_start_by_the_ordinary_over_commit() {
+    let build = |level: &str, count: u32, nodes: [(u64, u32, u32); 2], (size, on): (u64, usize)| {
+        let mut cluster = Cluster::new(ResourceKinds::new([("cpu", "")]).unwrap(), ["rack"]).unwrap();
+        let nodes: Vec<NodeId> = ["n1", "n2"]
+            .into_iter()
+            .zip(nodes)
+            .map(|(name, (capacity, today, failover))| {
+                let node = Node::named(name).capacity([capacity]);
+                cluster.add_node(node.overcommit(0, today).failover_overcommit(0, failover)).unwrap()
+            })
+            .collect();
+        cluster.add_vm(Vm::named("v").demand([size]).on(nodes[on])).unwrap();
+        let mut policy = Policy::default();
+        policy.tolerate = vec![FailureClass::units(level, count)];
+        (cluster, policy)
+    };
+    let cases = [
+        (build("node", 0, [(8, 100, 75), (8, 100, 100)], (1, 1)), 7, 2),
+        (build("rack", 1, [(4, 150, 100), (5, 100, 100)], (2, 0)), 3, 1),
+    ];
+    for ((cluster, policy), size, expected) in cases {
+        let found = headroom(&cluster, &policy, &Newcomer::Shape([size].into())).unwrap();
+        assert_eq!((found.least, found.most), (expected, expected));
+        let mut guard = Guard::new(cluster, policy);
+        for at in 0..=expected {
+            let start = Change::AddVm(Box::new(Vm::named(format!("s{at}")).demand([size]).powered_on()));
+            let decision = guard.admit(&[start]).unwrap();
+            assert_eq!(decision.is_admitted(), at < expected, "{:?}", decision.violations());
+            if at < expected {
+                guard.apply(decision).unwrap();
+            }
+        }
+    }
+}
+
 fn three(capacity: [u64; 3]) -> Cluster {
     let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
     for (name, capacity) in ["a", "b", "c"].into_iter().zip(capacity) {
@@ -202,6 +336,45 @@ fn order_of_nodes_changes_nothing() {
         larger.push(("another".into(), choices.between(1, 12)));
         assert!(names(&build(&mut larger.iter())).0 >= forward.0, "seed {seed}");
     }
+}
+
+/// Every size, one after the other, against what a guard admits.
+#[test]
+fn the_largest_vm_is_found_to_the_unit() {
+    let (mut exact, mut asked) = (0, 0);
+    for seed in 0..300 {
+        let mut choices = Choices::from_seed(seed);
+        let (cluster, policy) = over_committed(&mut choices);
+        let shape: Vec<u64> = cluster.kinds().iter().map(|_| choices.between(1, 5000)).collect();
+        let found = largest_vm(&cluster, &policy, &shape.clone().into(), &Control::new()).unwrap();
+        let unit = *shape.iter().max().unwrap();
+        let size = |size: u64| shape.iter().map(|amount| (amount * size).div_ceil(unit)).collect::<Vec<u64>>();
+        let mut guard = Guard::new(cluster.clone(), policy.clone());
+        let what = || format!("seed {seed}, shape {shape:?}, {found:?}\n{}", to_json(&cluster, &policy));
+        if guard.items().unwrap().iter().any(|item| !item.is_ok()) {
+            continue;
+        }
+        let admits = |guard: &mut Guard, size: &[u64]| {
+            let admits = |node: NodeId| {
+                let vm = Vm::named("one").demand(size).on(node);
+                guard.admit(&[Change::AddVm(Box::new(vm))]).unwrap().is_admitted()
+            };
+            cluster.nodes().map(|node| node.id()).any(admits)
+        };
+        let largest = (1..40).rev().find(|at| admits(&mut guard, &size(*at)));
+        let largest = largest.map_or_else(|| vec![0; shape.len()], size);
+        let fits = |small: &[u64], large: &[u64]| small.iter().zip(large).all(|(small, large)| small <= large);
+        assert!(fits(&largest, &found.most), "{largest:?}, {}", what());
+        asked += 1;
+        if let Some((least, node)) = &found.least {
+            let vm = Vm::named("one").demand(least.clone()).on(*node);
+            assert!(guard.admit(&[Change::AddVm(Box::new(vm))]).unwrap().is_admitted(), "{}", what());
+        }
+        let least = found.least.map_or_else(|| vec![0; shape.len()], |(least, _)| least.iter().copied().collect());
+        exact += u32::from(least == largest);
+    }
+    println!("{exact} of {asked} exact");
+    assert!(asked > 100 && exact * 20 >= asked * 19, "{exact} of {asked}");
 }
 
 /// The reserves of every kind, as the rules of `naive` count them.

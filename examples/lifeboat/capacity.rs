@@ -47,14 +47,22 @@ fn for_people(capacity: &Capacity<'_>) -> String {
     for (level, found) in &capacity.tolerable {
         let many = match (found.least, found.most) {
             (_, None) => "none: what waits for a place already cannot all be placed".to_string(),
-            (Some(least), Some(most)) if least == most => most.to_string(),
+            (Some(least), Some(most)) if least == most => format!("{most}{}", but_for(found.uncovered[1])),
             (least, Some(most)) => {
-                format!("between {} and {most} (not decided within the budget)", least.unwrap_or(0))
+                let [fewer, more] = found.uncovered.map(but_for);
+                let fewer = if fewer == more { String::new() } else { fewer };
+                format!("between {}{fewer} and {most}{more} (not decided within the budget)", least.unwrap_or(0))
             }
         };
         let _ = writeln!(out, "  {}: {many}", clean(level));
     }
-    let Some(more) = &capacity.more else { return out };
+    let more = match &capacity.more {
+        Ok(more) => more,
+        Err(why) => {
+            let _ = writeln!(out, "\nHow many more VMs can be started is not said: {}", why.message());
+            return out;
+        }
+    };
     let size = |amounts: &Amounts| {
         let kinds = cluster.kinds().iter().enumerate().filter(|(at, _)| amounts.of(*at) > 0);
         let parts: Vec<String> =
@@ -76,15 +84,17 @@ fn for_people(capacity: &Capacity<'_>) -> String {
         let _ = writeln!(out, "  {}{rest}", shown.join(", "));
     }
     if let Some(largest) = &more.largest {
-        match &largest.least {
+        let most = size(&largest.most);
+        let what = match &largest.least {
             Some((amounts, node)) => {
                 let node = clean(node_name(cluster, *node));
-                let _ = writeln!(out, "  the largest single one in this proportion: {} (on {node})", size(amounts));
+                let beyond = if *amounts == largest.most { String::new() } else { format!(", and none above {most}") };
+                format!("{} (on {node}){beyond}", size(amounts))
             }
-            None => {
-                let _ = writeln!(out, "  not even a small one in this proportion");
-            }
-        }
+            None if most.is_empty() => "not even the smallest".to_string(),
+            None => format!("none for certain, and none above {most}"),
+        };
+        let _ = writeln!(out, "  the largest single one in this proportion: {what}");
     }
     if !more.without.is_empty() {
         let _ = writeln!(out, "\nThe same without one node, its VMs restarted elsewhere:");
@@ -94,6 +104,14 @@ fn for_people(capacity: &Capacity<'_>) -> String {
         }
     }
     out
+}
+
+/// How many VMs a number of losses leaves out.
+fn but_for(uncovered: usize) -> String {
+    if uncovered == 0 {
+        return String::new();
+    }
+    format!(", but for {} that no node could take", words::count(uncovered, "VM"))
 }
 
 fn range(headroom: &Headroom) -> String {

@@ -76,7 +76,11 @@ fn class(out: &mut String, cluster: &Cluster, verdict: &ClassVerdict, seen: &Loo
     if !verdict.failing_units().is_empty() {
         let units: Vec<String> = verdict.failing_units().iter().map(ToString::to_string).collect();
         let names = screen.names(units.iter().map(String::as_str));
-        let open = if verdict.open() > 0 { format!(" (undecided: {} more)", verdict.open()) } else { String::new() };
+        let open = match verdict.open() {
+            0 => String::new(),
+            1 => " (1 more is undecided)".to_string(),
+            more => format!(" ({more} more are undecided)"),
+        };
         screen.paragraph(out, 2, &format!("May not fail: {names}{open}."));
     }
     if !verdict.uncoverable().is_empty() {

@@ -11,11 +11,10 @@ use super::item::{self, Item, ItemError, ItemState, States};
 use super::seats::dominant;
 use super::violation::{Shortage, Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, NodeRef, NodeState, RestartClass, Vm, VmBefore, VmRef};
-use crate::guarantee::{Answer, most_more};
+use crate::guarantee::{Answer, Newcomers, most_more};
 use crate::ids::{NodeId, VmId};
 use crate::placement::budget::Control;
 use crate::policy::{Mode, Policy, Strategy, Uncoverable};
-use crate::resources::Amounts;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -184,8 +183,8 @@ impl<'s> Search<'s> {
         if waits || !draft.changes.is_empty() || policy.uncoverable != Uncoverable::Fail {
             return Ok(false);
         }
-        let rows = cluster.demand_rows()[vm.slot].iter().zip(&cluster.restart_rows()[vm.slot]);
-        let need: Amounts = rows.map(|(demand, again)| *demand.min(again)).collect();
+        let (demand, again) = (&cluster.demand_rows()[vm.slot], &cluster.restart_rows()[vm.slot]);
+        let one = Newcomers { demand, restart: again, like: None, single: true };
         let (restart, priority) = cluster.effective(vm.slot);
         for state in self.now {
             let Item::Tolerate(kept) = &state.item else { continue };
@@ -193,9 +192,7 @@ impl<'s> Search<'s> {
                 && kept.class.min_priority.is_none_or(|least| priority >= least)
                 && kept.class.mode.unwrap_or(policy.admission) == Mode::Enforce
                 && kept.answer == Answer::Holds;
-            if concerns
-                && most_more(self.cluster, policy, &kept.class, &need, None).map_err(ItemError::from)? == Some(0)
-            {
+            if concerns && most_more(self.cluster, policy, &kept.class, &one).map_err(ItemError::from)? == Some(0) {
                 return Ok(true);
             }
         }

@@ -34,8 +34,37 @@ pub struct Capacity<'a> {
     pub cluster: &'a Cluster,
     /// Per level, how many of its units may be lost.
     pub tolerable: Vec<(String, Tolerable)>,
-    /// How many more VMs; none where there is no VM to take the size of.
-    pub more: Option<More>,
+    /// How many more VMs, or why no size stands for those that are on.
+    pub more: Result<More, NoSize>,
+}
+
+/// Why there is no size to ask about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoSize {
+    /// No VM is on.
+    NoneOn,
+    /// Those that are on need nothing.
+    NothingNeeded,
+}
+
+impl NoSize {
+    /// A stable machine-readable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoneOn => "none_on",
+            Self::NothingNeeded => "nothing_needed",
+        }
+    }
+
+    /// In words.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::NoneOn => "no VM is on whose size could be taken: say one, or a VM that the others are like",
+            Self::NothingNeeded => {
+                "the VMs that are on need nothing, so any number fits: say a size, or a VM that the others are like"
+            }
+        }
+    }
 }
 
 /// How many more VMs.
@@ -73,24 +102,35 @@ impl<'a> Capacity<'a> {
         for level in levels {
             tolerable.push((level.to_string(), max_tolerable_controlled(cluster, policy, level, control)?));
         }
-        let newcomer = question.newcomer.clone().or_else(|| average(cluster).map(Newcomer::Shape));
-        let more = newcomer.map(|newcomer| more(cluster, policy, &newcomer, question.nodes, control)).transpose()?;
+        let more = |newcomer: &Newcomer| more(cluster, policy, newcomer, question.nodes, control);
+        let more = match &question.newcomer {
+            Some(newcomer) => Ok(more(newcomer)?),
+            None => match average(cluster).map(|shape| more(&Newcomer::Shape(shape))) {
+                None => Err(NoSize::NoneOn),
+                Some(Err(HeadroomError::NothingWanted)) => Err(NoSize::NothingNeeded),
+                Some(found) => Ok(found?),
+            },
+        };
         Ok(Self { cluster, tolerable, more })
     }
 
     /// The answer in the form that is printed.
     pub fn json(&self) -> impl Serialize + '_ {
-        let more = self.more.as_ref();
+        let more = self.more.as_ref().ok();
+        let missing = self.more.as_ref().err().map(|why| NoSizeJson { code: why.code(), message: why.message() });
         let bounds = |headroom: &Headroom| [headroom.least, headroom.most];
         let least = |(amounts, node): &(Amounts, _)| LeastJson {
             demand: per_kind(self.cluster, amounts),
             node: node_name(self.cluster, *node).to_string(),
         };
         let interval = |found: &Tolerable| found.most.map(|most| [found.least.unwrap_or(0), most]);
+        let uncovered = self.tolerable.iter().filter(|(_, found)| found.uncovered != [0; 2]);
+        let uncovered = uncovered.map(|(level, found)| (level.as_str(), found.uncovered)).collect();
         CapacityJson {
             format: "lifeboat-capacity/1",
             headroom: more.map(|more| bounds(&more.headroom)),
             headroom_limit: more.map(|more| limit_json(more.headroom.limit)),
+            headroom_missing: missing,
             headroom_nodes: more.map(|more| more.by_node(self.cluster)),
             headroom_of: more
                 .map(|more| SizeJson { demand: per_kind(self.cluster, &more.shape), like: more.like.as_deref() }),
@@ -102,6 +142,7 @@ impl<'a> Capacity<'a> {
                 most: per_kind(self.cluster, &largest.most),
             }),
             max_tolerable: self.tolerable.iter().map(|(level, found)| (level.as_str(), interval(found))).collect(),
+            max_tolerable_uncovered: uncovered,
         }
     }
 }
@@ -147,7 +188,9 @@ fn more(
             (shape, view.map(|vm| vm.name().to_string()))
         }
     };
-    let largest = if like.is_none() { Some(largest_vm(cluster, policy, &shape, control)?) } else { None };
+    // What holds nothing but a kind's overhead has no proportion.
+    let in_proportion = like.is_none() && shape.iter().any(|amount| *amount > 0);
+    let largest = if in_proportion { Some(largest_vm(cluster, policy, &shape, control)?) } else { None };
     let mut without = Vec::new();
     if nodes {
         for node in cluster.nodes() {
@@ -166,6 +209,8 @@ struct CapacityJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     headroom_limit: Option<LimitJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    headroom_missing: Option<NoSizeJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     headroom_nodes: Option<BTreeMap<&'a str, u64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     headroom_of: Option<SizeJson<'a>>,
@@ -174,6 +219,14 @@ struct CapacityJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     largest_vm: Option<LargestJson<'a>>,
     max_tolerable: BTreeMap<&'a str, Option<[u32; 2]>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    max_tolerable_uncovered: BTreeMap<&'a str, [usize; 2]>,
+}
+
+#[derive(Serialize)]
+struct NoSizeJson {
+    code: &'static str,
+    message: &'static str,
 }
 
 #[derive(Serialize)]

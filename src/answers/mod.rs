@@ -37,7 +37,7 @@ mod request;
 mod verdict;
 
 pub use ask::{Response, ask, ask_controlled};
-pub use capacity::{Capacity, CapacityQuestion, More};
+pub use capacity::{Capacity, CapacityQuestion, More, NoSize};
 pub use census::{Census, Level, Share, Use};
 pub use certificates::{CheckedCertificates, certificates_text};
 pub use check::{Checked, Clash, Oddity, Sound};

@@ -5,7 +5,7 @@
 //! **The data's path.** What is *kept*: of every class of the tolerance the first in the chain of lowered counts that holds
 //! now (the class itself, where the guarantee holds), VMs that are uncoverable already aside, and of every reserve no larger
 //! shortfall than now; items of mode `off` are not looked at. *At most*: what the nodes have room for, what prices leave of
-//! each class (`guarantee::prices`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
+//! each class (`guarantee::more`), what the arithmetic of each reserve leaves. *At least*, where every class that is kept
 //! has a ledger (`admission::ledger`) and nothing but room speaks of a copy: copies are started on paper, with a place in
 //! every plan that they belong to, until no node takes one: node by node, all copies of a node at once, and where that is not
 //! near what is possible one after another in a few orders. Otherwise, and in small clusters besides: for the longest
@@ -76,15 +76,6 @@ pub enum HeadroomLimit {
     Class(usize),
     /// The reserve at this position.
     Reserve(usize),
-}
-
-/// The largest VM that can still be started, in the proportions of a shape.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LargestVm {
-    /// One of this size can, on this node; `None`: not even a thousandth of the shape.
-    pub least: Option<(Amounts, NodeId)>,
-    /// One that is larger than this in proportion cannot.
-    pub most: Amounts,
 }
 
 /// Why there is no headroom to tell.
@@ -215,56 +206,8 @@ pub fn headroom_without(
     Ask::new(&without, &policy, newcomer, kept, control)?.headroom()
 }
 
-/// The largest VM in the proportions of a shape, to the 1024th part of it, that can still be started with everything kept.
-///
-/// `least` is looked for on the eight nodes with most room for it.
-///
-/// # Errors
-/// As [`headroom_controlled`].
-pub fn largest_vm(
-    cluster: &Cluster,
-    policy: &Policy,
-    shape: &Amounts,
-    control: &Control,
-) -> Result<LargestVm, HeadroomError> {
-    const PARTS: u128 = 1024;
-    let kept = kept(cluster, policy, control)?;
-    let scaled = |parts: u64| -> Amounts {
-        let of = |amount: &u64| {
-            let scaled = u128::from(*amount).saturating_mul(u128::from(parts)).checked_div(PARTS).unwrap_or(0);
-            u64::try_from(scaled).unwrap_or(u64::MAX)
-        };
-        shape.iter().map(of).collect()
-    };
-    let ask = |parts: u64| Ask::new(cluster, policy, &Newcomer::Shape(scaled(parts)), kept.clone(), control);
-    // No VM can be larger than the most that any node has of a kind that the shape has.
-    let most_of = |kind: usize| cluster.nodes().filter_map(|node| node.allocatable().get(kind).copied()).max();
-    let bound = shape.iter().enumerate().filter(|(_, amount)| **amount > 0).map(|(kind, amount)| {
-        let parts = u128::from(most_of(kind).unwrap_or(0)).saturating_add(1).saturating_mul(PARTS);
-        u64::try_from(parts.checked_div(u128::from(*amount)).unwrap_or(0).saturating_add(1)).unwrap_or(u64::MAX)
-    });
-    let Some(bound) = bound.min() else { return Err(HeadroomError::NothingWanted) };
-    let fits = |result: Result<bool, HeadroomError>| match result {
-        Err(HeadroomError::NothingWanted) => Ok(true),
-        Err(HeadroomError::Edit(EditError::Overflow { .. })) => Ok(false),
-        other => other,
-    };
-    let most = last(bound, |parts| fits(ask(parts).and_then(|ask| Ok(ask.at_most()?.0 > 0))))?;
-    let mut place = None;
-    last(most, |parts| {
-        fits(ask(parts).and_then(|ask| {
-            let found = ask.place_for_one()?;
-            if let Some(node) = found {
-                place = Some((scaled(parts), cluster.node_id_of(node)));
-            }
-            Ok(found.is_some())
-        }))
-    })?;
-    Ok(LargestVm { least: place, most: scaled(most) })
-}
-
 /// The largest number up to `most` for which the answer is yes; 0 if there is none. Asks for `most` first.
-fn last<E>(most: u64, mut yes: impl FnMut(u64) -> Result<bool, E>) -> Result<u64, E> {
+pub(super) fn last<E>(most: u64, mut yes: impl FnMut(u64) -> Result<bool, E>) -> Result<u64, E> {
     let (mut low, mut high) = (0, most);
     let mut probe = most;
     while low < high {
@@ -279,13 +222,17 @@ fn last<E>(most: u64, mut yes: impl FnMut(u64) -> Result<bool, E>) -> Result<u64
 }
 
 /// What is kept of every class.
-fn kept(cluster: &Cluster, policy: &Policy, control: &Control) -> Result<Vec<Option<Kept<'static>>>, HeadroomError> {
+pub(super) fn kept(
+    cluster: &Cluster,
+    policy: &Policy,
+    control: &Control,
+) -> Result<Vec<Option<Kept<'static>>>, HeadroomError> {
     policy.tolerate.iter().map(|class| kept_of(cluster, policy, class, control)).collect()
 }
 
 /// What is kept of a class.
 #[derive(Clone, Debug)]
-enum Kept<'l> {
+pub(super) enum Kept<'l> {
     /// It is not looked at.
     Off,
     /// This much of it.
@@ -294,7 +241,7 @@ enum Kept<'l> {
 
 /// Why what is kept holds now.
 #[derive(Clone, Debug)]
-enum Proof<'l> {
+pub(super) enum Proof<'l> {
     Certificate(Arc<Certificate>),
     Ledger(&'l ClassLedger),
 }
@@ -338,7 +285,7 @@ fn holds(
 }
 
 /// A question about one newcomer.
-struct Ask<'a> {
+pub(super) struct Ask<'a> {
     cluster: &'a Cluster,
     policy: &'a Policy,
     template: Template,
@@ -352,7 +299,7 @@ struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    fn new(
+    pub(super) fn new(
         cluster: &'a Cluster,
         policy: &'a Policy,
         newcomer: &Newcomer,
@@ -491,9 +438,9 @@ impl<'a> Ask<'a> {
     }
 
     /// A node on which one can be started with everything kept.
-    fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
+    pub(super) fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
         const NODES: usize = 8;
-        for node in self.template.sequence(self.cluster, &self.seats, Order::Round, NODES, |_| true)? {
+        for node in self.template.sequence(self.cluster, &self.seats, Order::Even, NODES, |_| true)? {
             if self.keeps(&[node])? {
                 return Ok(Some(node));
             }
@@ -502,7 +449,7 @@ impl<'a> Ask<'a> {
     }
 
     /// A bound, and what gives it: the first of the least.
-    fn at_most(&self) -> Result<(u64, HeadroomLimit), HeadroomError> {
+    pub(super) fn at_most(&self) -> Result<(u64, HeadroomLimit), HeadroomError> {
         let room = self.seats.iter().fold(0_u64, |sum, seat| sum.saturating_add(seat.fit));
         let mut least = (room, HeadroomLimit::Room);
         let mut offer = |bound: u64, limit: HeadroomLimit| {
@@ -527,10 +474,10 @@ impl<'a> Ask<'a> {
             if self.policy.uncoverable == Uncoverable::Warn && self.may_be_uncoverable(class)? {
                 continue;
             }
-            let (need, like) = (self.template.least_need(), self.template.like);
+            let newcomers = self.template.newcomers();
             let bound = match proof {
-                Proof::Ledger(ledger) => ledger.most_more(self.cluster, self.policy, &need, like),
-                Proof::Certificate(_) => most_more(self.cluster, self.policy, class, &need, like)?,
+                Proof::Ledger(ledger) => ledger.most_more(self.cluster, self.policy, &newcomers),
+                Proof::Certificate(_) => most_more(self.cluster, self.policy, class, &newcomers)?,
             };
             if let Some(bound) = bound {
                 offer(u64::try_from(bound).unwrap_or(u64::MAX), HeadroomLimit::Class(at));
@@ -575,11 +522,30 @@ impl<'a> Ask<'a> {
         classes.into_iter().any(|(class, kept)| matches!(kept, Some(Kept::Class(kept, _)) if kept.fail != class.fail))
     }
 
+    /// Whether a copy may be admitted because it is uncoverable, on one of these nodes.
+    pub(super) fn may_be_let_go(&self, nodes: &[NodeSlot]) -> Result<bool, HeadroomError> {
+        if self.policy.uncoverable != Uncoverable::Warn {
+            return Ok(false);
+        }
+        for kept in &self.kept {
+            if let Some(Kept::Class(class, _)) = kept {
+                if self.template.concerns(class.min_priority) && self.is_uncoverable_on_some(class, nodes)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether a copy is uncoverable on some node where it could be started.
     fn may_be_uncoverable(&self, class: &FailureClass) -> Result<bool, HeadroomError> {
         let seats: Vec<NodeSlot> = self.seats.iter().map(|seat| seat.node).collect();
+        self.is_uncoverable_on_some(class, &seats)
+    }
+
+    fn is_uncoverable_on_some(&self, class: &FailureClass, seats: &[NodeSlot]) -> Result<bool, HeadroomError> {
         let before: Vec<VmSlot> = uncoverable_of(self.cluster, self.policy, class)?;
-        let after = uncoverable_of(&self.template.with(self.cluster, &seats)?, self.policy, class)?;
+        let after = uncoverable_of(&self.template.with(self.cluster, seats)?, self.policy, class)?;
         Ok(after.iter().any(|vm| !before.contains(vm)))
     }
 

@@ -15,12 +15,17 @@ pub struct Tolerable {
     /// More than so many are proved not to be; `None`: what waits for a place already cannot all be placed. Where every
     /// unit may be lost (because nothing is to be restarted), the number of units.
     pub most: Option<u32>,
+    /// How many VMs that holds without, with `least` losses and with `most`: some failure leaves them no node that could take
+    /// them, and the policy only warns of that ([`ClassVerdict::uncoverable`](crate::ClassVerdict::uncoverable)).
+    pub uncovered: [usize; 2],
 }
 
 /// The largest number of domains of a level (`node`: of nodes) that may be lost together, whichever they are: the
 /// largest k for which the class `{level: k}` holds, as an interval that is a point when everything was decided.
 ///
-/// Each k is asked as [`verify`](crate::verify) would, with the policy's whole budget, from 0 upwards until one fails.
+/// Each k is asked as [`verify`](crate::verify) would, with the policy's whole budget, from 0 upwards until one fails. A
+/// verdict that holds with more losses settles one with fewer that was left open, unless it sets aside VMs that are to be
+/// covered there: with `uncoverable: warn` more losses may promise less.
 ///
 /// # Errors
 /// An unknown level.
@@ -53,16 +58,29 @@ pub fn max_tolerable_controlled(
     control: &Control,
 ) -> Result<Tolerable, VerifyError> {
     let mut asked = policy.clone();
-    let mut tolerable = Tolerable { least: None, most: None };
+    let mut tolerable = Tolerable { least: None, most: None, uncovered: [0; 2] };
+    // Of the first that was left open, how many VMs it sets aside.
+    let mut open: Option<usize> = None;
     for count in 0..=unit_count(cluster, policy, level)? {
         asked.tolerate = alloc::vec![FailureClass::units(level, count)];
-        match verify_controlled(cluster, &asked, control)?.answer() {
-            Answer::Holds => tolerable.least = Some(count),
+        let verdict = verify_controlled(cluster, &asked, control)?;
+        // With more losses the same VMs are uncoverable, and others besides.
+        let uncovered: usize = verdict.classes().iter().map(|class| class.uncoverable().len()).sum();
+        match verdict.answer() {
+            Answer::Holds if open.is_none_or(|open| open == uncovered) => {
+                (tolerable.least, open) = (Some(count), None);
+                tolerable.uncovered = [uncovered; 2];
+            }
             // A larger class may still be refuted, and bounds from above.
-            Answer::Undecided => {}
+            Answer::Holds => {}
+            Answer::Undecided => {
+                open.get_or_insert(uncovered);
+            }
             Answer::Fails => break,
         }
         tolerable.most = Some(count);
+        let [_, most] = &mut tolerable.uncovered;
+        *most = uncovered;
     }
     Ok(tolerable)
 }

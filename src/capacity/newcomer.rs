@@ -1,10 +1,11 @@
 //! The VM that is added again and again, and where copies of it could be started.
 //!
-//! Uses `cluster`, `restart` (eligibility), `admission::ledger`. Used by `capacity::headroom`.
+//! Uses `cluster`, `guarantee` (what fits a node), `admission::ledger`. Used by `capacity::headroom`.
 
 use super::headroom::{HeadroomError, Newcomer};
 use crate::admission::ledger::{Ghost, is_plain};
-use crate::cluster::{Cluster, EditError, Priority, RestartClass, Role, RuleKind, Strength, Vm};
+use crate::cluster::{Cluster, EditError, Priority, RestartClass, RuleKind, Strength, Vm};
+use crate::guarantee::Newcomers;
 use crate::ids::{NodeId, NodeSlot, RuleId, VmId};
 use crate::resources::Amounts;
 use crate::room::RoomKey;
@@ -47,11 +48,10 @@ pub(super) struct Template {
     named_in: Vec<RuleId>,
     /// Whether a rule may bind copies.
     ruled: bool,
-    /// `per_vm` included: what a copy holds, what restarts it, what is reserved for it, what a start needs.
+    /// `per_vm` included: what a copy holds, what restarts it, what is reserved for it.
     pub(super) demand: Vec<u64>,
     restart: Vec<u64>,
     pub(super) reservation: Vec<u64>,
-    start: Vec<u64>,
     class: RestartClass,
     priority: Priority,
 }
@@ -87,7 +87,6 @@ impl Template {
             |vm| (vm.restart(), vm.priority()),
         );
         let ruled = like.and_then(|like| cluster.vm(like).ok()).is_some_and(|vm| vm.rules().next().is_some());
-        let start = kept.demand().iter().zip(kept.restart_demand()).map(|(now, again)| *now.max(again)).collect();
         let template = Self {
             like,
             named_in,
@@ -95,7 +94,6 @@ impl Template {
             demand: kept.demand().to_vec(),
             restart: kept.restart_demand().to_vec(),
             reservation: kept.reservation().to_vec(),
-            start,
             class,
             priority,
             vm: Vm { node: None, migrating_to: None, power: None, ..vm },
@@ -111,31 +109,18 @@ impl Template {
         self.class == RestartClass::Protected && min_priority.is_none_or(|least| self.priority >= least)
     }
 
-    /// What a copy takes for certain, running or restarting.
-    pub(super) fn least_need(&self) -> Vec<u64> {
-        self.demand.iter().zip(&self.restart).map(|(now, again)| *now.min(again)).collect()
+    /// Copies, as the prices of a class see them.
+    pub(super) fn newcomers(&self) -> Newcomers<'_> {
+        Newcomers { demand: &self.demand, restart: &self.restart, like: self.like, single: false }
     }
 
     /// How many copies fit on every node that takes starts, spare nodes aside, by the ordinary over-commit: in the order of
     /// names, as far as one fits.
     pub(super) fn seats(&self, cluster: &Cluster) -> Vec<Seat> {
+        let newcomers = self.newcomers();
         let seat = |node: NodeSlot| {
-            let record = cluster.node_record(node).filter(|record| record.role != Role::Spare)?;
-            if self.like.is_some_and(|like| !crate::restart::may_run_on(cluster, like.slot, node)) {
-                return None;
-            }
-            let rows = cluster.allocatable_row(node).iter().zip(&cluster.used_rows()[node]);
-            let kinds = rows.zip(self.demand.iter().zip(&self.start));
-            let fit = kinds.filter(|(_, (demand, start))| **demand > 0 || **start > 0).map(
-                |((all, used), (demand, start))| {
-                    // The last one needs what a start needs, those before it what they hold.
-                    let free = all.saturating_sub(*used);
-                    let rest = free.checked_sub(*start);
-                    rest.map_or(0, |rest| rest.checked_div(*demand).map_or(u64::MAX, |more| more.saturating_add(1)))
-                },
-            );
-            let fit = fit.min().filter(|fit| *fit > 0)?;
-            Some(Seat { node, key: record.key, fit })
+            let fit = Some(newcomers.starts_on(cluster, node)).filter(|fit| *fit > 0)?;
+            Some(Seat { node, key: cluster.node_record(node)?.key, fit })
         };
         cluster.room_index().iter().filter_map(seat).collect()
     }

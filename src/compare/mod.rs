@@ -261,13 +261,17 @@ fn of_scvmm(cluster: &Cluster, kind: usize, failures: u32) -> Vec<Opinion> {
     let tests = scvmm_tests(&hosts, failures);
     let unit = cluster.kinds().get(kind).map_or("", |kind| kind.unit.as_str());
     let opinion = |rule: CompareRule, test: ScvmmTest, of: &str| {
-        let of = if of.is_empty() { String::new() } else { format!(" {of}") };
+        let amount = |number: i128| match (of, number) {
+            ("", _) => number.to_string(),
+            ("slots", 1) => String::from("1 slot"),
+            _ => format!("{number} {of}"),
+        };
         Opinion {
             rule,
             survives: test.passes,
             figure: match test.passes {
                 None => format!("not run on so many hosts: {} to the power of {failures} is 5000 or more", hosts.len()),
-                Some(_) => format!("{}{of} needed, {}{of} offered", test.needed, test.offered),
+                Some(_) => format!("{} needed, {} offered", amount(test.needed), amount(test.offered)),
             },
             counted: test.passes.map(|_| (test.needed, test.offered)),
             assumed_reservation: false,
@@ -390,7 +394,11 @@ fn differences(cluster: &Cluster, opinion: &Opinion, answer: Answer) -> Vec<Diff
                     "it keeps whole nodes free of all VMs, where only protected ones need to return".into(),
                 );
             }
-            if vsphere && cluster.nodes().any(|node| node.failover_allocatable() != node.allocatable()) {
+            let takes_more = |node: NodeRef<'_>| {
+                let mut rows = node.failover_allocatable().iter().zip(node.allocatable());
+                rows.any(|(failover, today)| failover > today)
+            };
+            if vsphere && cluster.nodes().any(takes_more) {
                 add("failover_overcommit_ignored", "it does not know that nodes take more after a failure".into());
             }
             if vsphere && cluster.nodes().any(|node| node.role() == crate::cluster::Role::Spare) {

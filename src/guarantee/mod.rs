@@ -39,7 +39,7 @@ pub use cover::{Cover, Promise};
 pub use error::VerifyError;
 pub(crate) use field::is_limited;
 pub use keep::KeepError;
-pub(crate) use more::{most_more, most_more_of, uncoverable_of};
+pub(crate) use more::{Newcomers, most_more, most_more_of, uncoverable_of};
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
 pub(crate) use units::{NO_UNIT, UnitIx, Units, unit_count};

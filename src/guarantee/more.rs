@@ -6,6 +6,12 @@
 //! **The data's path.** Prices (`guarantee::prices`) bound what a class can bear: of every family the worst failure leaves
 //! so much. The VMs that count are listed once with their homes, and summed up per node. From the sums alone every family
 //! tells at least how much it leaves; only a family that may leave less than those before looks at the VMs one by one.
+//!
+//! **Above the failover line.** A newcomer starts by what its node has room for today, `overcommit`; what is displaced needs
+//! room by `failover_overcommit`. Where that is less, newcomers beyond it take no failover room away, for there is none left.
+//! So of what k of them, each at price w, start on a node with failover room R, at most k w + W(R without what they hold)
+//! counts. That is largest with none or with all that the node takes today: between them W falls by more than w each while
+//! R holds them, and is 0 in what they need once it does not. Where failover room is no less than today's it is W(R).
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -15,34 +21,75 @@
 
 use super::error::VerifyError;
 use super::field::{each_member, homes_of, is_limited};
-use super::prices::{Costs, DRAWN, Released, add_shapes, every, is_drawn, price, pricings_by_room, stays_within};
+use super::prices::{
+    Costs, DRAWN, Released, add_shapes, every, is_drawn, limit, price, pricings_by_room, stays_within,
+};
 use super::uncoverable::leave_out;
 use super::units::Units;
 use super::verdict::Pricing;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Role};
 use crate::dense::{IdVec, Rows};
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
+use crate::resources::Amounts;
 use crate::restart::Concern;
 use alloc::vec::Vec;
 
-/// A proved bound on how many more VMs that the class concerns, each of which takes at least `need` where it runs and to
-/// restart it, can run with the class still held; `None`: nothing is known. `like`: a VM that they share all limits with.
+/// VMs that are all alike, to be started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Newcomers<'n> {
+    /// What each of them holds while it runs.
+    pub(crate) demand: &'n [u64],
+    /// What its node must have free to start it again.
+    pub(crate) restart: &'n [u64],
+    /// A VM that they share all limits with.
+    pub(crate) like: Option<VmId>,
+    /// Whether no more than one of them is asked about.
+    pub(crate) single: bool,
+}
+
+impl Newcomers<'_> {
+    /// What each takes for certain, running or restarting.
+    fn least_need(&self) -> Vec<u64> {
+        self.demand.iter().zip(self.restart).map(|(now, again)| *now.min(again)).collect()
+    }
+
+    /// How many could start on a node, for all that it has room for by the ordinary over-commit.
+    pub(crate) fn starts_on(&self, cluster: &Cluster, node: NodeSlot) -> u64 {
+        let takes_starts =
+            cluster.node_record(node).is_some_and(|node| node.state.accepts() && node.role != Role::Spare);
+        if !takes_starts || self.like.is_some_and(|like| !crate::restart::may_run_on(cluster, like.slot, node)) {
+            return 0;
+        }
+        let rows = cluster.allocatable_row(node).iter().zip(&cluster.used_rows()[node]);
+        let kinds = rows.zip(self.demand.iter().zip(self.restart)).filter_map(|((all, used), (demand, again))| {
+            let start = *demand.max(again);
+            // The last one needs what a start needs, those before it what they hold.
+            let rest = all.saturating_sub(*used).checked_sub(start);
+            let count =
+                rest.map_or(0, |rest| rest.checked_div(*demand).map_or(u64::MAX, |more| more.saturating_add(1)));
+            (start > 0).then_some(count)
+        });
+        kinds.min().unwrap_or(0)
+    }
+}
+
+/// A proved bound on how many newcomers that the class concerns can run with the class still held; `None`: nothing is known.
 ///
 /// Each of them costs its price either among the displaced or out of the limit of its node, so the worst failure by a
-/// family leaves room for what it leaves of the prices, divided by theirs.
+/// family leaves room for what it leaves of the prices, divided by theirs; and beside that for what may run above the
+/// failover line.
 pub(crate) fn most_more(
     cluster: &Cluster,
     policy: &Policy,
     class: &FailureClass,
-    need: &[u64],
-    like: Option<VmId>,
+    newcomers: &Newcomers<'_>,
 ) -> Result<Option<u128>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
     let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
     let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
-    Ok(most_more_of(cluster, policy, (&units, &concern), need, like))
+    Ok(most_more_of(cluster, policy, (&units, &concern), newcomers))
 }
 
 /// The same of a class whose units are known, and the VMs that it leaves out: at least those that are uncoverable.
@@ -50,10 +97,10 @@ pub(crate) fn most_more_of(
     cluster: &Cluster,
     policy: &Policy,
     (units, concern): (&Units, &Concern),
-    need: &[u64],
-    like: Option<VmId>,
+    newcomers: &Newcomers<'_>,
 ) -> Option<u128> {
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
+    let need = &*newcomers.least_need();
     let everywhere = Scope::new(cluster, &released.targets, members(cluster, concern));
     let mut pricings = pricings_by_room(units, &released);
     if need.iter().any(|amount| *amount > 0) {
@@ -62,7 +109,7 @@ pub(crate) fn most_more_of(
     add_shapes(everywhere.drawn(), DRAWN.shapes, &mut pricings);
     pricings.retain(|pricing| price(pricing, need) > 0);
     // What VMs without limits are like says no more than that.
-    let like = like.map(|like| like.slot).filter(|like| is_limited(cluster, *like));
+    let like = newcomers.like.map(|like| like.slot).filter(|like| is_limited(cluster, *like));
     let eligible = |like: VmSlot| {
         let nodes = released.targets.iter().copied();
         nodes.filter(|node| crate::restart::may_run_on(cluster, like, *node)).collect::<Vec<NodeSlot>>()
@@ -72,14 +119,52 @@ pub(crate) fn most_more_of(
         let inside = everywhere.inside(&released.targets, nodes);
         Scope::new(cluster, nodes, inside)
     });
+    let more = More { above: above(cluster, &released, newcomers), single: newcomers.single };
     let mut least = None;
     for scope in core::iter::once(&everywhere).chain(&within) {
         for pricing in &pricings {
             let below = least.unwrap_or(u128::MAX);
-            least = scope.bound(units, &released, pricing, price(pricing, need), below).or(least);
+            least = scope.bound(units, &released, (pricing, price(pricing, need)), &more, below).or(least);
         }
     }
     least
+}
+
+/// The nodes on which newcomers may run above the failover line.
+struct More {
+    above: Vec<Above>,
+    single: bool,
+}
+
+/// A node that takes more newcomers today than it has failover room for.
+struct Above {
+    node: NodeSlot,
+    /// How many it takes.
+    count: u64,
+    /// What they leave of its failover room.
+    left: Amounts,
+}
+
+impl Above {
+    /// What the newcomers and what they leave can cost, if that is more than the limit without them.
+    fn limit(&self, pricing: &Pricing, one_more: u128, limit_without: u128) -> u128 {
+        limit_without.max(one_more.saturating_mul(self.count.into()).saturating_add(limit(pricing, &self.left)))
+    }
+}
+
+/// Only nodes on which failover room ends before today's are of interest.
+fn above(cluster: &Cluster, released: &Released, newcomers: &Newcomers<'_>) -> Vec<Above> {
+    let is_lower = |node: &NodeSlot| {
+        let rows = cluster.failover_rows()[*node].iter().zip(cluster.allocatable_row(*node));
+        rows.into_iter().any(|(failover, today)| failover < today)
+    };
+    let of_node = |node: NodeSlot| {
+        let count = newcomers.starts_on(cluster, node).min(if newcomers.single { 1 } else { u64::MAX });
+        let rows = released.room[node].iter().zip(newcomers.demand);
+        let left = rows.map(|(room, demand)| room.saturating_sub(demand.saturating_mul(count))).collect();
+        (count > 0).then_some(Above { node, count, left })
+    };
+    released.targets.iter().copied().filter(is_lower).filter_map(of_node).collect()
 }
 
 /// The VMs that a class concerns, with their homes; those that wait for a place behind the last node.
@@ -137,14 +222,26 @@ impl<'a> Scope<'a> {
         &self,
         units: &Units,
         released: &Released,
-        pricing: &Pricing,
-        one_more: u128,
+        (pricing, one_more): (&Pricing, u128),
+        more: &More,
         below: u128,
     ) -> Option<u128> {
-        let (taken, available) = released.limits(pricing, self.nodes);
+        let (mut taken, mut available) = released.limits(pricing, self.nodes);
+        // A single one is on a single node, whichever it is.
+        let mut single = 0;
+        for above in more.above.iter().filter(|above| self.nodes.binary_search(&above.node).is_ok()) {
+            let without = taken[above.node];
+            let gained = above.limit(pricing, one_more, without) - without;
+            if more.single {
+                single = gained.max(single);
+            } else {
+                taken[above.node] += gained;
+                available += gained;
+            }
+        }
         let most = |home: NodeSlot| most_price(pricing, &self.load[home], self.count[home]);
         let mut costs = Costs::new(taken, available, most);
-        if available.saturating_sub(costs.most(units)) / one_more >= below {
+        if (available + single).saturating_sub(costs.most(units)) / one_more >= below {
             return None;
         }
         // Weighted sums are linear: what is said of the sum of all VMs of a node is exact.
@@ -156,7 +253,7 @@ impl<'a> Scope<'a> {
             costs = costs.displacing(|home| displaced[home]);
         }
         let (_, needed, left) = costs.worst(units);
-        Some(left.saturating_sub(needed) / one_more).filter(|bound| *bound < below)
+        Some((left + single).saturating_sub(needed) / one_more).filter(|bound| *bound < below)
     }
 }
 
@@ -183,7 +280,6 @@ pub(crate) fn uncoverable_of(
 #[cfg(test)]
 #[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
-    use super::super::prices::limit;
     use super::*;
     use crate::cluster::{Node, NodeState, Vm};
     use crate::dense::DenseId;
@@ -191,8 +287,10 @@ mod tests {
     use crate::resources::ResourceKinds;
     use alloc::format;
 
-    /// What every failure leaves by every family, VM by VM.
-    fn slow(cluster: &Cluster, units: &Units, concern: &Concern, need: &[u64], like: Option<VmSlot>) -> Option<u128> {
+    /// What every failure leaves by every family, VM by VM, however many newcomers start on every node.
+    fn slow(cluster: &Cluster, units: &Units, concern: &Concern, newcomers: &Newcomers<'_>) -> Option<u128> {
+        let need = newcomers.demand;
+        let like = newcomers.like.map(|like| like.slot);
         let released = Released::new(cluster, false);
         let all = members(cluster, concern);
         let every = every(all.len(), DRAWN.members);
@@ -215,11 +313,15 @@ mod tests {
                         (home.index() == cluster.node_slots() || failed.contains(home)) && stays(*vm)
                     });
                     let needed: u128 = displaced.map(|(_, vm)| price(pricing, &cluster.restart_rows()[*vm])).sum();
-                    let left: u128 = nodes
-                        .iter()
-                        .filter(|node| !failed.contains(node))
-                        .map(|node| limit(pricing, &released.room[*node]))
-                        .sum();
+                    let of_node = |node: &NodeSlot| {
+                        let with = |count: u64| {
+                            let rows = released.room[*node].iter().zip(need);
+                            let left: Vec<u64> = rows.map(|(room, need)| room.saturating_sub(need * count)).collect();
+                            u128::from(count) * price(pricing, need) + limit(pricing, &left)
+                        };
+                        (0..=newcomers.starts_on(cluster, *node)).map(with).max().unwrap()
+                    };
+                    let left: u128 = nodes.iter().filter(|node| !failed.contains(node)).map(of_node).sum();
                     let bound = left.saturating_sub(needed) / price(pricing, need);
                     least = Some(least.map_or(bound, |least: u128| least.min(bound)));
                     None::<()>
@@ -241,7 +343,12 @@ mod tests {
             let mut nodes = Vec::new();
             let mut vms = Vec::new();
             for at in 0..3 + random(6) {
-                let node = Node::named(format!("n{at}")).capacity([20 + random(30), 20 + random(30)]);
+                let mut node = Node::named(format!("n{at}")).capacity([20 + random(30), 20 + random(30)]);
+                if seed % 2 == 1 && random(2) == 0 {
+                    node = node.overcommit(0, 50 + random(150) as u32);
+                    node = node.failover_overcommit(0, 50 + random(150) as u32);
+                    node = node.failover_overcommit(1, 50 + random(100) as u32);
+                }
                 nodes.push(cluster.add_node(node.domain("rack", format!("r{}", at % 3))).unwrap());
             }
             for at in 0..random(25) {
@@ -266,8 +373,9 @@ mod tests {
             let need = [random(5), 1 + random(5)];
             let like = vms.iter().find(|vm| is_limited(&cluster, vm.slot)).copied();
             let like = like.filter(|_| random(2) == 0);
-            let found = most_more(&cluster, &policy, &class, &need, like).unwrap();
-            assert_eq!(found, slow(&cluster, &units, &concern, &need, like.map(|like| like.slot)), "seed {seed}");
+            let newcomers = Newcomers { demand: &need, restart: &need, like, single: false };
+            let found = most_more(&cluster, &policy, &class, &newcomers).unwrap();
+            assert_eq!(found, slow(&cluster, &units, &concern, &newcomers), "seed {seed}");
             positive += u32::from(found.is_some_and(|found| found > 0));
         }
         assert!(positive > 100, "{positive}");

@@ -182,9 +182,28 @@ impl ClassVerdict {
     #[must_use]
     pub fn summary(&self) -> String {
         let what = describe_class(&self.class);
-        let rest = if self.uncoverable.is_empty() { "" } else { ", apart from the uncoverable VMs," };
-        let evicting = self.certificate().is_some_and(Certificate::evicts);
-        let evicting = if evicting { ", with best-effort VMs stopped where they stand in the way" } else { "" };
+        let of_nothing = self.class.fail.iter().all(|(_, count)| *count == 0);
+        // Where only the uncoverable VMs make the class fail, that is the message.
+        let count = self.uncoverable.len();
+        let alone = self.rest() != Answer::Fails && self.answer() == Answer::Fails;
+        let (vms, have, them) =
+            if count == 1 { (String::from("1 VM"), "has", "it") } else { (format!("{count} VMs"), "have", "them") };
+        match (alone, of_nothing) {
+            (false, false) => self.of_losses(&what, if count == 0 { "" } else { ", apart from the uncoverable VMs," }),
+            (false, true) => self.of_no_loss("", if count == 0 { "" } else { ", apart from the uncoverable ones," }),
+            (true, false) => format!(
+                "some loss of {what} leaves {vms} without a node that could take {them}; for all others {}",
+                self.of_losses(&what, "")
+            ),
+            (true, true) => {
+                format!("{vms} {have} no node that could take {them}; {}", self.of_no_loss("other ", ""))
+            }
+        }
+    }
+
+    /// In words, what becomes of the losses of the class.
+    fn of_losses(&self, what: &str, rest: &str) -> String {
+        let evicting = self.evicting();
         match &self.outcome {
             Outcome::Holds(certificate) if certificate.covers() == Covers::AnyOrder => {
                 format!("any loss of {what}{rest} is survived, at once or one after another{evicting}")
@@ -206,10 +225,32 @@ impl ClassVerdict {
                 let tightest = tightest.as_ref().map_or_else(String::new, |tight| {
                     format!("; the tightest is {}, which fills {}", describe_units(&tight.units), tight.fill())
                 });
-                let are = if self.open == 1 { "is" } else { "are" };
-                format!("{} of the failures of {what}{rest} {are} neither proved nor refuted{tightest}", self.open)
+                let open = self.open;
+                let are = if open == 1 { "is" } else { "are" };
+                format!("{open} of the failures of {what}{rest} {are} neither proved nor refuted{tightest}")
             }
         }
+    }
+
+    /// The same of a class without losses: only what waits already needs a place.
+    fn of_no_loss(&self, other: &str, rest: &str) -> String {
+        let least = self.class.min_priority;
+        let least = least.map_or_else(String::new, |least| format!(" of priority {least} and above"));
+        let every = format!("every {other}protected VM{least}{rest}");
+        match &self.outcome {
+            Outcome::Holds(_) => format!("with nothing lost {every} has a place{}", self.evicting()),
+            Outcome::Fails(counterexample) => {
+                format!("with nothing lost not {every} has a place: {}", counterexample.message())
+            }
+            Outcome::Undecided { .. } => {
+                format!("that with nothing lost {every} has a place is neither proved nor refuted")
+            }
+        }
+    }
+
+    fn evicting(&self) -> &'static str {
+        let evicts = self.certificate().is_some_and(Certificate::evicts);
+        if evicts { ", with best-effort VMs stopped where they stand in the way" } else { "" }
     }
 }
 

@@ -6,8 +6,8 @@ use super::claims::{Claims, Targets, raise_most};
 use super::keeps::Moved;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_u32, to_usize};
-use crate::guarantee::{Bonds, NO_UNIT, NOWHERE, UnitIx, Units, is_limited, most_more_of};
-use crate::ids::{LevelIx, NodeSlot, VmId, VmSlot};
+use crate::guarantee::{Bonds, NO_UNIT, NOWHERE, Newcomers, UnitIx, Units, is_limited, most_more_of};
+use crate::ids::{LevelIx, NodeSlot, VmSlot};
 use crate::policy::{FailureClass, Policy};
 use crate::restart::{Concern, may_run_on};
 use crate::room::RoomIndex;
@@ -82,14 +82,8 @@ impl ClassLedger {
 
     /// A proved bound on how many more VMs the class can bear: [`most_more_of`]. Whatever is uncoverable is left out, because
     /// there is no plan for it.
-    pub(crate) fn most_more(
-        &self,
-        cluster: &Cluster,
-        policy: &Policy,
-        need: &[u64],
-        like: Option<VmId>,
-    ) -> Option<u128> {
-        most_more_of(cluster, policy, (&self.units, &self.concern), need, like)
+    pub(crate) fn most_more(&self, cluster: &Cluster, policy: &Policy, newcomers: &Newcomers<'_>) -> Option<u128> {
+        most_more_of(cluster, policy, (&self.units, &self.concern), newcomers)
     }
 
     /// The unit of a bank's tier that a node fails with.

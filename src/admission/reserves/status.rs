@@ -202,10 +202,9 @@ fn percentage_message(cluster: &Cluster, kinds: &[Percentage]) -> String {
 impl SlotFigures {
     fn message(&self, cluster: &Cluster) -> String {
         let (Some(slots), Some(left)) = (self.slots, self.left) else {
-            return format!(
-                "slots have no size, so that none can be counted (VMs: {}, nodes: {})",
-                self.used, self.nodes
-            );
+            let vms = if self.used == 1 { "1 VM takes" } else { &*format!("{} VMs take", self.used) };
+            let nodes = if self.nodes == 1 { "1 node" } else { &*format!("{} nodes", self.nodes) };
+            return format!("slots have no size, so {vms} none of {nodes}");
         };
         let sizes: Vec<String> = self
             .sizes
@@ -226,9 +225,13 @@ impl SlotFigures {
             0 => String::new(),
             short => format!(": {short} too few"),
         };
+        let are = |count: u128| if count == 1 { "is" } else { "are" };
+        let slot = if slots == 1 { "slot" } else { "slots" };
         format!(
-            "{} of {slots} slots are used, and without {lost} {left} are left{short}; a slot is {}",
+            "{} of {slots} {slot} {} used, and without {lost} {left} {} left{short}; a slot is {}",
             self.used,
+            are(self.used),
+            are(left),
             sizes.join(" and ")
         )
     }
@@ -243,7 +246,9 @@ impl SpareFigures {
             (nodes, None) => format!("all {nodes} spare nodes are empty"),
             (nodes, Some(first)) => {
                 let occupied = self.occupied.len();
-                format!("{occupied} of {nodes} spare nodes run VMs ({} in all), the first is '{first}'", self.vms)
+                let run = if occupied == 1 { "runs" } else { "run" };
+                let spares = if nodes == 1 { "node" } else { "nodes" };
+                format!("{occupied} of {nodes} spare {spares} {run} VMs ({} in all), the first is '{first}'", self.vms)
             }
         };
         if self.unusable > 0 {
