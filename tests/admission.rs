@@ -698,3 +698,46 @@ fn no_node_says_what_is_missing() {
         "no node can take VM 'x': 2 short of room (closest is 'two', short of memory: needs 8 GiB, free 5 GiB)";
     assert_eq!((told.kind.code(), &*told.message), ("no_node", expected));
 }
+
+/// What follows in a transaction is in view where a node is open, and drops nothing.
+#[test]
+fn operations_after_an_open_start_are_neither_lost_nor_misread() {
+    let vms = [vm("v", 2, ""), vm("w", 2, "a")].join(",");
+    let mut judge = guard(&nodes(&[("a", 4), ("b", 4)]), &vms, NOTHING);
+    // The VM that looks for a node is removed later: all is carried out all the same.
+    let line = r#"[{"op": "start", "vm": "v"}, {"op": "remove_vm", "vm": "v"}, {"op": "stop", "vm": "w"}]"#;
+    let decision = ask(&mut judge, line);
+    assert_eq!((decision.is_admitted(), decision.changes().len()), (true, 3));
+    judge.apply(decision).unwrap();
+    assert_eq!(judge.cluster().vm_count(), 1);
+    // A node that comes later is not there yet.
+    let mut judge = guard(&nodes(&[("a", 4), ("b", 4)]), &vms, NOTHING);
+    let new = r#"{"op": "add_node", "node": {"name": "c", "capacity": {"memory": 8}}}"#;
+    let decision = ask(&mut judge, &format!(r#"[{{"op": "start", "vm": "v"}}, {new}]"#));
+    assert_eq!((decision.is_admitted(), &*decision.placed()[0].node_name), (true, "b"));
+    // One that is stopped and started elsewhere is not on the node that goes down.
+    let line = r#"[{"op": "set_state", "node": "a", "state": "maintenance"}, {"op": "stop", "vm": "w"},
+        {"op": "start", "vm": "w", "on": "b"}]"#;
+    let decision = ask(&mut judge, line);
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+}
+
+/// A move that cures a rule that comes with it is no move that breaks it.
+#[test]
+fn a_rule_may_come_with_the_move_that_keeps_it() {
+    let mut judge = guard(&nodes(&[("a", 8), ("b", 8)]), &[vm("v", 2, "a"), vm("w", 2, "a")].join(","), NOTHING);
+    let rule = r#"{"op": "add_rule", "rule": {"name": "apart", "kind": "separate", "vms": ["v", "w"]}}"#;
+    let decision = ask(&mut judge, &format!(r#"[{rule}, {{"op": "migrate", "vm": "v", "to": "b"}}]"#));
+    assert!(decision.is_admitted(), "{:?}", decision.violations());
+    assert_eq!(notes(&decision), [("rule", false)]);
+}
+
+/// A restart demand that is set in a program is one of every kind, also of a VM that was read with one of some.
+#[test]
+fn a_restart_demand_set_by_a_program_speaks_of_every_kind() {
+    let guard = two_kinds(r#"{"name": "v", "demand": {"cpu": 2, "memory": 4}, "restart_demand": {"cpu": 3}}"#);
+    let (mut cluster, id) = (guard.cluster().clone(), guard.cluster().vm_id("v").unwrap());
+    let vm = cluster.vm(id).unwrap().to_vm().restart_demand([3, 8]);
+    cluster.update_vm(id, vm).unwrap();
+    assert_eq!(cluster.vm(id).unwrap().restart_demand(), [3, 8]);
+}

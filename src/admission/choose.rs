@@ -8,9 +8,10 @@ use super::change::Change;
 use super::demands::{self, Arrival, Concerned, against};
 use super::guard::{GuardError, Placed, compare, placed};
 use super::item::{self, Item, ItemError, ItemState, States};
+use super::quick::runs;
 use super::seats::dominant;
 use super::violation::{Shortage, Violation, ViolationKind};
-use crate::cluster::{Cluster, EditError, NodeRef, NodeState, RestartClass, Vm, VmBefore, VmRef};
+use crate::cluster::{Cluster, EditError, NodeRef, RestartClass, Vm, VmBefore, VmRef};
 use crate::guarantee::{Answer, Newcomers, most_more};
 use crate::ids::{NodeId, VmId};
 use crate::placement::budget::Control;
@@ -102,10 +103,10 @@ impl<'s> Search<'s> {
         if let Some(node) = change.takes_down(&draft.cluster) {
             draft.down.extend(Down::new(&draft.cluster, node));
         }
+        if cannot_move(&draft.cluster, change) {
+            return Ok(self.inconsistent(draft, change, EditError::BadMigration));
+        }
         let waiting = match open(change) {
-            Open::No if cannot_move(&draft.cluster, change) => {
-                return Ok(self.inconsistent(draft, change, EditError::BadMigration));
-            }
             Open::No => match draft.carry_out(change) {
                 Ok(()) => return self.go(draft, rest),
                 Err(error) => return Ok(self.inconsistent(draft, change, error)),
@@ -122,10 +123,7 @@ impl<'s> Search<'s> {
                 }
             }
         };
-        if cannot_move(&draft.cluster, change) {
-            return Ok(self.inconsistent(draft, change, EditError::BadMigration));
-        }
-        let candidates = candidates(&draft.seen_after(rest), waiting, matches!(change, Change::Migrate { .. }));
+        let candidates = candidates(&draft, rest, waiting, matches!(change, Change::Migrate { .. }));
         let mut first = None;
         match candidates {
             Ok(nodes) => {
@@ -171,7 +169,14 @@ impl<'s> Search<'s> {
                 return self.go(draft, rest);
             }
         }
-        first.map_or_else(|| self.judge(draft), Ok)
+        if let Some(found) = first {
+            return Ok(found);
+        }
+        // No node could be tried.
+        self.cut = true;
+        let message = format!("operation {} of the transaction was not judged", draft.changes.len().saturating_add(1));
+        draft.violations.push(against(ViolationKind::BudgetSpent { tried: self.tried }, message));
+        self.judge(draft)
     }
 
     /// Whether it is proved that a VM can be started on no node at all with a class kept that is kept now: then it is not
@@ -257,17 +262,21 @@ impl<'s> Search<'s> {
 }
 
 impl Draft {
-    /// With what is still to come of the transaction, as far as it can be carried out and says where: only its end is
-    /// judged.
-    fn seen_after(&self, rest: &[Change]) -> Cow<'_, Self> {
+    /// The cluster with what is still to come of the transaction, as far as it can be carried out and says where: only the
+    /// end is judged. A VM that starts somewhere waits meanwhile.
+    fn seen_after(&self, rest: &[Change], waiting: VmId) -> Cow<'_, Cluster> {
         if rest.is_empty() {
-            return Cow::Borrowed(self);
+            return Cow::Borrowed(&self.cluster);
         }
-        let mut seen = self.clone();
-        for change in rest.iter().filter(|change| matches!(open(change), Open::No)) {
-            let _ = change.apply(&mut seen.cluster, &mut seen.policy);
+        let (mut cluster, mut policy) = (self.cluster.clone(), self.policy.clone());
+        for change in rest {
+            let passed_over =
+                matches!(open(change), Open::Yes(_)) || matches!(change, Change::RemoveVm { vm } if *vm == waiting);
+            if !passed_over {
+                let _ = change.apply(&mut cluster, &mut policy);
+            }
         }
-        Cow::Owned(seen)
+        Cow::Owned(cluster)
     }
 
     fn carry_out(&mut self, change: &Change) -> Result<(), EditError> {
@@ -302,6 +311,9 @@ impl Draft {
             Some(vm) => self.concerned.vms.push(vm),
             None => self.concerned.all = true,
         }
+        if let Change::Stop { vm } = change {
+            self.down.iter_mut().for_each(|down| down.guests.retain(|(guest, _)| guest != vm));
+        }
         if let Change::UpdateRule { rule, .. } = change {
             self.concerned.edited.push(rule.slot);
         }
@@ -333,7 +345,7 @@ impl<'c> Bound<'c> {
         if record.rules.is_empty() && record.leads.is_empty() {
             return None;
         }
-        let concerned = Concerned { vms: Vec::from([vm]), ..Concerned::default() };
+        let concerned = Concerned { vms: Vec::from([vm]), edited: draft.concerned.edited.clone(), all: false };
         Some(Self { draft: draft.clone(), change, vm, before: draft.cluster.vm_before(vm.slot)?, concerned })
     }
 
@@ -374,7 +386,8 @@ struct Down {
 impl Down {
     fn new(cluster: &Cluster, node: NodeId) -> Option<Self> {
         let name = cluster.node(node).ok()?.name().to_owned();
-        let is_there = |vm: &VmRef<'_>| vm.is_on() && [vm.node(), vm.migrating_to()].contains(&Some(node));
+        let is_there =
+            |vm: &VmRef<'_>| vm.is_on() && !vm.is_displaced() && [vm.node(), vm.migrating_to()].contains(&Some(node));
         Some(Self { node, name, guests: cluster.vms().filter(is_there).map(|vm| (vm.id(), vm.node())).collect() })
     }
 
@@ -399,13 +412,14 @@ impl Down {
 /// Whether it is a live move of a VM that runs nowhere, or of which nobody knows whether it runs.
 fn cannot_move(cluster: &Cluster, change: &Change) -> bool {
     let Change::Migrate { vm, .. } = change else { return false };
-    let source = cluster.vm(*vm).ok().and_then(VmRef::node).and_then(|node| cluster.node(node).ok());
-    source.is_some_and(|source| !matches!(source.state(), NodeState::Online | NodeState::Cordoned))
+    let source = cluster.vm(*vm).ok().and_then(VmRef::node);
+    source.is_none_or(|source| !runs(cluster, source.slot))
 }
 
 /// The nodes that can take a VM, in the order of the strategy; or why there is none.
-fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Box<Violation>> {
-    let cluster = &draft.cluster;
+fn candidates(draft: &Draft, rest: &[Change], vm: VmId, live: bool) -> Result<Vec<NodeId>, Box<Violation>> {
+    let seen = draft.seen_after(rest, vm);
+    let cluster = &*seen;
     let Ok(record) = cluster.vm(vm) else { return Ok(Vec::new()) };
     let restart = |kind: usize| if live { 0 } else { record.restart_demand().get(kind).copied().unwrap_or(0) };
     let need: Vec<u64> =
@@ -418,7 +432,8 @@ fn candidates(draft: &Draft, vm: VmId, live: bool) -> Result<Vec<NodeId>, Box<Vi
         *count = count.saturating_add(1);
     };
     for node in cluster.nodes() {
-        if live && record.node() == Some(node.id()) {
+        let is_there_yet = draft.cluster.node(node.id()).is_ok();
+        if !is_there_yet || (live && record.node() == Some(node.id())) {
             continue;
         }
         if let Some(violation) = demands::barred(cluster, Arrival { vm, node: node.id(), live }) {

@@ -180,8 +180,9 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
         };
         let excess = after.excess(slot);
         // A rule that was preferred bound nothing: it counts as new.
-        let bound = !concerned.edited.contains(&slot)
-            && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
+        let is_edited = concerned.edited.contains(&slot);
+        let bound =
+            !is_edited && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
         let old = bound.then(|| before.excess(slot));
         if excess <= old.unwrap_or(0) {
             continue;
@@ -190,28 +191,40 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
             let record = after.vm_record(vm.slot);
             record.is_some_and(|record| record.rules.contains(&slot) || record.leads.contains(&slot))
         };
-        let arrives = |vm: &&VmId| !arrivals(before, after, **vm, true).is_empty();
+        let arrives = |vm: &&VmId| {
+            let waits = after.vm(**vm).is_ok_and(VmRef::is_displaced);
+            !waits && !arrivals(before, after, **vm, true).is_empty()
+        };
         let arriving: Vec<VmId> = concerned.vms.iter().filter(speaks_of).filter(arrives).copied().collect();
-        let enforced = !arriving.is_empty() && (bound || excess > excess_without(after, slot, &arriving));
+        // Where nothing else changes, what was before is what would be without them.
+        let alone = bound && !concerned.all && concerned.vms.len() == 1;
+        let enforced = !arriving.is_empty() && (alone || excess > excess_without(before, after, slot, &arriving));
         let name = rule.name();
         let message = match old {
             Some(0) => format!("rule '{name}' would be broken, by {excess}"),
             Some(old) => format!("rule '{name}' is broken by {old}, and would be by {excess}"),
-            None if enforced => format!("rule '{name}' is new, and would be broken by {excess}"),
-            None => format!("rule '{name}' is new, and broken by {excess} as VMs run now"),
+            None => {
+                let what = if is_edited { "described anew" } else { "new" };
+                let how = if enforced { "would be broken" } else { "broken" };
+                let when = if enforced { "" } else { " as VMs run now" };
+                format!("rule '{name}' is {what}, and {how} by {excess}{when}")
+            }
         };
-        let kind = ViolationKind::Rule { rule: rule.id(), before: old.unwrap_or(0), after: excess };
+        let was = if before.rule(rule.id()).is_ok() { before.excess(slot) } else { 0 };
+        let kind = ViolationKind::Rule { rule: rule.id(), before: was, after: excess };
         broken.push(Violation { enforced, ..against(kind, message) });
     }
     broken
 }
 
-/// The excess of a rule if some VMs were not there.
-fn excess_without(cluster: &Cluster, rule: RuleSlot, vms: &[VmId]) -> u64 {
-    let mut without = cluster.clone();
+/// The excess of a rule if some VMs were where they ran before, or waited for a place.
+fn excess_without(before: &Cluster, after: &Cluster, rule: RuleSlot, vms: &[VmId]) -> u64 {
+    let mut without = after.clone();
     for vm in vms {
-        // One that cannot be stopped stays, and counts.
-        let _ = without.stop_vm(*vm);
+        let ran = before.vm(*vm).ok().filter(|vm| vm.is_on() && !vm.is_displaced()).and_then(VmRef::node);
+        let home = ran.filter(|node| after.node(*node).is_ok());
+        // They are on: they arrive.
+        let _ = without.move_vm(*vm, home);
     }
     without.excess(rule)
 }

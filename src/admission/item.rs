@@ -297,8 +297,8 @@ fn class_state(
     let found = held(cluster, policy, class, &verdict, control)?;
     (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, found.lowered_for_all);
     if state.held.is_none() {
-        let aside = if uncoverable_fails { &[][..] } else { verdict.uncoverable() };
-        state.unplaced = unplaced(cluster, policy, class, aside, control)?;
+        let aside = if uncoverable_fails { Vec::new() } else { found.aside };
+        state.unplaced = unplaced(cluster, policy, class, &aside, control)?;
     }
     let certificate = match verdict.outcome {
         Outcome::Holds(certificate) => Some(certificate),
@@ -324,6 +324,8 @@ struct Held {
     counts: Option<Counts>,
     lowered: usize,
     lowered_for_all: usize,
+    /// The uncoverable VMs of the last of the chain that was looked at.
+    aside: Vec<Uncoverable>,
 }
 
 /// The first of the chain of lowered counts that holds, and its place in the chain; once with uncoverable VMs aside, once
@@ -345,13 +347,16 @@ fn held(
     lower.fail.sort_by_key(|(level, _)| width(level));
     let nodes = u32::try_from(cluster.node_count()).unwrap_or(u32::MAX);
     let mut lowered = 0_usize;
+    let mut aside = verdict.uncoverable().to_vec();
     while found.is_none() || for_all.is_none() {
         let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) else { break };
         // More losses than there are nodes are as many as there are: those between need no verdict.
         let next = (*count).min(nodes.saturating_add(1)).saturating_sub(1);
         lowered = lowered.saturating_add(to_usize(count.saturating_sub(next)));
         *count = next;
-        let (rest, all) = holds(&verify_class(cluster, policy, &lower, policy.budget.admit, control)?);
+        let verdict = verify_class(cluster, policy, &lower, policy.budget.admit, control)?;
+        let (rest, all) = holds(&verdict);
+        aside = verdict.uncoverable().to_vec();
         if rest && found.is_none() {
             found = Some((lower.fail.clone(), lowered));
         }
@@ -360,8 +365,8 @@ fn held(
     let nothing = lowered.saturating_add(1);
     let lowered_for_all = for_all.unwrap_or(nothing);
     Ok(match found {
-        Some((counts, lowered)) => Held { counts: Some(counts), lowered, lowered_for_all },
-        None => Held { counts: None, lowered: nothing, lowered_for_all },
+        Some((counts, lowered)) => Held { counts: Some(counts), lowered, lowered_for_all, aside },
+        None => Held { counts: None, lowered: nothing, lowered_for_all, aside },
     })
 }
 
@@ -385,8 +390,8 @@ fn unplaced(
     let left_out = plan.unplaced().iter().filter(|left| aside.iter().any(|other| other.vm == left.vm));
     let left_out: Vec<_> = left_out.filter_map(|left| cluster.vm(left.vm).ok().map(VmRef::effective)).collect();
     let of_class = |count: &ClassCount| {
-        let aside = left_out.iter().filter(|class| **class == (count.restart, count.priority)).count();
-        count.displaced.saturating_sub(count.placed).saturating_sub(to_u32(aside))
+        let of_them = left_out.iter().filter(|class| **class == (count.restart, count.priority)).count();
+        count.displaced.saturating_sub(count.placed).saturating_sub(to_u32(of_them))
     };
     let left = counts.map(|count| (count.restart, count.priority, of_class(count))).filter(|entry| entry.2 > 0);
     Ok(left.collect())

@@ -265,7 +265,7 @@ impl<'d> Desk<'d> {
 }
 
 /// Whether a node's VMs run, and fail with it.
-fn runs(cluster: &Cluster, node: NodeSlot) -> bool {
+pub(super) fn runs(cluster: &Cluster, node: NodeSlot) -> bool {
     cluster.node_record(node).is_some_and(|record| matches!(record.state, NodeState::Online | NodeState::Cordoned))
 }
 

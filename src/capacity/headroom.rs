@@ -31,6 +31,7 @@ use crate::resources::Amounts;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 /// In clusters of up to so many nodes halving is tried besides the ledgers, to find a few more.
 const SMALL: usize = 16;
@@ -440,9 +441,11 @@ impl<'a> Ask<'a> {
     /// A node on which one can be started with everything kept.
     pub(super) fn place_for_one(&self) -> Result<Option<NodeSlot>, HeadroomError> {
         const NODES: usize = 8;
-        for node in self.template.sequence(self.cluster, &self.seats, Order::Even, NODES, |_| true)? {
-            if self.keeps(&[node])? {
-                return Ok(Some(node));
+        let mut roomy: Vec<&Seat> = self.seats.iter().collect();
+        roomy.sort_unstable_by_key(|seat| (Reverse(seat.fit), seat.key));
+        for seat in roomy.into_iter().take(NODES) {
+            if self.keeps(&[seat.node])? {
+                return Ok(Some(seat.node));
             }
         }
         Ok(None)

@@ -59,6 +59,10 @@ pub fn largest_vm(
     control: &Control,
 ) -> Result<LargestVm, HeadroomError> {
     let kept = kept(cluster, policy, control)?;
+    let kinds = cluster.kinds().len();
+    if shape.len() > kinds {
+        return Err(EditError::TooManyAmounts { count: shape.len(), kinds }.into());
+    }
     let sizes = Sizes::of(shape).ok_or(HeadroomError::NothingWanted)?;
     let newcomer = |size: u64| Newcomer::Shape(sizes.size(size));
     let ask = |size: u64| Ask::new(cluster, policy, &newcomer(size), kept.clone(), control);

@@ -34,7 +34,7 @@ impl Order {
 pub(super) struct Seat {
     pub(super) node: NodeSlot,
     /// Its place in the order of names.
-    key: RoomKey,
+    pub(super) key: RoomKey,
     /// How many, for all that its room says.
     pub(super) fit: u64,
 }

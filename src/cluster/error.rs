@@ -105,7 +105,8 @@ pub enum EditError {
     /// A VM is on and its demand is not known.
     #[error("the demand of a powered-on VM is missing")]
     DemandMissing,
-    /// A migration of a VM that is off, has no node, or goes to the node it is on.
+    /// A migration of a VM that is off, has no node, or goes to the node it is on; as a request also one from a node that is
+    /// down or unreachable. Or the end of a migration that there is not.
     #[error("a migration needs a VM that runs, on another node than the target")]
     BadMigration,
     /// The VM is not in the power state that the operation needs.

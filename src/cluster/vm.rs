@@ -199,10 +199,11 @@ impl Vm {
         self
     }
 
-    /// Sets what its node must have free to start it, per kind.
+    /// Sets what its node must have free to start it, of every kind.
     #[must_use]
     pub fn restart_demand(mut self, demand: impl Into<Amounts>) -> Self {
         self.restart_demand = Some(demand.into());
+        self.restart_kinds = None;
         self
     }
 

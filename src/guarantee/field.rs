@@ -38,6 +38,14 @@ pub(crate) struct Census {
     home_of: IdVec<NodeSlot, NodeSlot>,
 }
 
+impl Census {
+    /// Whether a member waits for a place.
+    pub(crate) fn has_homeless(&self) -> bool {
+        let [.., homeless, end] = self.starts.as_slice() else { return false };
+        homeless < end
+    }
+}
+
 /// See the module documentation.
 #[derive(Debug)]
 pub(crate) struct Field {

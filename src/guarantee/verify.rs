@@ -236,10 +236,13 @@ impl<'r> Run<'r> {
         let mut judged = run.prove(Census::new(&without, &run.concern, budget.threads()), planner, budget)?;
         if let Some(mut first) = first {
             if matches!(judged.outcome, Outcome::Fails(_)) {
+                let before = first.failing.len();
                 first.failing.append(&mut judged.failing);
                 first.failing.sort_unstable();
                 first.failing.dedup();
-                first.open = first.open.min(judged.open);
+                // What is listed now was open.
+                let listed = to_u32(first.failing.len().saturating_sub(before)).into();
+                first.open = first.open.saturating_sub(listed).min(judged.open);
             }
             return Ok(first);
         }
@@ -262,11 +265,12 @@ impl<'r> Run<'r> {
         // Running out here is noticed by whoever goes on.
         let _ = budget.spend(outright.work);
         let tightest = outright.tightest;
-        // Of one loss all failing units are wanted.
+        // Of one loss all failing units are wanted; and if those who wait have no place whatever is lost, that is said.
+        let waits = census.has_homeless();
         let settles = |refuted: &mut Refuted| {
             self.units.losses() != 1
                 || refuted.units.is_empty()
-                || u128::from(to_u32(outlook.units.len())) == self.units.scenarios()
+                || (!waits && u128::from(to_u32(outlook.units.len())) == self.units.scenarios())
         };
         if let Some(refuted) = outlook.refuted.take_if(settles) {
             return Ok(self.fails(refuted, outlook.units, Way::Prices, 0));
@@ -290,10 +294,15 @@ impl<'r> Run<'r> {
                     return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Search, 1));
                 }
                 Found::Open => {
-                    return Ok(match prices.prove(&[]) {
-                        Some(proof) => self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Prices, 1),
-                        None => self.undecided(&prices.tightest, self.units.sets(), 1),
-                    });
+                    if let Some(proof) = prices.prove(&[]) {
+                        return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Prices, 1));
+                    }
+                    let Some(refuted) = prices.outlook.refuted.take() else {
+                        return Ok(self.undecided(&prices.tightest, self.units.sets(), 1));
+                    };
+                    let failing = core::mem::take(&mut prices.outlook.units);
+                    let open = self.units.scenarios().saturating_sub(to_u32(failing.len()).into());
+                    return Ok(Judged { open, ..self.fails(refuted, failing, Way::Prices, 1) });
                 }
             }
             standing.sort_unstable();

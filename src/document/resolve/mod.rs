@@ -262,7 +262,7 @@ impl<'de> Resolver<'de> {
         known
     }
 
-    /// Amounts by kind, on top of what stands for kinds that are left out; besides, a bit for each kind stated.
+    /// Amounts by kind, 0 of those that are left out; and the kinds that are stated.
     pub(super) fn amounts(&mut self, cluster: &Cluster, field: &str, span: Span) -> (Amounts, KindSet) {
         let mut row = [0_u64; MAX_KINDS];
         let mut stated = KindSet::NONE;
