@@ -183,7 +183,8 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
         let is_edited = concerned.edited.contains(&slot);
         let bound =
             !is_edited && before.rule(rule.id()).is_ok_and(|old| !matches!(old.strength(), Strength::Preferred { .. }));
-        let old = bound.then(|| before.excess(slot));
+        let was = if before.rule(rule.id()).is_ok() { before.excess(slot) } else { 0 };
+        let old = bound.then_some(was);
         if excess <= old.unwrap_or(0) {
             continue;
         }
@@ -210,7 +211,6 @@ pub(super) fn rules_broken(before: &Cluster, after: &Cluster, concerned: &Concer
                 format!("rule '{name}' is {what}, and {how} by {excess}{when}")
             }
         };
-        let was = if before.rule(rule.id()).is_ok() { before.excess(slot) } else { 0 };
         let kind = ViolationKind::Rule { rule: rule.id(), before: was, after: excess };
         broken.push(Violation { enforced, ..against(kind, message) });
     }

@@ -255,14 +255,9 @@ impl Reader<'_> {
 
     /// The demand of a VM, with the kinds that are not stated as they are now.
     fn completed(&self, vm: VmId, demand: &Amounts, stated: KindSet) -> Amounts {
-        let now = self.cluster.vm(vm).map_or(&[][..], VmRef::demand);
-        let kinds = self.cluster.kinds().iter().enumerate();
-        kinds
-            .map(|(at, kind)| {
-                let held = || now.get(at).map_or(0, |now| now.saturating_sub(kind.per_vm));
-                if stated.contains(at) { demand.of(at) } else { held() }
-            })
-            .collect()
+        let now = self.cluster.raw(self.cluster.vm(vm).map_or(&[][..], VmRef::demand));
+        let kinds = 0..self.cluster.kinds().len();
+        kinds.map(|kind| if stated.contains(kind) { demand.of(kind) } else { now.of(kind) }).collect()
     }
 
     /// Takes over what was read of an object, or its errors, whose paths begin with `part`, at `path`.

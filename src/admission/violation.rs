@@ -12,8 +12,8 @@ use alloc::vec::Vec;
 pub struct Violation {
     /// What it is.
     pub kind: ViolationKind,
-    /// Whether it refuses the request; otherwise it is said and no more (mode `warn`, what was there before, rules that no arriving VM
-    /// breaks).
+    /// Whether it refuses the request; otherwise it is said and no more (mode `warn`, what was there before, rules that no
+    /// arriving VM breaks).
     pub enforced: bool,
     /// Whether it was so before, and the change does not make it worse.
     pub broken_before: bool,

@@ -75,13 +75,10 @@ impl Cluster {
     }
 
     fn prepare_resized(&self, slot: VmSlot, demand: &Amounts) -> Result<Prepared, EditError> {
-        let own = |row: &[u64]| {
-            row.iter().zip(self.per_vm.iter()).map(|(all, per_vm)| all.saturating_sub(*per_vm)).collect::<Amounts>()
-        };
         let Some(record) = self.vms.get(slot) else { return Err(EditError::UnknownVm) };
-        let restart = (!record.own_restart.is_empty()).then(|| own(&self.restart_demand[slot]));
+        let restart = (!record.own_restart.is_empty()).then(|| self.raw(&self.restart_demand[slot]));
         let restart = restart.as_ref().map(|restart| (restart, record.own_restart));
-        let reservation = record.own_reservation.then(|| own(&self.reservation[slot]));
+        let reservation = record.own_reservation.then(|| self.raw(&self.reservation[slot]));
         let on = record.on;
         let mut prepared = self.prepare_amounts(Some(slot), Some(demand), restart, reservation.as_ref())?;
         prepared.on = on;

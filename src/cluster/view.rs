@@ -259,7 +259,8 @@ impl Cluster {
         &self.spares
     }
 
-    fn raw(&self, row: &[u64]) -> Amounts {
+    /// Amounts without the kinds' `per_vm`: as they were stated.
+    pub(crate) fn raw(&self, row: &[u64]) -> Amounts {
         row.iter().zip(self.per_vm.iter()).map(|(amount, per_vm)| amount.saturating_sub(*per_vm)).collect()
     }
 }
