@@ -333,6 +333,12 @@ impl<I: DenseId> Rows<I> {
     }
 }
 
+impl<I> Default for Rows<I> {
+    fn default() -> Self {
+        Self { width: 0, cells: Vec::new(), id: PhantomData }
+    }
+}
+
 impl<I: DenseId> Index<I> for Rows<I> {
     type Output = [u64];
     #[inline]

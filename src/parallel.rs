@@ -46,25 +46,51 @@ impl Threads {
         scratch: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, P) -> R + Sync,
     ) -> Vec<R> {
+        let others = parts.len().saturating_sub(1);
+        self.with(others, parts, scratch, work, || ()).0
+    }
+
+    /// The same; this thread does something else before it takes parts.
+    pub(crate) fn map_beside<P: Send, S, R: Send, B>(
+        self,
+        parts: Vec<P>,
+        scratch: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, P) -> R + Sync,
+        beside: impl FnOnce() -> B,
+    ) -> (Vec<R>, B) {
+        self.with(parts.len(), parts, scratch, work, beside)
+    }
+
+    /// `others`: so many threads besides this one have something to do.
+    fn with<P: Send, S, R: Send, B>(
+        self,
+        others: usize,
+        parts: Vec<P>,
+        scratch: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, P) -> R + Sync,
+        beside: impl FnOnce() -> B,
+    ) -> (Vec<R>, B) {
+        let others = others.min(self.0.saturating_sub(1));
         #[cfg(feature = "parallel")]
-        if self.0 > 1 && parts.len() > 1 {
-            return several(self.0.min(parts.len()), parts, &scratch, &work);
+        if others > 0 {
+            return several(others, parts, &scratch, &work, beside);
         }
-        #[cfg(not(feature = "parallel"))]
-        debug_assert_eq!(self, Self::ONE);
+        debug_assert_eq!(others, 0);
+        let besides = beside();
         let mut scratch = scratch();
-        parts.into_iter().map(|part| work(&mut scratch, part)).collect()
+        (parts.into_iter().map(|part| work(&mut scratch, part)).collect(), besides)
     }
 }
 
-/// Each thread takes the next part until none is left.
+/// Each thread takes the next part until none is left; this one does something else before.
 #[cfg(feature = "parallel")]
-fn several<P: Send, S, R: Send>(
-    threads: usize,
+fn several<P: Send, S, R: Send, B>(
+    others: usize,
     parts: Vec<P>,
     scratch: &(impl Fn() -> S + Sync),
     work: &(impl Fn(&mut S, P) -> R + Sync),
-) -> Vec<R> {
+    beside: impl FnOnce() -> B,
+) -> (Vec<R>, B) {
     use std::sync::{Mutex, PoisonError};
 
     let queue = Mutex::new(parts.into_iter().enumerate());
@@ -77,8 +103,9 @@ fn several<P: Send, S, R: Send>(
         }
         done
     };
-    let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+    let (mut done, besides) = std::thread::scope(|scope| {
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
+        let besides = beside();
         let mut done = run();
         for other in others {
             match other.join() {
@@ -87,10 +114,10 @@ fn several<P: Send, S, R: Send>(
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        done
+        (done, besides)
     });
     done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    (done.into_iter().map(|(_, result)| result).collect(), besides)
 }
 
 #[cfg(test)]
@@ -107,6 +134,27 @@ mod tests {
         let expected: Vec<u64> = parts.iter().map(|part| part * part).collect();
         for threads in [0, 1, 2, 3, 7, 2_000] {
             assert_eq!(Threads::up_to(threads).map(parts.clone(), || 0, square), expected);
+        }
+    }
+
+    #[test]
+    fn something_else_is_done_beside_the_parts() {
+        for threads in [1, 2, 3] {
+            for count in [0_u32, 1, 5] {
+                let mut beside = 0;
+                let parts: Vec<u32> = (0..count).collect();
+                let (doubled, answer) = Threads::up_to(threads).map_beside(
+                    parts.clone(),
+                    || (),
+                    |(), part| 2 * part,
+                    || {
+                        beside += 1;
+                        "done"
+                    },
+                );
+                assert_eq!((doubled, answer), (parts.iter().map(|part| 2 * part).collect(), "done"));
+                assert_eq!(beside, 1);
+            }
         }
     }
 

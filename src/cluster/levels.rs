@@ -7,7 +7,7 @@
 //! `node`, where each node is its own domain. Levels need not nest, and nothing here assumes that they do.
 
 use super::slab::Interner;
-use crate::dense::{DenseId, IdVec};
+use crate::dense::{DenseId, IdVec, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -179,26 +179,56 @@ impl Levels {
         self.domain_of[level][node]
     }
 
-    /// Calls `visit` with every domain of a level that holds some of these nodes, in the order of its first one, and with
-    /// those nodes in order.
+    /// Calls `visit` with every domain of a level that holds some of these nodes, each listed once, in the order of its
+    /// first one, and with those nodes in order.
     pub(crate) fn each_among(
         &self,
         level: LevelIx,
         nodes: impl Iterator<Item = NodeSlot>,
         mut visit: impl FnMut(DomainKey, &[NodeSlot]),
     ) {
-        let mut placed: Vec<(DomainKey, u32, NodeSlot)> =
-            (0..).zip(nodes).map(|(at, node)| (self.domain(level, node), at, node)).collect();
-        placed.sort_unstable();
-        let mut groups: Vec<&[(DomainKey, u32, NodeSlot)]> = placed.chunk_by(|left, right| left.0 == right.0).collect();
-        groups.sort_unstable_by_key(|group| group.first().map(|(_, at, _)| *at));
-        let mut together = Vec::new();
-        for group in groups {
-            together.clear();
-            together.extend(group.iter().map(|(.., node)| *node));
-            if let Some((domain, ..)) = group.first() {
-                visit(*domain, &together);
+        const NO_RANK: u32 = u32::MAX;
+        let mut rank_of: IdVec<DomainKey, u32> = IdVec::new();
+        let mut domains: Vec<(DomainKey, u32)> = Vec::new();
+        let mut rank = |domain: DomainKey| {
+            let mut rank = NO_RANK;
+            if own_node(domain).is_none() {
+                rank_of.grow_to(domain, &NO_RANK);
+                rank = rank_of[domain];
             }
+            if rank == NO_RANK {
+                rank = to_u32(domains.len());
+                domains.push((domain, 0));
+                if own_node(domain).is_none() {
+                    rank_of[domain] = rank;
+                }
+            }
+            if let Some((_, count)) = domains.get_mut(to_usize(rank)) {
+                *count = count.saturating_add(1);
+            }
+            rank
+        };
+        let ranked: Vec<(u32, NodeSlot)> = nodes.map(|node| (rank(self.domain(level, node)), node)).collect();
+        // Where the next node of each domain goes.
+        let mut next: Vec<u32> = Vec::with_capacity(domains.len());
+        let mut sum = 0_u32;
+        for (_, count) in &domains {
+            next.push(sum);
+            sum = sum.saturating_add(*count);
+        }
+        let mut placed: Vec<NodeSlot> = alloc::vec![NodeSlot(0); ranked.len()];
+        for (rank, node) in ranked {
+            let Some(next) = next.get_mut(to_usize(rank)) else { continue };
+            if let Some(place) = placed.get_mut(to_usize(*next)) {
+                *place = node;
+            }
+            *next = next.saturating_add(1);
+        }
+        let mut rest = placed.as_slice();
+        for (domain, count) in domains {
+            let (together, behind) = rest.split_at(to_usize(count).min(rest.len()));
+            rest = behind;
+            visit(domain, together);
         }
     }
 

@@ -22,8 +22,7 @@
 //! What fits none of them rules banks out ([`Bonds::new`] says `None`), but for a single loss, where every plan stands
 //! alone. Colours ask for more than the rule does: where they leave no room, there may still be a proof by other means.
 
-use super::banks::DOMAIN_SHARE;
-use super::field::MemberIx;
+use super::deal::DOMAIN_SHARE;
 use super::paintings::{Member, Members, Paint, Painting, PaintingIx, Paintings};
 use super::units::{NO_UNIT, Tier, Units};
 use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength};
@@ -59,8 +58,8 @@ struct Apart {
     level: LevelIx,
     /// `None`: members of other sides may not be there at all.
     limit: Option<u32>,
-    /// How many members of each side are in each domain, sorted.
-    there: Vec<(DomainKey, u32, u32)>,
+    /// Where what is known of the domains of its members begins and ends.
+    there: (u32, u32),
 }
 
 /// A member of a `separate` rule that a unit displaces.
@@ -82,20 +81,15 @@ pub(crate) struct Bonds {
     all: Vec<Bond>,
     paintings: Paintings,
     aparts: IdVec<ApartIx, Apart>,
+    there: Vec<There>,
 }
 
-/// The bonds of members, in their order.
-pub(crate) struct Bonded {
-    /// Where those of each member begin and end.
-    pub(super) spans: IdVec<MemberIx, (u32, u32)>,
-    all: Vec<Bond>,
-}
-
-impl Bonded {
-    #[inline]
-    pub(super) fn within(&self, (start, end): (u32, u32)) -> &[Bond] {
-        self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
-    }
+/// How many members of a side of a `separate` rule are in a domain.
+#[derive(Clone, Copy, Debug)]
+struct There {
+    domain: DomainKey,
+    side: u32,
+    count: u32,
 }
 
 /// A rule that no bond stands for.
@@ -109,6 +103,7 @@ struct Maker<'m> {
     made: Vec<(VmSlot, Bond)>,
     paintings: IdVec<PaintingIx, Painting>,
     aparts: IdVec<ApartIx, Apart>,
+    there: Vec<There>,
     parties: Vec<Vec<VmSlot>>,
     party_of: BTreeMap<VmSlot, usize>,
     /// Per level whether units take its domains whole, where that has been asked.
@@ -134,6 +129,7 @@ impl Bonds {
             made: Vec::new(),
             paintings: IdVec::new(),
             aparts: IdVec::new(),
+            there: Vec::new(),
             parties: Vec::new(),
             party_of: BTreeMap::new(),
             whole: Vec::new(),
@@ -172,17 +168,18 @@ impl Bonds {
         self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
     }
 
-    /// The bonds of these VMs side by side.
-    pub(super) fn among(&self, vms: &IdVec<MemberIx, VmSlot>) -> Bonded {
-        let mut bonded = Bonded { spans: IdVec::filled((0, 0), vms.len()), all: Vec::with_capacity(self.all.len()) };
-        if !self.is_empty() {
-            for (span, vm) in bonded.spans.iter_mut().zip(vms.iter()) {
-                let start = to_u32(bonded.all.len());
-                bonded.all.extend_from_slice(self.of(*vm));
-                *span = (start, to_u32(bonded.all.len()));
-            }
+    /// The bonds of these VMs one after the other, and where those of each begin and end; nothing, if nobody has any.
+    pub(super) fn of_each(&self, vms: &[VmSlot]) -> (Vec<(u32, u32)>, Vec<Bond>) {
+        if self.is_empty() {
+            return (Vec::new(), Vec::new());
         }
-        bonded
+        let mut all = Vec::new();
+        let spans = vms.iter().map(|vm| {
+            let start = to_u32(all.len());
+            all.extend_from_slice(self.of(*vm));
+            (start, to_u32(all.len()))
+        });
+        (spans.collect(), all)
     }
 
     /// The levels, `node` aside, of which no domain may meet two banks.
@@ -194,8 +191,8 @@ impl Bonds {
         levels
     }
 
-    /// The levels with painted domains.
-    pub(crate) fn painted(&self) -> impl Iterator<Item = LevelIx> + '_ {
+    /// The levels with painted domains, and how many domains with targets each has.
+    pub(crate) fn painted(&self) -> impl Iterator<Item = (LevelIx, u32)> + '_ {
         self.paintings.levels()
     }
 
@@ -241,11 +238,10 @@ impl Bonds {
         let apart = &self.aparts[apart];
         let domain = cluster.levels.domain(apart.level, node);
         let in_the_way = |other: u32| apart.limit.is_some() || other != side;
-        let first = apart.there.partition_point(|(known, _, _)| *known < domain);
-        let there = apart.there.get(first..).unwrap_or_default();
-        let there = there.iter().take_while(|(known, _, _)| *known == domain);
-        let mut count: u32 =
-            there.filter(|(_, side, _)| in_the_way(*side)).map(|(_, _, count)| *count).fold(0, u32::saturating_add);
+        let (start, end) = apart.there;
+        let there = self.there.get(to_usize(start)..to_usize(end)).unwrap_or_default();
+        let there = there.iter().filter(|there| there.domain == domain && in_the_way(there.side));
+        let mut count: u32 = there.map(|there| there.count).fold(0, u32::saturating_add);
         for mate in mates.filter(|mate| in_the_way(mate.side)) {
             let is_here = |node: NodeSlot| cluster.levels.domain(apart.level, node) == domain;
             if is_here(mate.home) || mate.going.is_some_and(is_here) {
@@ -363,9 +359,12 @@ impl Maker<'_> {
             places.extend(domains.into_iter().map(|domain| (domain, member.side)));
         }
         places.sort_unstable();
-        let there = places.chunk_by(|left, right| left == right);
-        let there = there.filter_map(|same| same.first().map(|(domain, side)| (*domain, *side, to_u32(same.len()))));
-        let apart = self.aparts.push(Apart { level, limit, there: there.collect() });
+        let start = to_u32(self.there.len());
+        for same in places.chunk_by(|left, right| left == right) {
+            let count = to_u32(same.len());
+            self.there.extend(same.first().map(|(domain, side)| There { domain: *domain, side: *side, count }));
+        }
+        let apart = self.aparts.push(Apart { level, limit, there: (start, to_u32(self.there.len())) });
         self.made.extend(members.promised().map(|member| (member.vm, Bond::Apart(apart, member.side))));
     }
 
@@ -486,7 +485,7 @@ impl Maker<'_> {
     }
 
     fn finish(self) -> Bonds {
-        let Self { cluster, mut made, paintings, aparts, parties, .. } = self;
+        let Self { cluster, mut made, paintings, aparts, there, parties, .. } = self;
         for (at, party) in parties.iter().enumerate().filter(|(_, party)| party.len() > 1) {
             made.extend(party.iter().map(|vm| (*vm, Bond::AsOne(PartyIx::from_index(at)))));
         }
@@ -514,7 +513,7 @@ impl Maker<'_> {
             }
         }
         let paintings = Paintings::new(cluster, paintings);
-        Bonds { spans, all, paintings, aparts }
+        Bonds { spans, all, paintings, aparts, there }
     }
 }
 

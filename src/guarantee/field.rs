@@ -53,10 +53,7 @@ pub(crate) struct Field {
     pub(crate) need: Rows<MemberIx>,
     /// Whether labels, allowed nodes, `confine` or `exclude` limit where the member may go.
     pub(crate) limited: IdVec<MemberIx, bool>,
-    /// What the members of each node need together; behind the last node those without a home.
-    pub(crate) load: Rows<NodeSlot>,
-    /// Per node slot where its members begin; behind the last node those without a home.
-    starts: IdVec<NodeSlot, u32>,
+    pub(crate) census: Census,
     /// Units of more than one node: their members, larger first. Per unit of those tiers a range.
     wide: Vec<MemberIx>,
     wide_starts: IdVec<UnitIx, (u32, u32)>,
@@ -70,26 +67,48 @@ type SortKey = (u64, VmSlot, bool);
 const NEED_BITS: u32 = 10;
 const NAME_BITS: u32 = 24;
 
+/// No VM.
+const NOBODY: VmSlot = VmSlot(u32::MAX);
+
+/// The VMs of so many homes are read at once.
+const AT_ONCE: u32 = 64;
+
 /// What one thread looks at has at least so many VMs.
 const PART: usize = 8_192;
 
 impl Census {
+    /// Takes the census.
     pub(crate) fn new(cluster: &Cluster, concern: &Concern, threads: Threads) -> Self {
+        Self::beside(cluster, concern, threads, || ()).0
+    }
+
+    /// The same, while this thread does something else first.
+    pub(crate) fn beside<B>(
+        cluster: &Cluster,
+        concern: &Concern,
+        threads: Threads,
+        beside: impl FnOnce() -> B,
+    ) -> (Self, B) {
         match cluster.kinds().len() {
-            2 => Self::of::<2>(cluster, concern, threads),
-            4 => Self::of::<4>(cluster, concern, threads),
-            _ => Self::of::<0>(cluster, concern, threads),
+            2 => Self::of::<2, B>(cluster, concern, threads, beside),
+            4 => Self::of::<4, B>(cluster, concern, threads, beside),
+            _ => Self::of::<0, B>(cluster, concern, threads, beside),
         }
     }
 
     /// `WIDTH` as for [`Rows::row`].
-    fn of<const WIDTH: usize>(cluster: &Cluster, concern: &Concern, threads: Threads) -> Self {
+    fn of<const WIDTH: usize, B>(
+        cluster: &Cluster,
+        concern: &Concern,
+        threads: Threads,
+        beside: impl FnOnce() -> B,
+    ) -> (Self, B) {
         let (kinds, nodes) = (cluster.kinds().len(), cluster.node_slots());
         let home_of = homes_of(cluster);
         // Sums, of whatever parts.
         let each = cluster.all_facts().len().div_ceil(threads.count()).max(PART);
         let parts = cluster.all_facts().as_slice().chunks(each).enumerate().collect();
-        let summed = threads.map(
+        let (summed, beside) = threads.map_beside(
             parts,
             || (),
             |(), (at, facts)| {
@@ -99,6 +118,7 @@ impl Census {
                 });
                 sums
             },
+            beside,
         );
         let mut sums = summed.into_iter().reduce(Sums::with).unwrap_or_else(|| Sums::new(kinds, nodes));
         each_homeless::<WIDTH>(cluster, concern, |home, _, facts, need| sums.enter::<WIDTH>(home, facts, need));
@@ -107,7 +127,7 @@ impl Census {
         for count in starts.iter_mut() {
             sum += core::mem::replace(count, sum);
         }
-        Self { load, most, any_limited, starts, home_of }
+        (Self { load, most, any_limited, starts, home_of }, beside)
     }
 
     /// Calls `visit` with the home of every member, the member, what is known of it and what it needs. `WIDTH` as for
@@ -233,51 +253,59 @@ struct Part<'f> {
 }
 
 impl Field {
+    /// Lists the members.
     pub(crate) fn new(cluster: &Cluster, units: &Units, concern: &Concern, census: Census, threads: Threads) -> Self {
+        Self::beside(cluster, units, concern, census, threads, |_| ()).0
+    }
+
+    /// The same, while this thread does something else first.
+    pub(crate) fn beside<B>(
+        cluster: &Cluster,
+        units: &Units,
+        concern: &Concern,
+        census: Census,
+        threads: Threads,
+        beside: impl FnOnce(&Census) -> B,
+    ) -> (Self, B) {
         let kinds = cluster.kinds().len();
         let members = census.members();
         let mut scales = Vec::new();
         cluster.size_scales(&mut scales);
-        let mut field = Self {
-            vms: IdVec::filled(VmSlot(0), members),
-            need: Rows::new(kinds),
-            limited: IdVec::filled(false, members),
-            load: census.load,
-            starts: census.starts,
-            wide: Vec::new(),
-            wide_starts: IdVec::new(),
-        };
-        field.need.reset(kinds, members);
-        let parts = split(
-            &field.starts,
-            kinds,
-            threads,
-            field.vms.as_mut_slice(),
-            field.need.cells_mut(),
-            field.limited.as_mut_slice(),
-        );
-        let view = View { cluster, concern, starts: &field.starts, home_of: &census.home_of, scales: &scales };
-        let keys = threads.map(
+        let mut vms = IdVec::filled(VmSlot(0), members);
+        let mut need = Rows::new(kinds);
+        need.reset(kinds, members);
+        let mut limited = IdVec::filled(false, members);
+        let parts = split(&census.starts, kinds, threads, vms.as_mut_slice(), need.cells_mut(), limited.as_mut_slice());
+        let wide: Vec<UnitIx> =
+            (0..units.len()).map(UnitIx::from_index).filter(|unit| units.nodes(*unit).len() > 1).collect();
+        let view = View { cluster, concern, starts: &census.starts, home_of: &census.home_of, scales: &scales };
+        let (keys, beside) = threads.map_beside(
             parts,
             || (),
             |(), part| match kinds {
-                2 => part.enter::<2>(&view),
-                4 => part.enter::<4>(&view),
-                _ => part.enter::<0>(&view),
+                2 => part.enter::<2>(&view, !wide.is_empty()),
+                4 => part.enter::<4>(&view, !wide.is_empty()),
+                _ => part.enter::<0>(&view, !wide.is_empty()),
             },
+            || beside(&census),
         );
-        field.enter_wide(cluster, units, keys, threads);
-        field
+        let wide_starts = IdVec::filled((0, 0), units.len());
+        let mut field = Self { vms, need, limited, census, wide: Vec::new(), wide_starts };
+        if !wide.is_empty() {
+            field.enter_wide(cluster, units, &wide, keys, threads);
+        }
+        (field, beside)
     }
 
-    /// `keys`: those of all members, part by part.
-    fn enter_wide(&mut self, cluster: &Cluster, units: &Units, keys: Vec<Vec<SortKey>>, threads: Threads) {
-        let wide: Vec<UnitIx> =
-            (0..units.len()).map(UnitIx::from_index).filter(|unit| units.nodes(*unit).len() > 1).collect();
-        self.wide_starts = IdVec::filled((0, 0), units.len());
-        if wide.is_empty() {
-            return;
-        }
+    /// Lists the members of wide units. `keys`: those of all members, part by part.
+    fn enter_wide(
+        &mut self,
+        cluster: &Cluster,
+        units: &Units,
+        wide: &[UnitIx],
+        keys: Vec<Vec<SortKey>>,
+        threads: Threads,
+    ) {
         let keys = match <[_; 1]>::try_from(keys) {
             Ok([keys]) => keys,
             Err(parts) => parts.concat(),
@@ -312,17 +340,17 @@ impl Field {
     /// The members whose home is a node, larger first.
     #[inline]
     pub(crate) fn at(&self, node: NodeSlot) -> impl ExactSizeIterator<Item = MemberIx> + use<> {
-        (self.starts[node]..self.starts[NodeSlot(node.0 + 1)]).map(MemberIx)
+        (self.census.starts[node]..self.census.starts[NodeSlot(node.0 + 1)]).map(MemberIx)
     }
 
     /// The members without a home: displaced in every scenario.
     pub(crate) fn homeless(&self) -> impl ExactSizeIterator<Item = MemberIx> + use<> {
-        self.at(NodeSlot::from_index(self.starts.len() - 2))
+        self.at(NodeSlot::from_index(self.census.starts.len() - 2))
     }
 
     /// Where the members of a home begin; behind the last home, where those of the last one end.
     pub(crate) fn start(&self, home: NodeSlot) -> usize {
-        to_usize(self.starts[home])
+        to_usize(self.census.starts[home])
     }
 
     /// The members that a unit displaces, larger first.
@@ -344,7 +372,7 @@ impl Field {
     /// The home of every member; `None` for those without.
     pub(crate) fn homes(&self) -> IdVec<MemberIx, Option<NodeSlot>> {
         let mut homes = IdVec::filled(None, self.vms.len());
-        for node in (0..self.starts.len() - 2).map(NodeSlot::from_index) {
+        for node in (0..self.census.starts.len() - 2).map(NodeSlot::from_index) {
             for member in self.at(node) {
                 homes[member] = Some(node);
             }
@@ -363,16 +391,32 @@ struct View<'v> {
 }
 
 impl View<'_> {
-    /// What a VM is sorted by.
+    /// The VMs that count for a home, members or not.
+    fn residents_of(&self, home: NodeSlot, vms: &mut Vec<VmSlot>) {
+        let cluster = self.cluster;
+        let residents = |node: NodeSlot| cluster.node_record(node).map_or(&[][..], |record| &record.residents);
+        if home.index() == cluster.node_slots() {
+            let lost = cluster.down_nodes().iter().chain(cluster.unreachable_nodes());
+            lost.for_each(|node| vms.extend_from_slice(residents(*node)));
+            vms.extend_from_slice(cluster.homeless());
+        } else if self.home_of[home] == home {
+            vms.extend_from_slice(residents(home));
+        }
+    }
+
+    /// What a VM is sorted by; of one that is no member that of [`NOBODY`]: so that nothing waits for what decides that.
     #[inline]
-    fn key(&self, vm: VmSlot, facts: VmFacts, need: &[u64]) -> SortKey {
+    fn key<const WIDTH: usize>(&self, vm: VmSlot) -> SortKey {
+        let facts = self.cluster.facts(vm);
+        let counts = self.concern.includes_one_of((facts.restart, facts.priority), vm);
+        let need = self.cluster.restart_rows().row::<WIDTH>(vm);
         let size = need.iter().zip(self.scales).map(|(amount, scale)| scale.size(*amount)).max().unwrap_or(0);
         let mix = need.iter().fold(0_u64, |mix, amount| (mix ^ amount).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let large = ((1_u64 << SizeScale::BITS) - 1).saturating_sub(size);
         let alike = mix >> (u64::BITS - NEED_BITS);
         let name = facts.key >> (u32::BITS - NAME_BITS);
         let key = ((large << NEED_BITS | alike) << NAME_BITS) | u64::from(name);
-        (key, vm, are_limits(facts.traits))
+        (key, if counts { vm } else { NOBODY }, are_limits(facts.traits))
     }
 }
 
@@ -388,7 +432,9 @@ fn split<'f>(
     let mut parts = Vec::new();
     let (mut first, mut taken) = (NodeSlot(0), 0);
     let homes = starts.len() - 1;
-    let each = vms.len().div_ceil(threads.count()).max(PART);
+    // Several for each, as some take longer than others.
+    let wanted = if threads == Threads::ONE { 1 } else { 4 * threads.count() };
+    let each = vms.len().div_ceil(wanted).max(PART);
     for end in (1..=homes).map(NodeSlot::from_index) {
         let count = to_usize(starts[end]) - taken;
         if count < each && end.index() < homes {
@@ -406,47 +452,45 @@ fn split<'f>(
 }
 
 impl Part<'_> {
-    /// Puts the key of every member beside those of its home, in the order of the VMs: so their amounts are read side by side.
-    fn scatter<const WIDTH: usize>(&self, view: &View<'_>) -> Vec<SortKey> {
-        let cluster = view.cluster;
-        let homes = self.first.index()..self.end.index();
-        let before = view.starts[self.first];
-        let mut keys: Vec<SortKey> = alloc::vec![(0, VmSlot(0), false); self.vms.len()];
-        let mut next: Vec<u32> = homes.clone().map(|home| view.starts[NodeSlot::from_index(home)] - before).collect();
-        each_member::<WIDTH>(cluster, view.concern, view.home_of, |home, vm, facts, need| {
-            let next = home.index().checked_sub(homes.start).and_then(|home| next.get_mut(home));
-            let Some(next) = next else { return };
-            if let Some(entry) = keys.get_mut(to_usize(*next)) {
-                *entry = view.key(vm, facts, need);
-                *next += 1;
+    /// Lists the members of each home, sorted. If they are to be kept, their keys in that order.
+    fn enter<const WIDTH: usize>(self, view: &View<'_>, keep: bool) -> Vec<SortKey> {
+        let rows = view.cluster.restart_rows();
+        let width = if WIDTH == 0 { view.cluster.kinds().len().max(1) } else { WIDTH };
+        let mut kept = Vec::with_capacity(if keep { self.vms.len() } else { 0 });
+        let (mut vms, mut keys) = (Vec::new(), Vec::new());
+        let mut places = self.vms.iter_mut().zip(self.need.chunks_exact_mut(width)).zip(self.limited);
+        let mut first = self.first;
+        while first < self.end {
+            let end = NodeSlot((first.0 + AT_ONCE).min(self.end.0));
+            // What is read waits for memory: for many homes at once, if nothing else is done between.
+            vms.clear();
+            (first.0..end.0).for_each(|home| view.residents_of(NodeSlot(home), &mut vms));
+            keys.clear();
+            keys.extend(vms.iter().map(|vm| view.key::<WIDTH>(*vm)));
+            keys.retain(|(_, vm, _)| *vm != NOBODY);
+            let before = view.starts[first];
+            for home in (first.0..end.0).map(NodeSlot) {
+                let range = to_usize(view.starts[home] - before)..to_usize(view.starts[NodeSlot(home.0 + 1)] - before);
+                let keys = keys.get_mut(range).unwrap_or_default();
+                keys.sort_unstable_by_key(|(key, ..)| *key);
+                settle_ties(view.cluster, keys);
             }
-        });
-        debug_assert!(
-            homes.zip(&next).all(|(home, next)| *next == view.starts[NodeSlot::from_index(home + 1)] - before),
-            "INVARIANT: the census has counted the same VMs"
-        );
-        keys
-    }
-
-    /// Sorts the members of each home, and keeps what is read of them side by side. Their keys, sorted.
-    fn enter<const WIDTH: usize>(self, view: &View<'_>) -> Vec<SortKey> {
-        let mut keys = self.scatter::<WIDTH>(view);
-        let cluster = view.cluster;
-        let before = to_usize(view.starts[self.first]);
-        for home in (self.first.0..self.end.0).map(NodeSlot) {
-            let range = to_usize(view.starts[home]) - before..to_usize(view.starts[NodeSlot(home.0 + 1)]) - before;
-            let keys = keys.get_mut(range).unwrap_or_default();
-            keys.sort_unstable_by_key(|(key, ..)| *key);
-            settle_ties(cluster, keys);
+            debug_assert_eq!(
+                keys.len(),
+                to_usize(view.starts[end] - before),
+                "INVARIANT: the census has counted the same VMs"
+            );
+            for ((_, vm, is_limited), ((entry, row), limited)) in keys.iter().zip(&mut places) {
+                *entry = *vm;
+                row.copy_from_slice(rows.row::<WIDTH>(*vm));
+                *limited = *is_limited;
+            }
+            if keep {
+                kept.extend_from_slice(&keys);
+            }
+            first = end;
         }
-        let width = cluster.kinds().len().max(1);
-        let rows = self.need.chunks_exact_mut(if WIDTH == 0 { width } else { WIDTH });
-        for ((((_, vm, is_limited), entry), row), limited) in keys.iter().zip(self.vms).zip(rows).zip(self.limited) {
-            *entry = *vm;
-            row.copy_from_slice(cluster.restart_rows().row::<WIDTH>(*vm));
-            *limited = *is_limited;
-        }
-        keys
+        kept
     }
 }
 

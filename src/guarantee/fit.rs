@@ -14,7 +14,7 @@
 use super::banks::{Bank, Setting};
 use super::bonds::{ApartIx, Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
-use super::field::{Field, MemberIx};
+use super::field::Field;
 use super::units::{Tier, UnitIx};
 use crate::cluster::{Cluster, NO_HOME};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
@@ -75,20 +75,28 @@ impl<'b> Layout<'b> {
     }
 }
 
-/// The members of one unit, larger first, side by side.
+/// The members of one unit, larger first, or of several units, side by side.
+#[derive(Clone, Copy)]
 struct Items<'i> {
     vms: &'i [VmSlot],
     need: &'i [u64],
     limited: &'i [bool],
-    /// The bonds of each, as [`Bonded`] has them.
+    /// Where the bonds of each begin and end; nothing, if nobody has any.
     bonds: &'i [(u32, u32)],
 }
 
-/// Some units of one tier, for one bank, and where the targets of their members go.
+/// Some units of one tier, and the banks that they are to have plans in.
 pub(super) struct Part<'b> {
-    pub(super) layout: &'b Layout<'b>,
     pub(super) tier: &'b Tier,
     pub(super) units: Span,
+    pub(super) banks: Vec<Goal<'b>>,
+}
+
+/// A bank, and where the targets of some units' members go.
+pub(super) struct Goal<'b> {
+    /// Which bank.
+    pub(super) bank: usize,
+    pub(super) layout: &'b Layout<'b>,
     pub(super) targets: &'b mut [NodeSlot],
 }
 
@@ -99,27 +107,39 @@ pub(super) enum Span {
     Units(Range<u32>),
 }
 
-/// What first fit came to, besides targets.
+/// What first fit came to in a bank, besides targets.
 #[derive(Default)]
 pub(super) struct Fitted {
+    pub(super) bank: usize,
     /// Units that the planner must look at.
     pub(super) open: Vec<UnitIx>,
     pub(super) work: u64,
 }
 
-/// One unit of a bank's tier, and its members.
-struct Task<'t> {
-    setting: &'t Setting<'t>,
-    layout: &'t Layout<'t>,
-    tier: &'t Tier,
-    unit: UnitIx,
-    items: &'t Items<'t>,
+/// The members of a part.
+struct Listed<'l> {
+    setting: &'l Setting<'l>,
+    tier: &'l Tier,
+    items: Items<'l>,
+    /// Their bonds, one after the other.
+    bonds: &'l [Bond],
 }
 
-/// First fit over one bank. What a unit takes of it is given back before the next.
+/// One unit, and its members, for one bank.
+struct Task<'t> {
+    listed: &'t Listed<'t>,
+    layout: &'t Layout<'t>,
+    unit: UnitIx,
+    items: Items<'t>,
+}
+
+/// First fit over one bank after the other. What a unit takes of it is given back before the next.
+#[derive(Default)]
 pub(super) struct Kernel {
-    /// What is free at each position, less what the unit at hand has taken.
+    /// What is free at each position of the bank at hand, less what the unit at hand has taken.
     left: Rows<PositionIx>,
+    /// The same of banks that have been at hand.
+    lefts: Vec<Rows<PositionIx>>,
     /// Where the unit at hand has taken something.
     taken: Vec<PositionIx>,
     /// The nodes that a limited member is limited to.
@@ -142,82 +162,76 @@ enum Freedom {
     Few,
 }
 
-impl Default for Kernel {
-    fn default() -> Self {
-        Self {
-            left: Rows::new(0),
-            taken: Vec::new(),
-            few: Vec::new(),
-            mates: Vec::new(),
-            freedoms: Vec::new(),
-            work: 0,
-        }
-    }
-}
-
 impl Kernel {
-    /// Finds plans for the units of a part.
-    pub(super) fn fit_part(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Fitted {
-        self.left.copy_from(&part.layout.free);
-        self.work = 0;
-        match setting.cluster.kinds().len() {
-            2 => self.fit_units::<2>(setting, part),
-            4 => self.fit_units::<4>(setting, part),
-            _ => self.fit_units::<0>(setting, part),
-        }
-    }
-
-    /// `WIDTH` as for [`Rows::row`].
-    fn fit_units<const WIDTH: usize>(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Fitted {
-        let Part { layout, tier, units, targets } = part;
+    /// Finds plans for the units of a part, in one bank after the other: so what is read of them is at hand.
+    pub(super) fn fit_part(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Vec<Fitted> {
         let field = setting.field;
-        let mut fitted = Fitted::default();
-        let mut rest = targets;
-        let mut enter = |this: &mut Self, unit: UnitIx, items: &Items<'_>| {
-            let (targets, behind) = core::mem::take(&mut rest).split_at_mut(items.vms.len());
-            rest = behind;
-            if items.vms.is_empty() {
-                return;
-            }
-            let task = Task { setting, layout, tier, unit, items };
-            if task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned)) {
-                fitted.open.push(unit);
-                return;
-            }
-            let complete = if items.bonds.iter().any(|span| has_any(*span)) {
-                this.fit_bonded::<WIDTH>(&task, targets)
-            } else {
-                this.first_fit::<WIDTH>(&task, targets)
-            };
-            if !complete {
-                fitted.open.push(unit);
-            }
-        };
-        match units {
+        let mut units: Vec<(UnitIx, usize)> = Vec::new();
+        let (mut vms, mut need, mut limited) = (Vec::new(), Vec::new(), Vec::new());
+        let items = match part.units {
             Span::Nodes(nodes) => {
-                for node in nodes.map(NodeSlot) {
-                    let range = field.start(node)..field.start(NodeSlot(node.0 + 1));
-                    enter(self, tier.unit_of[node], &field.slice(range, &setting.bonded.spans));
-                }
+                let range = field.start(NodeSlot(nodes.start))..field.start(NodeSlot(nodes.end));
+                units.extend(nodes.map(NodeSlot).map(|node| (part.tier.unit_of[node], field.at(node).len())));
+                field.items().range(range)
             }
-            Span::Units(units) => {
+            Span::Units(wide) => {
                 let mut members = Vec::new();
-                let (mut vms, mut need, mut limited, mut bonds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-                for unit in units.map(UnitIx) {
+                for unit in wide.map(UnitIx) {
                     field.of_unit(setting.units, unit, &mut members);
-                    vms.clear();
-                    need.clear();
-                    limited.clear();
-                    bonds.clear();
+                    units.push((unit, members.len()));
                     for member in &members {
                         vms.push(field.vms[*member]);
-                        need.extend_from_slice(field.need.row::<WIDTH>(*member));
+                        need.extend_from_slice(&field.need[*member]);
                         limited.push(field.limited[*member]);
-                        bonds.push(setting.bonded.spans[*member]);
                     }
-                    enter(self, unit, &Items { vms: &vms, need: &need, limited: &limited, bonds: &bonds });
                 }
+                Items { vms: &vms, need: &need, limited: &limited, bonds: &[] }
             }
+        };
+        let (spans, bonds) = setting.bonds.of_each(items.vms);
+        let listed = Listed { setting, tier: part.tier, items: Items { bonds: &spans, ..items }, bonds: &bonds };
+        let fit = |goal| match setting.cluster.kinds().len() {
+            2 => self.fit_bank::<2>(&listed, &units, goal),
+            4 => self.fit_bank::<4>(&listed, &units, goal),
+            _ => self.fit_bank::<0>(&listed, &units, goal),
+        };
+        part.banks.into_iter().map(fit).collect()
+    }
+
+    /// Finds plans for units with so many members each, in one bank. `WIDTH` as for [`Rows::row`].
+    fn fit_bank<const WIDTH: usize>(
+        &mut self,
+        listed: &Listed<'_>,
+        units: &[(UnitIx, usize)],
+        Goal { bank, layout, mut targets }: Goal<'_>,
+    ) -> Fitted {
+        if self.lefts.len() <= bank {
+            self.lefts.resize(bank + 1, Rows::new(0));
+        }
+        self.left = self.lefts.get_mut(bank).map(core::mem::take).unwrap_or_default();
+        if self.left.len() == 0 {
+            self.left.copy_from(&layout.free);
+        }
+        let mut fitted = Fitted { bank, ..Fitted::default() };
+        let mut first = 0;
+        for (unit, count) in units {
+            let (own, behind) = targets.split_at_mut((*count).min(targets.len()));
+            targets = behind;
+            let task = Task { listed, layout, unit: *unit, items: listed.items.range(first..first + count) };
+            first += count;
+            let bonded = || task.items.bonds.iter().any(|span| has_any(*span));
+            let planned = || task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned));
+            let complete = match task.items.vms.is_empty() {
+                true => true,
+                false if !bonded() => self.first_fit::<WIDTH>(&task, own),
+                false => !planned() && self.fit_bonded::<WIDTH>(&task, own),
+            };
+            if !complete {
+                fitted.open.push(*unit);
+            }
+        }
+        if let Some(left) = self.lefts.get_mut(bank) {
+            *left = core::mem::take(&mut self.left);
         }
         fitted.work = core::mem::take(&mut self.work);
         fitted
@@ -235,7 +249,7 @@ impl Kernel {
         for (((need, vm), limited), target) in needs.zip(items.vms).zip(items.limited).zip(targets) {
             let from = if are_same(need, last_need) { last } else { 0 };
             let found = if *limited {
-                self.search_limited::<WIDTH>(task, *vm, need, |node| may_run_on(task.setting.cluster, *vm, node))
+                self.search_limited::<WIDTH>(task, *vm, need, |node| may_run_on(task.listed.setting.cluster, *vm, node))
             } else {
                 search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node))
             };
@@ -409,7 +423,7 @@ impl Kernel {
         need: &[u64],
         suits: impl Fn(NodeSlot) -> bool,
     ) -> Option<(usize, NodeSlot)> {
-        let cluster = task.setting.cluster;
+        let cluster = task.listed.setting.cluster;
         let takes = |node: NodeSlot| task.is_outside(node) && suits(node);
         if !may_run_on_few(cluster, vm, &mut self.few) {
             return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, 0, takes);
@@ -421,23 +435,42 @@ impl Kernel {
     }
 }
 
+impl<'l> Listed<'l> {
+    #[inline]
+    fn within(&self, (start, end): (u32, u32)) -> &'l [Bond] {
+        self.bonds.get(to_usize(start)..to_usize(end)).unwrap_or_default()
+    }
+}
+
+impl Items<'_> {
+    fn range(&self, range: Range<usize>) -> Self {
+        let width = self.need.len().checked_div(self.vms.len()).unwrap_or(0);
+        Self {
+            vms: self.vms.get(range.clone()).unwrap_or_default(),
+            need: self.need.get(range.start * width..range.end * width).unwrap_or_default(),
+            limited: self.limited.get(range.clone()).unwrap_or_default(),
+            bonds: self.bonds.get(range).unwrap_or_default(),
+        }
+    }
+}
+
 impl<'t> Task<'t> {
     /// Its items with bonds.
     fn bonded(&self) -> impl Iterator<Item = (usize, &'t [Bond])> + use<'t> {
-        let bonded = &self.setting.bonded;
+        let listed = self.listed;
         let items = self.items.bonds.iter().enumerate().filter(|(_, span)| has_any(**span));
-        items.map(|(item, span)| (item, bonded.within(*span)))
+        items.map(|(item, span)| (item, listed.within(*span)))
     }
 
     /// The bonds of an item.
     #[inline]
     fn bonds(&self, item: usize) -> &'t [Bond] {
-        self.items.bonds.get(item).map_or(&[][..], |span| self.setting.bonded.within(*span))
+        self.items.bonds.get(item).map_or(&[][..], |span| self.listed.within(*span))
     }
 
     /// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
     fn mate(&self, vm: VmSlot, side: u32) -> Option<Mate> {
-        let cluster = self.setting.cluster;
+        let cluster = self.listed.setting.cluster;
         let facts = cluster.facts(vm);
         let going = cluster.moving_to(vm, facts);
         (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
@@ -445,12 +478,12 @@ impl<'t> Task<'t> {
 
     #[inline]
     fn is_outside(&self, node: NodeSlot) -> bool {
-        self.tier.unit_of[node] != self.unit
+        self.listed.tier.unit_of[node] != self.unit
     }
 
     /// Whether a node suits the limits and bonds of all these items, put there together.
     fn takes_all(&self, mates: &[(ApartIx, usize, Mate)], group: &[usize], node: NodeSlot) -> bool {
-        let (cluster, bonds) = (self.setting.cluster, self.setting.bonds);
+        let Setting { cluster, bonds, .. } = *self.listed.setting;
         group.iter().enumerate().all(|(done, item)| {
             let Some(vm) = self.items.vms.get(*item) else { return false };
             let before = group.get(..done).unwrap_or_default();
@@ -510,14 +543,9 @@ fn search<const WIDTH: usize>(
 }
 
 impl Field {
-    /// Members that stand side by side.
-    fn slice<'f>(&'f self, range: Range<usize>, bonds: &'f IdVec<MemberIx, (u32, u32)>) -> Items<'f> {
-        let width = self.need.width();
-        Items {
-            vms: self.vms.as_slice().get(range.clone()).unwrap_or_default(),
-            need: self.need.cells().get(range.start * width..range.end * width).unwrap_or_default(),
-            limited: self.limited.as_slice().get(range.clone()).unwrap_or_default(),
-            bonds: bonds.as_slice().get(range).unwrap_or_default(),
-        }
+    /// All members, side by side.
+    fn items(&self) -> Items<'_> {
+        let (vms, limited) = (self.vms.as_slice(), self.limited.as_slice());
+        Items { vms, need: self.need.cells(), limited, bonds: &[] }
     }
 }

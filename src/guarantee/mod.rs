@@ -8,6 +8,8 @@ mod bonds;
 mod certificate;
 mod checker;
 mod cover;
+mod deal;
+mod entries;
 mod error;
 mod evict;
 mod exhaust;

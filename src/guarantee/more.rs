@@ -24,13 +24,12 @@ use super::field::{each_member, homes_of, is_limited};
 use super::prices::{
     Costs, DRAWN, Released, add_shapes, every, is_drawn, limit, price, pricings_by_room, stays_within,
 };
-use super::uncoverable::leave_out;
+use super::uncoverable::concern_of;
 use super::units::Units;
 use super::verdict::Pricing;
 use crate::cluster::{Cluster, Role};
 use crate::dense::{IdVec, Rows};
 use crate::ids::{NodeSlot, VmId, VmSlot};
-use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::resources::Amounts;
 use crate::restart::Concern;
@@ -87,8 +86,7 @@ pub(crate) fn most_more(
     newcomers: &Newcomers<'_>,
 ) -> Result<Option<u128>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
-    let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
-    let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
+    let concern = concern_of(cluster, &units, class.min_priority);
     Ok(most_more_of(cluster, policy, (&units, &concern), newcomers))
 }
 
@@ -272,8 +270,7 @@ pub(crate) fn uncoverable_of(
     class: &FailureClass,
 ) -> Result<Vec<VmSlot>, VerifyError> {
     let units = Units::new(cluster, policy, class)?;
-    let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
-    let _ = leave_out(cluster, &units, &mut concern, Threads::ONE);
+    let concern = concern_of(cluster, &units, class.min_priority);
     Ok(concern.left_out)
 }
 
@@ -368,8 +365,7 @@ mod tests {
             let level = if seed % 2 == 0 { "node" } else { "rack" };
             let class = FailureClass::units(level, 1 + (seed % 3) as u32);
             let units = Units::new(&cluster, &policy, &class).unwrap();
-            let mut concern = Concern { min_priority: None, left_out: Vec::new() };
-            let _ = leave_out(&cluster, &units, &mut concern, Threads::ONE);
+            let concern = concern_of(&cluster, &units, None);
             let need = [random(5), 1 + random(5)];
             let like = vms.iter().find(|vm| is_limited(&cluster, vm.slot)).copied();
             let like = like.filter(|_| random(2) == 0);

@@ -208,8 +208,8 @@ pub(super) struct Painting {
 #[derive(Clone, Debug)]
 pub(super) struct Paintings {
     all: IdVec<PaintingIx, Painting>,
-    /// Per level with paintings the rank of the domain of every node.
-    ranks: Vec<(LevelIx, IdVec<NodeSlot, u32>)>,
+    /// Per level with paintings the rank of the domain of every node, and how many domains there are.
+    ranks: Vec<(LevelIx, IdVec<NodeSlot, u32>, u32)>,
 }
 
 impl Paintings {
@@ -217,12 +217,16 @@ impl Paintings {
         let mut levels: Vec<LevelIx> = all.iter().map(|painting| painting.level).collect();
         levels.sort_unstable();
         levels.dedup();
-        let ranks = levels.into_iter().map(|level| (level, ranks(cluster, level))).collect();
-        Self { all, ranks }
+        let ranked = |level| {
+            let (ranks, domains) = ranks(cluster, level);
+            (level, ranks, domains)
+        };
+        Self { ranks: levels.into_iter().map(ranked).collect(), all }
     }
 
-    pub(super) fn levels(&self) -> impl Iterator<Item = LevelIx> + '_ {
-        self.ranks.iter().map(|(level, _)| *level)
+    /// The levels with painted domains, and how many domains with targets each has.
+    pub(super) fn levels(&self) -> impl Iterator<Item = (LevelIx, u32)> + '_ {
+        self.ranks.iter().map(|(level, _, domains)| (*level, *domains))
     }
 
     /// The colour of a node's domain; `None`: it has none. [`BARRED`] is no member's.
@@ -232,13 +236,14 @@ impl Paintings {
         if let Ok(at) = painting.domains.binary_search_by_key(&domain, |(known, _)| *known) {
             return painting.domains.get(at).map(|(_, colour)| *colour);
         }
-        let (_, ranks) = self.ranks.iter().find(|(level, _)| *level == painting.level)?;
+        let (_, ranks, _) = self.ranks.iter().find(|(level, ..)| *level == painting.level)?;
         ranks[node].wrapping_add(painting.offset).checked_rem(painting.colours)
     }
 }
 
-/// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them.
-fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
+/// The rank of every target's domain at a level, in the order in which the room index, one of names, comes to them; and how
+/// many domains there are.
+fn ranks(cluster: &Cluster, level: LevelIx) -> (IdVec<NodeSlot, u32>, u32) {
     let mut ranks = IdVec::filled(0, cluster.node_slots());
     let mut rank = 0_u32;
     cluster.levels.each_among(level, cluster.room_index().iter(), |_, nodes| {
@@ -247,7 +252,7 @@ fn ranks(cluster: &Cluster, level: LevelIx) -> IdVec<NodeSlot, u32> {
         }
         rank = rank.saturating_add(1);
     });
-    ranks
+    (ranks, rank)
 }
 
 #[cfg(test)]

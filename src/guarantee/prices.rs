@@ -27,6 +27,7 @@ use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Of how many members needs are tried as shapes, and how many.
 pub(super) const DRAWN: Drawn = Drawn { members: 512, shapes: 24 };
@@ -344,13 +345,8 @@ impl Costs {
     /// in each.
     pub(super) fn most(&self, units: &Units) -> u128 {
         let of_tier = |tier: &Tier| {
-            let mut costs: Vec<u128> = tier.units().map(|unit| self.of(units, unit)).collect();
-            let count = to_usize(tier.count);
-            if count < costs.len() {
-                costs.select_nth_unstable_by(count, |left, right| right.cmp(left));
-                costs.truncate(count);
-            }
-            costs.into_iter().sum::<u128>()
+            let costs = tier.units().map(|unit| self.of(units, unit));
+            first_of(costs, to_usize(tier.count), |left, right| right.cmp(left)).into_iter().sum::<u128>()
         };
         self.homeless + units.tiers.iter().map(of_tier).sum::<u128>()
     }
@@ -365,22 +361,13 @@ fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) 
     let mut chosen: Vec<UnitIx> = Vec::new();
     let mut gone: Vec<NodeSlot> = Vec::new();
     for tier in &units.tiers {
-        let mut added: Vec<(u128, UnitIx)> = tier
-            .units()
-            .map(|unit| {
-                let left = units.nodes(unit).iter().filter(|node| gone.binary_search(node).is_err());
-                (left.map(|node| cost[*node]).sum(), unit)
-            })
-            .collect();
+        let added = tier.units().map(|unit| {
+            let left = units.nodes(unit).iter().filter(|node| gone.binary_search(node).is_err());
+            (left.map(|node| cost[*node]).sum::<u128>(), unit)
+        });
         // The largest first, of equals the first in the order of names.
         let order = |left: &(u128, UnitIx), right: &(u128, UnitIx)| right.0.cmp(&left.0).then(left.1.cmp(&right.1));
-        let count = to_usize(tier.count);
-        if count < added.len() {
-            added.select_nth_unstable_by(count, order);
-            added.truncate(count);
-        }
-        added.sort_unstable_by(order);
-        for (value, unit) in added {
+        for (value, unit) in first_of(added, to_usize(tier.count), order) {
             if sum > limit {
                 break;
             }
@@ -390,6 +377,30 @@ fn worst(units: &Units, cost: &IdVec<NodeSlot, u128>, start: u128, limit: u128) 
         gone = units.union(&chosen);
     }
     chosen
+}
+
+/// The first of some items, so many, in order: in one pass that keeps few of them.
+fn first_of<T>(items: impl Iterator<Item = T>, count: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    /// So many more are kept until those behind are dropped.
+    const MORE: usize = 64;
+    let Some(last) = count.checked_sub(1) else { return Vec::new() };
+    let mut first: Vec<T> = Vec::new();
+    // Whether `last` is where the last one stands of those that are the first so far.
+    let mut known = false;
+    for item in items {
+        if known && first.get(last).is_some_and(|last| order(&item, last) != Ordering::Less) {
+            continue;
+        }
+        first.push(item);
+        if first.len() > last.saturating_mul(2).saturating_add(MORE) {
+            first.select_nth_unstable_by(last, &order);
+            first.truncate(count);
+            known = true;
+        }
+    }
+    first.sort_unstable_by(order);
+    first.truncate(count);
+    first
 }
 
 /// Whether a VM with limits can go nowhere but to these nodes.
@@ -601,7 +612,7 @@ impl<'a> Prices<'a> {
                 self.needed(pricing, here.unwrap_or_default().iter().copied())
             }
             // Weighted sums are linear: of all members of a node together they are those of its load.
-            None if matches!(pricing, Pricing::Weighted { .. }) => price(pricing, &self.field.load[node]),
+            None if matches!(pricing, Pricing::Weighted { .. }) => price(pricing, &self.field.census.load[node]),
             None => self.needed(pricing, self.field.at(node)),
         };
         Costs::new(taken, available, displaced).worst(self.units)

@@ -14,7 +14,7 @@
 
 use super::field::{Census, are_limits, is_limited};
 use super::units::{NO_UNIT, UnitIx, Units};
-use crate::cluster::{Cluster, RestartClass, VmFacts};
+use crate::cluster::{Cluster, Priority, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
@@ -31,20 +31,28 @@ pub(crate) struct Found {
 /// One thread looks at so many VMs at a time.
 const PART: usize = 16_384;
 
-/// Leaves the VMs that cannot be covered, by slot, out of the concern: those, and a census of the others.
+/// Leaves the VMs that cannot be covered, by slot, out of the concern: those, and a census of the others. `census`: of all.
 pub(crate) fn leave_out(
     cluster: &Cluster,
     units: &Units,
     concern: &mut Concern,
+    census: Census,
     threads: Threads,
 ) -> (Vec<Found>, Census) {
-    let census = Census::new(cluster, concern, threads);
     let found = uncoverable(cluster, units, concern, &census, threads);
     if found.is_empty() {
         return (found, census);
     }
     concern.left_out = found.iter().map(|found| found.vm).collect();
     (found, Census::new(cluster, concern, threads))
+}
+
+/// All VMs from a priority on but those that cannot be covered.
+pub(super) fn concern_of(cluster: &Cluster, units: &Units, min_priority: Option<Priority>) -> Concern {
+    let mut concern = Concern { min_priority, left_out: Vec::new() };
+    let census = Census::new(cluster, &concern, Threads::ONE);
+    leave_out(cluster, units, &mut concern, census, Threads::ONE);
+    concern
 }
 
 /// All VMs of concern that cannot be covered, by slot.

@@ -295,13 +295,14 @@ pub(crate) fn unit_count(cluster: &Cluster, policy: &Policy, level: &str) -> Res
 /// ones among them.
 fn fallible(cluster: &Cluster) -> Vec<NodeSlot> {
     let online = cluster.room_index().keyed();
+    let others = cluster.down_nodes().len() + cluster.unreachable_nodes().len();
+    if cluster.room_index().len() + others == cluster.node_count() {
+        return online.map(|(_, node)| node).collect();
+    }
     let record = |node: NodeSlot| cluster.node_record(node).filter(|record| record.state == NodeState::Cordoned);
     let slots = (0..cluster.node_slots()).map(NodeSlot::from_index);
     let mut cordoned: Vec<(RoomKey, NodeSlot)> =
         slots.filter_map(|node| record(node).map(|record| (record.key, node))).collect();
-    if cordoned.is_empty() {
-        return online.map(|(_, node)| node).collect();
-    }
     cordoned.extend(online);
     cordoned.sort_unstable();
     cordoned.into_iter().map(|(_, node)| node).collect()

@@ -11,9 +11,10 @@
 //! undecided. Where the policy allows evictions and a class is not settled with everyone in place, the same is done on a
 //! copy of the cluster without those who may go (`evict`).
 
-use super::banks::{self, Bank, Filled, Setting, Shares};
-use super::bonds::Bonds;
-use super::certificate::{Certificate, Column, Covers, NOWHERE};
+use super::banks::{self, Bank, Filled, Setting};
+use super::certificate::{Certificate, Column, ColumnIx, Covers};
+use super::deal::Deals;
+use super::entries::Entries;
 use super::error::VerifyError;
 use super::evict;
 use super::exhaust::{self, Tried};
@@ -30,7 +31,7 @@ use super::verdict::{
 use super::words;
 use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{IdVec, to_u32};
-use crate::ids::{LevelIx, NodeSlot, VmSlot};
+use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
 use crate::placement::budget::{Budget, Cancelled, Control};
 use crate::policy::{FailureClass, Policy, Preemption, Uncoverable};
@@ -125,12 +126,6 @@ struct Run<'r> {
     exact: bool,
 }
 
-/// One thread brings so many entries of a certificate into order at a time.
-const ENTRIES: usize = 16_384;
-
-/// No member.
-const NO_MEMBER: MemberIx = MemberIx(u32::MAX);
-
 /// What a way of proving came to.
 struct Judged {
     outcome: Outcome,
@@ -146,9 +141,10 @@ impl<'r> Run<'r> {
         class: &'r FailureClass,
         threads: Threads,
     ) -> Result<(Self, Census), VerifyError> {
-        let units = Units::new(cluster, policy, class)?;
         let mut concern = Concern { min_priority: class.min_priority, left_out: Vec::new() };
-        let (uncoverable, census) = leave_out(cluster, &units, &mut concern, threads);
+        let (census, units) = Census::beside(cluster, &concern, threads, || Units::new(cluster, policy, class));
+        let units = units?;
+        let (uncoverable, census) = leave_out(cluster, &units, &mut concern, census, threads);
         let run = Self { cluster, policy, class, units, concern, uncoverable, exact: true };
         Ok((run, census))
     }
@@ -275,8 +271,6 @@ impl<'r> Run<'r> {
         if let Some(refuted) = outlook.refuted.take_if(settles) {
             return Ok(self.fails(refuted, outlook.units, Way::Prices, 0));
         }
-        let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
-        let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
         let nobody = States {
             now: self.cluster,
             settled: self.cluster,
@@ -284,45 +278,70 @@ impl<'r> Run<'r> {
             concern: &self.concern,
             exact: self.exact,
         };
-        let mut standing = Vec::new();
-        if field.homeless().len() > 0 {
-            let searched = nobody.search(&[], planner, budget)?;
-            match searched.found {
-                Found::Placed => standing = searched.placements,
-                Found::Impossible => {
-                    let proof = prices.prove(&[]).unwrap_or(Proof::Search { checked: false });
-                    return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Search, 1));
-                }
-                Found::Open => {
-                    if let Some(proof) = prices.prove(&[]) {
-                        return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Prices, 1));
-                    }
-                    let Some(refuted) = prices.outlook.refuted.take() else {
-                        return Ok(self.undecided(&prices.tightest, self.units.sets(), 1));
-                    };
-                    let failing = core::mem::take(&mut prices.outlook.units);
-                    let open = self.units.scenarios().saturating_sub(to_u32(failing.len()).into());
-                    return Ok(Judged { open, ..self.fails(refuted, failing, Way::Prices, 1) });
-                }
-            }
-            standing.sort_unstable();
+        if !waits {
+            let settled = self.settled(&[]);
+            let states = States { settled: &settled, ..nobody };
+            let (field, deals) = self.list(&settled, census, budget.threads());
+            let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
+            return self.in_bulk(&states, &field, deals, &mut prices, planner, budget);
         }
+        let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
+        let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
+        let searched = nobody.search(&[], planner, budget)?;
+        let mut standing = match searched.found {
+            Found::Placed => searched.placements,
+            Found::Impossible => {
+                let proof = prices.prove(&[]).unwrap_or(Proof::Search { checked: false });
+                return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Search, 1));
+            }
+            Found::Open => {
+                if let Some(proof) = prices.prove(&[]) {
+                    return Ok(self.fails(Refuted { units: Vec::new(), proof }, Vec::new(), Way::Prices, 1));
+                }
+                let Some(refuted) = prices.outlook.refuted.take() else {
+                    return Ok(self.undecided(&prices.tightest, self.units.sets(), 1));
+                };
+                let failing = core::mem::take(&mut prices.outlook.units);
+                let open = self.units.scenarios().saturating_sub(to_u32(failing.len()).into());
+                return Ok(Judged { open, ..self.fails(refuted, failing, Way::Prices, 1) });
+            }
+        };
+        standing.sort_unstable();
         if self.waiting_are_tied(&standing) {
             let ties = Ties::default();
             return self.by_pairs(&nobody, &standing, &field, &ties, &mut prices, planner, budget);
         }
         let settled = self.settled(&standing);
         let states = States { settled: &settled, standing: &standing, ..nobody };
-        let settled_field = (!standing.is_empty()).then(|| {
-            let census = Census::new(&settled, &self.concern, budget.threads());
-            Field::new(&settled, &self.units, &self.concern, census, budget.threads())
-        });
-        let field = settled_field.as_ref().unwrap_or(&field);
-        if let Some(found) = self.by_banks(&states, field, &mut prices, planner, budget)? {
+        let census = Census::new(&settled, &self.concern, budget.threads());
+        let (field, deals) = self.list(&settled, census, budget.threads());
+        self.in_bulk(&states, &field, deals, &mut prices, planner, budget)
+    }
+
+    /// Lists the members, and deals banks meanwhile.
+    fn list<'c>(&'c self, settled: &'c Cluster, census: Census, threads: Threads) -> (Field, Deals<'c>) {
+        Field::beside(settled, &self.units, &self.concern, census, threads, |census| {
+            let mut deals = Deals::new(settled, &self.units, &self.concern);
+            deals.deal(census);
+            deals
+        })
+    }
+
+    /// By banks, or else by base plans.
+    fn in_bulk(
+        &self,
+        states: &States<'_>,
+        field: &Field,
+        deals: Deals<'_>,
+        prices: &mut Prices<'_>,
+        planner: &mut Planner,
+        budget: &mut Budget<'_>,
+    ) -> Result<Judged, Cancelled> {
+        if let Some(found) = self.by_banks(states, field, deals, prices, planner, budget)? {
             return Ok(found);
         }
-        let ties = Ties::new(&settled, &self.units, field, &self.concern);
-        self.by_pairs(&states, &standing, field, &ties, &mut prices, planner, budget)
+        let ties = Ties::new(states.settled, &self.units, field, &self.concern);
+        self.by_pairs(states, states.standing, field, &ties, prices, planner, budget)
     }
 
     /// Whether a rule that is not judged domain by domain has a VM in it that waits for a place: then where it stands
@@ -360,6 +379,7 @@ impl<'r> Run<'r> {
         &self,
         states: &States<'_>,
         field: &Field,
+        deals: Deals<'_>,
         prices: &mut Prices<'_>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
@@ -369,7 +389,9 @@ impl<'r> Run<'r> {
         let mut unplanned: Vec<UnitIx> = Vec::new();
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
-        let Some(filled) = self.fill_banks(states, field, tolerated, planner, budget)? else { return Ok(None) };
+        let mut entries = None;
+        let filled = self.fill_banks(deals, field, tolerated, planner, budget, &mut entries)?;
+        let (Some(filled), Some(entries)) = (filled, entries) else { return Ok(None) };
         let mut banks: Vec<Bank> = Vec::with_capacity(filled.len());
         for (bank, filled) in filled {
             banks.push(bank);
@@ -418,44 +440,30 @@ impl<'r> Run<'r> {
             return Ok(Some(self.undecided(&prices.tightest, count, method.searched)));
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
-        let (dealt, threads) = (banks::columns(&banks), budget.threads());
-        let certificate = self.certificate(states.standing, field, covers, dealt, &columns, exceptions, threads);
+        let (targets, columns) = entries.targets(&columns, budget.threads(), || banks::columns(&banks));
+        let certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
         Ok(Some(self.holds(certificate, method)))
     }
 
-    /// Deals banks and fills them. Where `separate` rules speak of a wider level than nodes, its domains are painted
-    /// (`bonds`), which leaves members fewer places, or else may each lie in one bank, which makes banks coarse.
+    /// Fills the banks of the first deal that can be filled, and finds the order of a certificate meanwhile.
     fn fill_banks(
         &self,
-        states: &States<'_>,
+        mut deals: Deals<'_>,
         field: &Field,
         tolerated: Option<&dyn Fn(UnitIx) -> bool>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
+        entries: &mut Option<Entries>,
     ) -> Result<Option<Vec<(Bank, Filled)>>, Cancelled> {
-        let cluster = states.settled;
-        let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
-        let ways: [&dyn Fn(LevelIx) -> bool; 2] = [&of_tiers, &|_| true];
-        let mut before = None;
-        for respected in ways {
-            let Some(bonds) = Bonds::new(cluster, &self.units, &self.concern, respected) else { continue };
-            let levels = bonds.levels(cluster);
-            if before.replace(levels.clone()).is_some_and(|before| before == levels) {
-                break;
-            }
-            let bonded = bonds.among(&field.vms);
-            let setting = Setting { cluster, units: &self.units, field, bonds: &bonds, bonded, concern: &self.concern };
-            let shares = match (self.units.tiers.len(), bonds.is_empty()) {
-                (0 | 1, _) => &[Shares::Needed][..],
-                (_, true) => &[Shares::Needed, Shares::Evened],
-                (_, false) => &[Shares::Evened, Shares::Needed],
+        while let (Some(banks), Some(bonds)) = (deals.banks.take(), &deals.bonds) {
+            let setting = Setting { cluster: deals.cluster, units: &self.units, field, bonds, concern: &self.concern };
+            let list = || {
+                entries.get_or_insert_with(|| Entries::new(field, self.cluster.vm_slots_len()));
             };
-            for shares in shares {
-                let Some(banks) = banks::deal(cluster, &self.units, field, &bonds, *shares) else { break };
-                if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget)? {
-                    return Ok(Some(banks.into_iter().zip(filled).collect()));
-                }
+            if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget, list)? {
+                return Ok(Some(banks.into_iter().zip(filled).collect()));
             }
+            deals.deal(&field.census);
         }
         Ok(None)
     }
@@ -501,46 +509,21 @@ impl<'r> Run<'r> {
         }
         let columns = (0..self.units.tiers.len()).map(|tier| Column { tier, bank: None }).collect();
         let (base, exceptions) = (outcome.base, outcome.exceptions);
-        let certificate =
-            self.certificate(standing, field, Covers::AtOnce, columns, &base, exceptions, budget.threads());
+        let entries = Entries::new(field, self.cluster.vm_slots_len());
+        let (targets, ()) = entries.targets(&base, budget.threads(), || ());
+        let certificate = self.certificate(standing, entries, Covers::AtOnce, columns, targets, exceptions);
         Ok(self.holds(certificate, Method { way: Way::Pairs, banks: 0, searched: outcome.searched }))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a certificate, each once")]
     fn certificate(
         &self,
         standing: &[(VmSlot, NodeSlot)],
-        field: &Field,
+        entries: Entries,
         covers: Covers,
-        columns: IdVec<super::certificate::ColumnIx, Column>,
-        targets: &[IdVec<MemberIx, NodeSlot>],
+        columns: IdVec<ColumnIx, Column>,
+        targets: IdVec<ColumnIx, Vec<NodeSlot>>,
         exceptions: Vec<super::certificate::Exception>,
-        threads: Threads,
     ) -> Certificate {
-        let mut member_of: IdVec<VmSlot, MemberIx> = IdVec::filled(NO_MEMBER, self.cluster.vm_slots_len());
-        for (member, vm) in field.vms.enumerate() {
-            member_of[*vm] = member;
-        }
-        let mut vms: Vec<VmSlot> = Vec::with_capacity(field.vms.len());
-        let mut order: Vec<MemberIx> = Vec::with_capacity(field.vms.len());
-        for (vm, member) in member_of.enumerate().filter(|(_, member)| **member != NO_MEMBER) {
-            vms.push(vm);
-            order.push(*member);
-        }
-        let mut by_entry: IdVec<_, Vec<NodeSlot>> = targets.iter().map(|_| alloc::vec![NOWHERE; order.len()]).collect();
-        let parts = targets.iter().zip(by_entry.iter_mut()).flat_map(|(targets, entries)| {
-            let chunks = order.chunks(ENTRIES).zip(entries.chunks_mut(ENTRIES));
-            chunks.map(move |(order, entries)| (targets, order, entries))
-        });
-        threads.map(
-            parts.collect(),
-            || (),
-            |(), (targets, order, entries)| {
-                for (entry, member) in entries.iter_mut().zip(order) {
-                    *entry = targets.lookup(*member).copied().unwrap_or(NOWHERE);
-                }
-            },
-        );
         Certificate {
             class: self.class.clone(),
             tiers: self
@@ -554,9 +537,9 @@ impl<'r> Run<'r> {
             left_out: self.concern.left_out.clone(),
             evicts: Vec::new(),
             standing: standing.to_vec(),
-            vms,
+            vms: entries.vms,
             columns,
-            targets: by_entry,
+            targets,
             exceptions,
         }
     }

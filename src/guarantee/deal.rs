@@ -1,0 +1,359 @@
+//! Dealing targets to banks.
+//!
+//! Uses `cluster`, `guarantee::{units, field, bonds}`. Used by `guarantee::verify`, which has `banks` fill them.
+//!
+//! **The data's path.** [`Deals`] looks for bonds, and splits the targets into as many disjoint banks per tier as let every
+//! loss find one: targets that share a domain of a level that matters stay together (an *atom*), and atoms
+//! are dealt, those with most room first, to the bank that has least for what it must take; where labels or `confine`
+//! limit VMs, each sort of atom evenly. It needs to know of the members no more than their sums, so that it can be done while
+//! they are listed. Where one deal cannot be filled, there may be another.
+
+#![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts are below 2^31; shares are u128")]
+
+use super::banks::Bank;
+use super::bonds::Bonds;
+use super::field::Census;
+use super::units::{UnitIx, Units};
+use crate::cluster::{Cluster, RuleBody};
+use crate::dense::{IdVec, to_u32, to_usize};
+use crate::ids::{DomainKey, LevelIx, NodeSlot};
+use crate::restart::Concern;
+use alloc::vec::Vec;
+use core::cmp::{Ordering, Reverse};
+
+/// Ways to deal, one after the other. Where `separate` rules speak of a wider level than nodes, its domains are painted
+/// (`bonds`), which leaves members fewer places, or else may each lie in one bank, which makes banks coarse.
+pub(super) struct Deals<'d> {
+    pub(super) cluster: &'d Cluster,
+    pub(super) units: &'d Units,
+    pub(super) concern: &'d Concern,
+    /// The deal at hand; none if there are no more ways, or if bulk proofs do not apply.
+    pub(super) banks: Option<Vec<Bank>>,
+    /// The bonds that it keeps to.
+    pub(super) bonds: Option<Bonds>,
+    /// How room can be shared out with these bonds, as far as it has not been tried.
+    shares: &'static [Shares],
+    /// Which levels' domains may be kept in one bank each, as far as that has not been tried.
+    respected: &'static [Respected],
+}
+
+/// Levels of which no domain meets two banks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Respected {
+    /// Those of the class.
+    OfTiers,
+    /// Those of `separate` rules, too.
+    OfRules,
+}
+
+impl<'d> Deals<'d> {
+    pub(super) fn new(cluster: &'d Cluster, units: &'d Units, concern: &'d Concern) -> Self {
+        let respected = &[Respected::OfTiers, Respected::OfRules];
+        Self { cluster, units, concern, banks: None, bonds: None, shares: &[], respected }
+    }
+
+    /// Goes on to the next deal.
+    pub(super) fn deal(&mut self, census: &Census) {
+        self.banks = self.next(census);
+    }
+
+    fn next(&mut self, census: &Census) -> Option<Vec<Bank>> {
+        loop {
+            if let (Some(bonds), [shares, others @ ..]) = (&self.bonds, self.shares) {
+                self.shares = others;
+                let dealt = deal(self.cluster, self.units, census, bonds, *shares);
+                if dealt.is_some() {
+                    return dealt;
+                }
+                continue;
+            }
+            let [respected, others @ ..] = self.respected else { return None };
+            self.respected = others;
+            let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
+            let is_respected = |level: LevelIx| *respected == Respected::OfRules || of_tiers(level);
+            let Some(bonds) = Bonds::new(self.cluster, self.units, self.concern, &is_respected) else { continue };
+            let levels = |bonds: &Bonds| bonds.levels(self.cluster);
+            if self.bonds.as_ref().map(levels) == Some(levels(&bonds)) {
+                return None;
+            }
+            self.shares = match (self.units.tiers.len(), bonds.is_empty()) {
+                (0 | 1, _) => &[Shares::Needed],
+                (_, true) => &[Shares::Needed, Shares::Evened],
+                (_, false) => &[Shares::Evened, Shares::Needed],
+            };
+            self.bonds = Some(bonds);
+        }
+    }
+}
+
+/// Splits the targets into the banks that a proof in bulk needs, such that no domain of the bonds' levels meets two of them;
+/// `None` if it does not apply: there are fewer atoms than banks.
+fn deal(cluster: &Cluster, units: &Units, census: &Census, bonds: &Bonds, shares: Shares) -> Option<Vec<Bank>> {
+    let losses = units.losses();
+    let wanted: u32 = units.tiers.iter().map(|tier| tier.count + losses - 1).sum();
+    let mut banks: Vec<Dealt> = Vec::new();
+    for (tier, needed) in tier_shares(cluster, units, census, shares).into_iter().enumerate() {
+        let count = units.tiers.get(tier).map_or(0, |tier| tier.count + losses - 1);
+        let dealt = || Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier, nodes: Vec::new() } };
+        banks.extend((0..count).map(|_| dealt()));
+    }
+    let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(|dealt| dealt.bank).collect());
+    if census.members() == 0 {
+        // Nothing to place: banks without nodes will do, however many it takes.
+        return done(banks);
+    }
+    let targets: Vec<NodeSlot> = cluster.room_index().iter().collect();
+    let holes = holes(cluster, &targets);
+    if wanted <= 1 {
+        for dealt in &mut banks {
+            dealt.bank.nodes.clone_from(&targets);
+        }
+    } else {
+        let tiers = units.tiers.iter().map(|tier| tier.level);
+        let mut levels: Vec<LevelIx> = tiers.chain(bonds.levels(cluster)).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels.retain(|level| *level != cluster.levels.node_level());
+        let atoms = atoms(cluster, &targets, &levels);
+        if atoms.len() < to_usize(wanted) {
+            return None;
+        }
+        // In the order of the room index, which is one of names, atoms of equal room keep it.
+        let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| holes[*node]).fold(0, u64::saturating_add));
+        let sorts = sorts(cluster, census, bonds, &atoms, banks.len());
+        let mut order: Vec<(u32, Reverse<u64>, u32)> =
+            (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
+        order.sort_unstable();
+        for dealt in &mut banks {
+            dealt.bank.nodes.reserve(targets.len() / to_usize(wanted) + 1);
+        }
+        let even = banks.windows(2).all(
+            |pair| matches!(pair, [left, right] if 2 * left.needed.min(right.needed) > left.needed.max(right.needed)),
+        ) && sorts.iter().any(|sort| *sort > 0);
+        let mut last = None;
+        for (sort, Reverse(weight), at) in order {
+            if last.replace(sort) != Some(sort) {
+                for dealt in &mut banks {
+                    dealt.of_sort = 0;
+                }
+            }
+            // Of several sorts, if all banks get about the same, the fewest of this one; then least room for its share, as a
+            // fraction. An empty bank comes first, of equals the first.
+            let by_room = |left: &Dealt, right: &Dealt| {
+                if left.needed == right.needed {
+                    left.room.cmp(&right.room)
+                } else {
+                    left.room.saturating_mul(right.needed).cmp(&right.room.saturating_mul(left.needed))
+                }
+            };
+            let poorest = banks.iter_mut().min_by(|left, right| {
+                let by_sort = if even { left.of_sort.cmp(&right.of_sort) } else { Ordering::Equal };
+                by_sort.then_with(|| by_room(left, right))
+            });
+            if let (Some(dealt), Some(atom)) = (poorest, atoms.get(at)) {
+                dealt.room += u128::from(weight.max(1));
+                dealt.of_sort += 1;
+                dealt.bank.nodes.extend_from_slice(atom);
+            }
+        }
+    }
+    for dealt in &mut banks {
+        dealt.bank.nodes.sort_by_key(|node| Reverse(holes[*node]));
+    }
+    done(banks)
+}
+
+/// What banks of different tiers get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shares {
+    /// In proportion to what the largest unit of the tier needs: the best for large units.
+    Needed,
+    /// Some times that, and the same part of what is left: the best where members have few places.
+    Evened,
+}
+
+/// So many times what the largest unit needs a bank should get at least: holes are never of the right size.
+const MARGIN: u128 = 3;
+
+/// What a bank of each tier should get, against the others.
+fn tier_shares(cluster: &Cluster, units: &Units, census: &Census, shares: Shares) -> Vec<u128> {
+    const ALL: u128 = 1 << 30;
+    if units.tiers.len() < 2 {
+        return alloc::vec![1; units.tiers.len()];
+    }
+    let totals = free_in_all(cluster, cluster.room_index().iter());
+    // The largest part of all that is free, over the kinds.
+    let part = |unit: UnitIx| {
+        let sum = |kind: usize| -> u128 {
+            units.nodes(unit).iter().filter_map(|node| census.load[*node].get(kind)).map(|load| u128::from(*load)).sum()
+        };
+        let parts = totals.iter().enumerate().map(|(kind, total)| sum(kind).saturating_mul(ALL) / (*total).max(1));
+        parts.max().unwrap_or(0)
+    };
+    let needed: Vec<u128> = units.tiers.iter().map(|tier| tier.units().map(part).max().unwrap_or(0) * MARGIN).collect();
+    let counts = units.tiers.iter().map(|tier| u128::from(tier.count + units.losses() - 1));
+    let (mut banks, mut sum) = (0, 0);
+    for (count, needed) in counts.zip(&needed) {
+        banks += count;
+        sum += count * needed;
+    }
+    let rest = if shares == Shares::Evened { ALL.saturating_sub(sum) / banks.max(1) } else { 0 };
+    needed.into_iter().map(|needed| (needed + rest).max(1)).collect()
+}
+
+/// A bank that atoms are dealt to.
+struct Dealt {
+    room: u128,
+    /// What it should get, against the others.
+    needed: u128,
+    /// How many atoms of the sort at hand it has.
+    of_sort: u32,
+    bank: Bank,
+}
+
+/// In a domain with fewer targets per bank its holes are not dealt by themselves.
+pub(super) const DOMAIN_SHARE: usize = 4;
+
+/// Sorts of atoms, rare ones first. VMs that labels or `confine` rules limit to some nodes need such nodes in every bank, and
+/// VMs with colours need holes of every size in the domains of their colours. Without such VMs all are of one sort.
+fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks: usize) -> Vec<u32> {
+    let limited = census.any_limited;
+    // Where domains have several targets per bank, on average.
+    let are_large = |domains: u32| atoms.nodes.len() >= to_usize(domains) * banks * DOMAIN_SHARE;
+    let painted: Vec<LevelIx> =
+        bonds.painted().filter(|(_, domains)| are_large(*domains)).map(|(level, _)| level).collect();
+    if !limited && painted.is_empty() {
+        return alloc::vec![0; atoms.len()];
+    }
+    // Neither nothing nor a zero mixes to nothing.
+    let mix = |mix: u64, with: u64| (mix.rotate_left(5) ^ with).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut marks: IdVec<NodeSlot, u64> = IdVec::filled(0, cluster.node_slots());
+    if limited {
+        for rule in
+            cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot)).filter(|rule| rule.is_place())
+        {
+            if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
+                for node in nodes.iter() {
+                    marks[node] = mix(marks[node], rule.key);
+                }
+            }
+        }
+    }
+    let mark = |node: &NodeSlot| {
+        let labels = cluster.node_record(*node).map_or(&[][..], |record| &record.labels);
+        let labels = labels.iter().filter(|_| limited).map(|label| u64::from(label.0));
+        let domains = painted.iter().map(|level| u64::from(cluster.levels.domain(*level, *node).0));
+        labels.chain(domains).fold(marks[*node], mix)
+    };
+    let mark_of = |at: u32| atoms.get(at).map_or(0, |atom| atom.iter().fold(0, |all, node| mix(all, mark(node))));
+    let mut marked: Vec<(u64, u32)> = (0..to_u32(atoms.len())).map(|at| (mark_of(at), at)).collect();
+    marked.sort_unstable();
+    // Of equally rare ones those first whose first atom comes first.
+    let mut ranked: Vec<&[(u64, u32)]> = marked.chunk_by(|left, right| left.0 == right.0).collect();
+    ranked.sort_unstable_by_key(|alike| (alike.len(), alike.first().map(|(_, at)| *at)));
+    let mut sorts = alloc::vec![0; atoms.len()];
+    for (rank, alike) in (0..).zip(ranked) {
+        for (_, at) in alike {
+            if let Some(sort) = sorts.get_mut(to_usize(*at)) {
+                *sort = rank;
+            }
+        }
+    }
+    sorts
+}
+
+/// What these nodes have free together, per kind.
+fn free_in_all(cluster: &Cluster, nodes: impl Iterator<Item = NodeSlot>) -> Vec<u128> {
+    let mut totals = alloc::vec![0_u128; cluster.kinds().len()];
+    for node in nodes {
+        for (total, free) in totals.iter_mut().zip(&cluster.free_rows()[node]) {
+            *total += u128::from(*free);
+        }
+    }
+    totals
+}
+
+/// How large the hole on each target is: the smallest of its shares, over the kinds, of what a target has on average.
+fn holes(cluster: &Cluster, targets: &[NodeSlot]) -> IdVec<NodeSlot, u64> {
+    let totals = free_in_all(cluster, targets.iter().copied());
+    let mut holes = IdVec::filled(0, cluster.node_slots());
+    let count = u64::from(to_u32(targets.len())) << 20;
+    let share = |(free, total): (&u64, &u128)| match (free.checked_mul(count), u64::try_from(*total)) {
+        (Some(free), Ok(total)) => free / total.max(1),
+        // Division of what is longer is slow.
+        _ => u64::try_from(u128::from(*free) * u128::from(count) / (*total).max(1)).unwrap_or(u64::MAX),
+    };
+    for node in targets {
+        let kinds = cluster.free_rows()[*node].iter().zip(&totals).filter(|(_, total)| **total > 0);
+        holes[*node] = kinds.map(share).min().unwrap_or(0);
+    }
+    holes
+}
+
+/// Nodes that stay together, one list after the other.
+struct Atoms {
+    nodes: Vec<NodeSlot>,
+    /// Where each list begins, and the end.
+    starts: Vec<u32>,
+}
+
+impl Atoms {
+    fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    fn get(&self, at: u32) -> Option<&[NodeSlot]> {
+        let at = to_usize(at);
+        self.nodes.get(to_usize(*self.starts.get(at)?)..to_usize(*self.starts.get(at + 1)?))
+    }
+}
+
+/// The connected components of "shares a domain of one of these levels", in the order of their first nodes.
+fn atoms(cluster: &Cluster, targets: &[NodeSlot], levels: &[LevelIx]) -> Atoms {
+    if levels.is_empty() {
+        return Atoms { nodes: targets.to_vec(), starts: (0..=to_u32(targets.len())).collect() };
+    }
+    let mut parent: Vec<u32> = (0..to_u32(targets.len())).collect();
+    for level in levels {
+        let mut order: Vec<(DomainKey, u32)> =
+            (0_u32..).zip(targets).map(|(at, node)| (cluster.levels.domain(*level, *node), at)).collect();
+        order.sort_unstable();
+        for pair in order.windows(2) {
+            if let [(left_domain, left), (right_domain, right)] = pair {
+                if left_domain == right_domain {
+                    let (left, right) = (root(&mut parent, *left), root(&mut parent, *right));
+                    // The smaller position leads, so that components come in the order of their first nodes.
+                    if let Some(entry) = parent.get_mut(to_usize(left.max(right))) {
+                        *entry = left.min(right);
+                    }
+                }
+            }
+        }
+    }
+    let mut order: Vec<(u32, u32)> = (0..to_u32(targets.len())).map(|at| (root(&mut parent, at), at)).collect();
+    order.sort_unstable();
+    let mut atoms = Atoms { nodes: Vec::with_capacity(targets.len()), starts: Vec::new() };
+    let mut last = None;
+    for (root, at) in order {
+        if last.replace(root) != Some(root) {
+            atoms.starts.push(to_u32(atoms.nodes.len()));
+        }
+        atoms.nodes.extend(targets.get(to_usize(at)));
+    }
+    atoms.starts.push(to_u32(atoms.nodes.len()));
+    atoms
+}
+
+fn root(parent: &mut [u32], mut at: u32) -> u32 {
+    loop {
+        let up = parent.get(to_usize(at)).copied().unwrap_or(at);
+        if up == at {
+            return at;
+        }
+        let above = parent.get(to_usize(up)).copied().unwrap_or(up);
+        if let Some(entry) = parent.get_mut(to_usize(at)) {
+            *entry = above;
+        }
+        at = above;
+    }
+}
