@@ -18,7 +18,8 @@
 use super::bonds::Bonds;
 use super::certificate::{ColumnIx, NOWHERE};
 use super::field::{Field, MemberIx};
-use super::fit::{Goal, Kernel, Layout, Part, Span};
+use super::fit::{Goal, Kernel, Layout, Part};
+use super::listed::Span;
 use super::units::{Tier, UnitIx, Units};
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, to_u32};

@@ -168,20 +168,6 @@ impl Bonds {
         self.all.get(to_usize(start)..to_usize(end)).unwrap_or_default()
     }
 
-    /// The bonds of these VMs one after the other, and where those of each begin and end; nothing, if nobody has any.
-    pub(super) fn of_each(&self, vms: &[VmSlot]) -> (Vec<(u32, u32)>, Vec<Bond>) {
-        if self.is_empty() {
-            return (Vec::new(), Vec::new());
-        }
-        let mut all = Vec::new();
-        let spans = vms.iter().map(|vm| {
-            let start = to_u32(all.len());
-            all.extend_from_slice(self.of(*vm));
-            (start, to_u32(all.len()))
-        });
-        (spans.collect(), all)
-    }
-
     /// The levels, `node` aside, of which no domain may meet two banks.
     pub(crate) fn levels(&self, cluster: &Cluster) -> Vec<LevelIx> {
         let mut levels: Vec<LevelIx> = self.aparts.iter().map(|apart| apart.level).collect();

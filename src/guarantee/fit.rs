@@ -1,6 +1,6 @@
 //! First fit over one bank: plans for the units of a tier, each as if it were the only one.
 //!
-//! Uses `cluster`, `guarantee::{banks, bonds, field, units}`, `restart` (where a VM may run). Used by `banks`.
+//! Uses `cluster`, `guarantee::{banks, bonds, listed, units}`, `restart` (where a VM may run). Used by `banks`.
 //!
 //! Holes lie side by side, the largest first, in groups with the largest amounts of each, so that a group without room is
 //! passed over at once. A unit's VMs go in, larger ones first, each into the first hole that takes it; of a unit with
@@ -12,16 +12,15 @@
 )]
 
 use super::banks::{Bank, Setting};
-use super::bonds::{ApartIx, Bond, Mate, PartyIx};
+use super::bonds::{Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
-use super::field::Field;
+use super::listed::{Freedom, Items, Listed, Manner, Span, Tied};
 use super::units::{Tier, UnitIx};
-use crate::cluster::{Cluster, NO_HOME};
+use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{may_run_on, may_run_on_few};
 use alloc::vec::Vec;
-use core::ops::Range;
 use smallvec::SmallVec;
 
 dense_id! {
@@ -75,16 +74,6 @@ impl<'b> Layout<'b> {
     }
 }
 
-/// The members of one unit, larger first, or of several units, side by side.
-#[derive(Clone, Copy)]
-struct Items<'i> {
-    vms: &'i [VmSlot],
-    need: &'i [u64],
-    limited: &'i [bool],
-    /// Where the bonds of each begin and end; nothing, if nobody has any.
-    bonds: &'i [(u32, u32)],
-}
-
 /// Some units of one tier, and the banks that they are to have plans in.
 pub(super) struct Part<'b> {
     pub(super) tier: &'b Tier,
@@ -100,13 +89,6 @@ pub(super) struct Goal<'b> {
     pub(super) targets: &'b mut [NodeSlot],
 }
 
-/// Which units. Members of single nodes stand node by node, those of wider units are listed unit by unit.
-#[derive(Clone)]
-pub(super) enum Span {
-    Nodes(Range<u32>),
-    Units(Range<u32>),
-}
-
 /// What first fit came to in a bank, besides targets.
 #[derive(Default)]
 pub(super) struct Fitted {
@@ -114,15 +96,6 @@ pub(super) struct Fitted {
     /// Units that the planner must look at.
     pub(super) open: Vec<UnitIx>,
     pub(super) work: u64,
-}
-
-/// The members of a part.
-struct Listed<'l> {
-    setting: &'l Setting<'l>,
-    tier: &'l Tier,
-    items: Items<'l>,
-    /// Their bonds, one after the other.
-    bonds: &'l [Bond],
 }
 
 /// One unit, and its members, for one bank.
@@ -144,65 +117,27 @@ pub(super) struct Kernel {
     taken: Vec<PositionIx>,
     /// The nodes that a limited member is limited to.
     few: Vec<NodeSlot>,
-    /// Members of `separate` rules in the unit at hand: the rule, which item, and what is known of it. Sorted.
-    mates: Vec<(ApartIx, usize, Mate)>,
-    /// How free each item of the unit at hand is.
-    freedoms: Vec<Freedom>,
+    /// Members of `separate` rules in the unit at hand, as [`Items`] has them, with their targets.
+    mates: Vec<(usize, Mate)>,
     work: u64,
-}
-
-/// How free a VM is in where it goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Freedom {
-    /// Anywhere.
-    All,
-    /// Kept apart from others.
-    Bonded,
-    /// Limited to few places: by labels, rules or a colour.
-    Few,
 }
 
 impl Kernel {
     /// Finds plans for the units of a part, in one bank after the other: so what is read of them is at hand.
     pub(super) fn fit_part(&mut self, setting: &Setting<'_>, part: Part<'_>) -> Vec<Fitted> {
-        let field = setting.field;
-        let mut units: Vec<(UnitIx, usize)> = Vec::new();
-        let (mut vms, mut need, mut limited) = (Vec::new(), Vec::new(), Vec::new());
-        let items = match part.units {
-            Span::Nodes(nodes) => {
-                let range = field.start(NodeSlot(nodes.start))..field.start(NodeSlot(nodes.end));
-                units.extend(nodes.map(NodeSlot).map(|node| (part.tier.unit_of[node], field.at(node).len())));
-                field.items().range(range)
-            }
-            Span::Units(wide) => {
-                let mut members = Vec::new();
-                for unit in wide.map(UnitIx) {
-                    field.of_unit(setting.units, unit, &mut members);
-                    units.push((unit, members.len()));
-                    for member in &members {
-                        vms.push(field.vms[*member]);
-                        need.extend_from_slice(&field.need[*member]);
-                        limited.push(field.limited[*member]);
-                    }
-                }
-                Items { vms: &vms, need: &need, limited: &limited, bonds: &[] }
-            }
-        };
-        let (spans, bonds) = setting.bonds.of_each(items.vms);
-        let listed = Listed { setting, tier: part.tier, items: Items { bonds: &spans, ..items }, bonds: &bonds };
+        let listed = Listed::new(setting, part.tier, part.units);
         let fit = |goal| match setting.cluster.kinds().len() {
-            2 => self.fit_bank::<2>(&listed, &units, goal),
-            4 => self.fit_bank::<4>(&listed, &units, goal),
-            _ => self.fit_bank::<0>(&listed, &units, goal),
+            2 => self.fit_bank::<2>(&listed, goal),
+            4 => self.fit_bank::<4>(&listed, goal),
+            _ => self.fit_bank::<0>(&listed, goal),
         };
         part.banks.into_iter().map(fit).collect()
     }
 
-    /// Finds plans for units with so many members each, in one bank. `WIDTH` as for [`Rows::row`].
+    /// Finds plans for units in one bank. `WIDTH` as for [`Rows::row`].
     fn fit_bank<const WIDTH: usize>(
         &mut self,
         listed: &Listed<'_>,
-        units: &[(UnitIx, usize)],
         Goal { bank, layout, mut targets }: Goal<'_>,
     ) -> Fitted {
         if self.lefts.len() <= bank {
@@ -213,21 +148,24 @@ impl Kernel {
             self.left.copy_from(&layout.free);
         }
         let mut fitted = Fitted { bank, ..Fitted::default() };
-        let mut first = 0;
-        for (unit, count) in units {
-            let (own, behind) = targets.split_at_mut((*count).min(targets.len()));
+        for own in &listed.units {
+            let task = Task { listed, layout, unit: own.unit, items: listed.items(own) };
+            let (own_targets, behind) = targets.split_at_mut(task.items.vms.len().min(targets.len()));
             targets = behind;
-            let task = Task { listed, layout, unit: *unit, items: listed.items.range(first..first + count) };
-            first += count;
-            let bonded = || task.items.bonds.iter().any(|span| has_any(*span));
-            let planned = || task.bonded().any(|(_, bonds)| bonds.contains(&Bond::Planned));
-            let complete = match task.items.vms.is_empty() {
-                true => true,
-                false if !bonded() => self.first_fit::<WIDTH>(&task, own),
-                false => !planned() && self.fit_bonded::<WIDTH>(&task, own),
+            let complete = match own.manner {
+                Manner::Free => self.first_fit::<WIDTH>(&task, own_targets),
+                Manner::Bonded { few, parties } => {
+                    self.mates.clear();
+                    self.mates.extend_from_slice(task.items.mates);
+                    (!parties || self.place_parties::<WIDTH>(&task, own_targets))
+                        && (!few || self.place_some::<WIDTH>(&task, true, own_targets))
+                        && self.place_some::<WIDTH>(&task, false, own_targets)
+                }
+                Manner::Planned => false,
             };
+            self.give_back::<WIDTH>(layout);
             if !complete {
-                fitted.open.push(*unit);
+                fitted.open.push(own.unit);
             }
         }
         if let Some(left) = self.lefts.get_mut(bank) {
@@ -241,7 +179,6 @@ impl Kernel {
     fn first_fit<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
         let items = task.items;
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        let mut complete = true;
         // Where the last item went, and what it needed: one of the same need finds nothing before.
         let mut last = 0;
         let mut last_need: &[u64] = &[];
@@ -253,68 +190,33 @@ impl Kernel {
             } else {
                 search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node))
             };
-            let Some((position, node)) = found else {
-                complete = false;
-                break;
-            };
+            let Some((position, node)) = found else { return false };
             self.take::<WIDTH>(position, need);
             *target = node;
             if !*limited {
                 (last, last_need) = (position, need);
             }
         }
-        self.give_back::<WIDTH>(task.layout);
-        complete
+        true
     }
 
-    /// The same for a unit of which some VMs have bonds.
-    fn fit_bonded<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
-        let complete = self.place_bonded::<WIDTH>(task, targets);
-        self.give_back::<WIDTH>(task.layout);
-        complete
-    }
-
-    fn place_bonded<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
+    /// Puts those that move as one on the first position that takes them together. Larger ones first, as their first VMs stand.
+    fn place_parties<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
         let items = task.items;
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        let mut parties: SmallVec<[PartyIx; 4]> = SmallVec::new();
-        self.mates.clear();
-        self.freedoms.clear();
-        for (limited, bonds) in items.limited.iter().zip(items.bonds) {
-            self.freedoms.push(match (*limited, has_any(*bonds)) {
-                (true, _) => Freedom::Few,
-                (false, true) => Freedom::Bonded,
-                (false, false) => Freedom::All,
-            });
-        }
-        for (item, bonds) in task.bonded() {
-            for bond in bonds {
-                match bond {
-                    Bond::Planned => {}
-                    Bond::AsOne(party) => parties.push(*party),
-                    Bond::Colour(..) => {
-                        if let Some(freedom) = self.freedoms.get_mut(item) {
-                            *freedom = Freedom::Few;
-                        }
-                    }
-                    Bond::Apart(apart, side) => {
-                        let Some(mate) = items.vms.get(item).and_then(|vm| task.mate(*vm, *side)) else { return false };
-                        self.mates.push((*apart, item, mate));
-                    }
-                }
-            }
-        }
-        self.mates.sort_unstable_by_key(|(apart, item, _)| (*apart, *item));
-        targets.fill(NOWHERE);
-        // Larger ones first, as their first VMs stand.
+        let all = 0..items.vms.len();
         let mut seen: SmallVec<[PartyIx; 4]> = SmallVec::new();
+        let parties = all.clone().flat_map(|item| items.bonds(item)).filter_map(|tied| match tied.bond {
+            Bond::AsOne(party) => Some(party),
+            _ => None,
+        });
         for party in parties {
             if seen.contains(&party) {
                 continue;
             }
             seen.push(party);
-            let of_party = |item: &usize| task.bonds(*item).contains(&Bond::AsOne(party));
-            let group: Vec<usize> = (0..items.vms.len()).filter(of_party).collect();
+            let of_party = |item: &usize| items.bonds(*item).iter().any(|tied| tied.bond == Bond::AsOne(party));
+            let group: Vec<usize> = all.clone().filter(of_party).collect();
             let mut sum: SmallVec<[u64; 4]> = smallvec::smallvec![0; width];
             for item in &group {
                 let need = items.need.get(item * width..(item + 1) * width).unwrap_or_default();
@@ -335,66 +237,68 @@ impl Kernel {
                 }
             }
         }
-        // Those with few places before those with many. Where the last one went that may go anywhere, and what it needed: one
-        // of the same need finds nothing before.
+        true
+    }
+
+    /// Puts every item on the first position that takes it, beside those that have their places: of a unit with bonds, those
+    /// with few places, or the others.
+    fn place_some<const WIDTH: usize>(&mut self, task: &Task<'_>, few: bool, targets: &mut [NodeSlot]) -> bool {
+        let items = task.items;
+        let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
+        // Where the last one went that may go anywhere, and what it needed: one of the same need finds nothing before.
         let mut last = 0;
         let mut last_need: &[u64] = &[];
-        for few in [true, false] {
-            if few && !self.freedoms.contains(&Freedom::Few) {
+        let needs = items.need.chunks_exact(width.max(1));
+        for (item, ((need, freedom), target)) in needs.zip(items.freedoms).zip(targets).enumerate() {
+            if (*freedom == Freedom::Few) != few || *target != NOWHERE {
                 continue;
             }
-            for (item, need) in items.need.chunks_exact(width.max(1)).enumerate() {
-                let Some(freedom) = self.freedoms.get(item).copied() else { return false };
-                if (freedom == Freedom::Few) != few || targets.get(item) != Some(&NOWHERE) {
-                    continue;
-                }
-                let from = if are_same(need, last_need) { last } else { 0 };
-                let Some((position, node)) = self.place_one::<WIDTH>(task, item, need, freedom, from) else {
-                    return false;
-                };
+            let from = if are_same(need, last_need) { last } else { 0 };
+            if *freedom == Freedom::All {
+                let outside = |node| task.is_outside(node);
+                let found = search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, outside);
+                let Some((position, node)) = found else { return false };
                 self.take::<WIDTH>(position, need);
-                if let Some(target) = targets.get_mut(item) {
-                    *target = node;
-                }
-                match freedom {
-                    Freedom::All => (last, last_need) = (position, need),
-                    Freedom::Bonded | Freedom::Few => self.settle(task, item, node),
-                }
+                (*target, last, last_need) = (node, position, need);
+            } else {
+                let Some(node) = self.place_bonded::<WIDTH>(task, item, need, from) else { return false };
+                *target = node;
             }
         }
         true
     }
 
-    /// The first position for one item beside those that have their places; of one that is not limited, from here on.
-    fn place_one<const WIDTH: usize>(
+    /// Puts an item with bonds or limits on the first position that takes it; one without limits, from here on. Not a part of
+    /// the loop that calls it: most items are free, and have the registers for themselves.
+    #[inline(never)]
+    fn place_bonded<const WIDTH: usize>(
         &mut self,
         task: &Task<'_>,
         item: usize,
         need: &[u64],
-        freedom: Freedom,
         from: usize,
-    ) -> Option<(usize, NodeSlot)> {
-        if freedom == Freedom::All {
-            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node));
-        }
+    ) -> Option<NodeSlot> {
         let mates = core::mem::take(&mut self.mates);
         let keeps = |node: NodeSlot| task.takes_all(&mates, &[item], node);
         let found = if task.items.limited.get(item) == Some(&true) {
-            self.search_limited::<WIDTH>(task, *task.items.vms.get(item)?, need, keeps)
+            let vm = task.items.vms.get(item)?;
+            self.search_limited::<WIDTH>(task, *vm, need, keeps)
         } else {
             let takes = |node| task.is_outside(node) && keeps(node);
             search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, takes)
         };
         self.mates = mates;
-        found
+        let (position, node) = found?;
+        self.take::<WIDTH>(position, need);
+        self.settle(task, item, node);
+        Some(node)
     }
 
     /// Notes where an item goes.
     fn settle(&mut self, task: &Task<'_>, item: usize, node: NodeSlot) {
-        for bond in task.bonds(item) {
-            let Bond::Apart(apart, _) = bond else { continue };
-            let at = self.mates.binary_search_by_key(&(*apart, item), |(apart, item, _)| (*apart, *item)).ok();
-            if let Some((_, _, mate)) = at.and_then(|at| self.mates.get_mut(at)) {
+        for tied in task.items.bonds(item) {
+            let of_rule = self.mates.get_mut(tied.mates()).unwrap_or_default();
+            if let Some((_, mate)) = of_rule.iter_mut().find(|(other, _)| *other == item) {
                 mate.target = Some(node);
             }
         }
@@ -435,77 +339,30 @@ impl Kernel {
     }
 }
 
-impl<'l> Listed<'l> {
-    #[inline]
-    fn within(&self, (start, end): (u32, u32)) -> &'l [Bond] {
-        self.bonds.get(to_usize(start)..to_usize(end)).unwrap_or_default()
-    }
-}
-
-impl Items<'_> {
-    fn range(&self, range: Range<usize>) -> Self {
-        let width = self.need.len().checked_div(self.vms.len()).unwrap_or(0);
-        Self {
-            vms: self.vms.get(range.clone()).unwrap_or_default(),
-            need: self.need.get(range.start * width..range.end * width).unwrap_or_default(),
-            limited: self.limited.get(range.clone()).unwrap_or_default(),
-            bonds: self.bonds.get(range).unwrap_or_default(),
-        }
-    }
-}
-
-impl<'t> Task<'t> {
-    /// Its items with bonds.
-    fn bonded(&self) -> impl Iterator<Item = (usize, &'t [Bond])> + use<'t> {
-        let listed = self.listed;
-        let items = self.items.bonds.iter().enumerate().filter(|(_, span)| has_any(**span));
-        items.map(|(item, span)| (item, listed.within(*span)))
-    }
-
-    /// The bonds of an item.
-    #[inline]
-    fn bonds(&self, item: usize) -> &'t [Bond] {
-        self.items.bonds.get(item).map_or(&[][..], |span| self.listed.within(*span))
-    }
-
-    /// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
-    fn mate(&self, vm: VmSlot, side: u32) -> Option<Mate> {
-        let cluster = self.listed.setting.cluster;
-        let facts = cluster.facts(vm);
-        let going = cluster.moving_to(vm, facts);
-        (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
-    }
-
+impl Task<'_> {
     #[inline]
     fn is_outside(&self, node: NodeSlot) -> bool {
         self.listed.tier.unit_of[node] != self.unit
     }
 
     /// Whether a node suits the limits and bonds of all these items, put there together.
-    fn takes_all(&self, mates: &[(ApartIx, usize, Mate)], group: &[usize], node: NodeSlot) -> bool {
+    fn takes_all(&self, mates: &[(usize, Mate)], group: &[usize], node: NodeSlot) -> bool {
         let Setting { cluster, bonds, .. } = *self.listed.setting;
         group.iter().enumerate().all(|(done, item)| {
-            let Some(vm) = self.items.vms.get(*item) else { return false };
             let before = group.get(..done).unwrap_or_default();
-            let allows = |bond: &Bond| {
-                let Bond::Apart(apart, side) = bond else { return bonds.colour_allows(cluster, bond, node) };
-                let first = mates.partition_point(|(rule, _, _)| rule < apart);
-                let of_rule = mates.get(first..).unwrap_or_default().iter().take_while(|(rule, _, _)| rule == apart);
-                let mates = of_rule.map(|(_, other, mate)| Mate {
+            let allows = |tied: &Tied| {
+                let Bond::Apart(apart, side) = tied.bond else { return bonds.colour_allows(cluster, &tied.bond, node) };
+                let mates = mates.get(tied.mates()).unwrap_or_default().iter().map(|(other, mate)| Mate {
                     target: if before.contains(other) { Some(node) } else { mate.target },
                     ..*mate
                 });
-                bonds.is_apart(cluster, (*apart, *side), node, mates)
+                bonds.is_apart(cluster, (apart, side), node, mates)
             };
-            self.bonds(*item).iter().all(allows)
-                && (self.items.limited.get(*item) != Some(&true) || may_run_on(cluster, *vm, node))
+            self.items.bonds(*item).iter().all(allows)
+                && (self.items.limited.get(*item) != Some(&true)
+                    || self.items.vms.get(*item).is_some_and(|vm| may_run_on(cluster, *vm, node)))
         })
     }
-}
-
-/// Whether there is a bond between these bounds.
-const fn has_any((start, end): (u32, u32)) -> bool {
-    start != end
 }
 
 /// Whether two needs are the same: they are short, so that a call to compare memory would take longer.
@@ -540,12 +397,4 @@ fn search<const WIDTH: usize>(
         position = end;
     }
     None
-}
-
-impl Field {
-    /// All members, side by side.
-    fn items(&self) -> Items<'_> {
-        let (vms, limited) = (self.vms.as_slice(), self.limited.as_slice());
-        Items { vms, need: self.need.cells(), limited, bonds: &[] }
-    }
 }

@@ -16,6 +16,7 @@ mod exhaust;
 mod field;
 mod fit;
 mod keep;
+mod listed;
 mod more;
 mod outright;
 mod paintings;

@@ -1,0 +1,232 @@
+//! The members of some units, and what first fit asks about them whatever bank they go into.
+//!
+//! Uses `cluster`, `guarantee::{banks, bonds, field, units}`. Used by `fit`.
+//!
+//! Every member goes into several banks, one after the other. What is looked up in many places (its bonds, who else of its unit
+//! is in the same `separate` rule) is therefore looked up once, and stands in the members' order.
+
+#![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of members and bonds are below 2^31")]
+
+use super::banks::Setting;
+use super::bonds::{ApartIx, Bond, Mate};
+use super::field::Field;
+use super::units::{Tier, UnitIx};
+use crate::cluster::{Cluster, NO_HOME};
+use crate::dense::{to_u32, to_usize};
+use crate::ids::{NodeSlot, VmSlot};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Which units. Members of single nodes stand node by node, those of wider units are listed unit by unit.
+#[derive(Clone)]
+pub(super) enum Span {
+    Nodes(Range<u32>),
+    Units(Range<u32>),
+}
+
+/// See the module documentation.
+pub(super) struct Listed<'l> {
+    pub(super) setting: &'l Setting<'l>,
+    pub(super) tier: &'l Tier,
+    pub(super) units: Vec<Own>,
+    vms: Cow<'l, [VmSlot]>,
+    need: Cow<'l, [u64]>,
+    limited: Cow<'l, [bool]>,
+    /// How free each member is, and where its bonds begin and end; nothing, if nobody has bonds.
+    freedoms: Vec<Freedom>,
+    spans: Vec<(u32, u32)>,
+    bonds: Vec<Tied>,
+    mates: Vec<(usize, Mate)>,
+}
+
+/// A unit, and where its members and mates are.
+pub(super) struct Own {
+    pub(super) unit: UnitIx,
+    pub(super) manner: Manner,
+    members: Range<usize>,
+    mates: Range<usize>,
+}
+
+/// How the members of a unit are placed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// None has bonds.
+    Free,
+    /// Some have. `few`: whether some of them have few places; `parties`: whether some move as one.
+    Bonded { few: bool, parties: bool },
+    /// As the planner finds.
+    Planned,
+}
+
+/// How free a VM is in where it goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freedom {
+    /// Anywhere.
+    All,
+    /// Kept apart from others.
+    Bonded,
+    /// Limited to few places: by labels, rules or a colour.
+    Few,
+}
+
+/// A bond, and for one that keeps apart where those of the rule are among the mates of the unit.
+#[derive(Clone, Copy)]
+pub(super) struct Tied {
+    pub(super) bond: Bond,
+    mates: (u32, u32),
+}
+
+impl Tied {
+    pub(super) fn mates(&self) -> Range<usize> {
+        to_usize(self.mates.0)..to_usize(self.mates.1)
+    }
+}
+
+/// The members of one unit, larger first, side by side.
+#[derive(Clone, Copy)]
+pub(super) struct Items<'i> {
+    pub(super) vms: &'i [VmSlot],
+    pub(super) need: &'i [u64],
+    pub(super) limited: &'i [bool],
+    pub(super) freedoms: &'i [Freedom],
+    spans: &'i [(u32, u32)],
+    bonds: &'i [Tied],
+    /// Members of `separate` rules: which item, and what is known of it before it has a target. Rule by rule.
+    pub(super) mates: &'i [(usize, Mate)],
+}
+
+impl Items<'_> {
+    /// The bonds of an item.
+    #[inline]
+    pub(super) fn bonds(&self, item: usize) -> &[Tied] {
+        self.spans.get(item).map_or(&[][..], |(start, end)| within(self.bonds, to_usize(*start)..to_usize(*end)))
+    }
+}
+
+#[inline]
+fn within<T>(all: &[T], range: Range<usize>) -> &[T] {
+    all.get(range).unwrap_or_default()
+}
+
+impl<'l> Listed<'l> {
+    pub(super) fn new(setting: &'l Setting<'l>, tier: &'l Tier, span: Span) -> Self {
+        let Field { vms, need, limited, .. } = setting.field;
+        let (field, kinds) = (setting.field, need.width());
+        let mut listed = Self {
+            setting,
+            tier,
+            units: Vec::new(),
+            vms: Cow::Borrowed(&[]),
+            need: Cow::Borrowed(&[]),
+            limited: Cow::Borrowed(&[]),
+            freedoms: Vec::new(),
+            spans: Vec::new(),
+            bonds: Vec::new(),
+            mates: Vec::new(),
+        };
+        match span {
+            Span::Nodes(nodes) => {
+                let (first, end) = (field.start(NodeSlot(nodes.start)), field.start(NodeSlot(nodes.end)));
+                listed.vms = Cow::Borrowed(within(vms.as_slice(), first..end));
+                listed.need = Cow::Borrowed(within(need.cells(), first * kinds..end * kinds));
+                listed.limited = Cow::Borrowed(within(limited.as_slice(), first..end));
+                for node in nodes.map(NodeSlot) {
+                    listed.enter(tier.unit_of[node], field.at(node).len());
+                }
+            }
+            Span::Units(units) => {
+                let mut members = Vec::new();
+                for unit in units.map(UnitIx) {
+                    field.of_unit(setting.units, unit, &mut members);
+                    listed.vms.to_mut().extend(members.iter().map(|member| vms[*member]));
+                    for member in &members {
+                        listed.need.to_mut().extend_from_slice(&need[*member]);
+                    }
+                    listed.limited.to_mut().extend(members.iter().map(|member| limited[*member]));
+                    listed.enter(unit, members.len());
+                }
+            }
+        }
+        listed
+    }
+
+    /// The members of a unit.
+    pub(super) fn items(&self, own: &Own) -> Items<'_> {
+        let kinds = self.setting.field.need.width();
+        let members = own.members.clone();
+        Items {
+            need: within(&self.need, members.start * kinds..members.end * kinds),
+            vms: within(&self.vms, members.clone()),
+            limited: within(&self.limited, members.clone()),
+            freedoms: within(&self.freedoms, members.clone()),
+            spans: within(&self.spans, members),
+            bonds: &self.bonds,
+            mates: within(&self.mates, own.mates.clone()),
+        }
+    }
+
+    /// A unit with the next so many members.
+    fn enter(&mut self, unit: UnitIx, count: usize) {
+        let first = self.units.last().map_or(0, |last| last.members.end);
+        let members = first..first + count;
+        let before = self.mates.len();
+        let manner = if self.setting.bonds.is_empty() { Manner::Free } else { self.bind(members.clone()) };
+        if count > 0 {
+            self.units.push(Own { unit, manner, members, mates: before..self.mates.len() });
+        }
+    }
+
+    /// Looks up the bonds of the members of a unit.
+    fn bind(&mut self, members: Range<usize>) -> Manner {
+        let Setting { cluster, bonds, .. } = *self.setting;
+        let mut apart: Vec<(ApartIx, usize, u32, Mate)> = Vec::new();
+        let (mut any, mut few, mut parties, mut planned) = (false, false, false, false);
+        let vms = within(&self.vms, members.clone()).iter().zip(within(&self.limited, members));
+        for (item, (vm, limited)) in vms.enumerate() {
+            let start = to_u32(self.bonds.len());
+            let mut freedom = if *limited { Freedom::Few } else { Freedom::All };
+            for bond in bonds.of(*vm) {
+                any = true;
+                freedom = if freedom == Freedom::Few { freedom } else { Freedom::Bonded };
+                match bond {
+                    Bond::Planned => planned = true,
+                    Bond::AsOne(_) => parties = true,
+                    Bond::Colour(..) => freedom = Freedom::Few,
+                    Bond::Apart(rule, side) => match mate(cluster, *vm, *side) {
+                        Some(mate) => apart.push((*rule, item, to_u32(self.bonds.len()), mate)),
+                        None => planned = true,
+                    },
+                }
+                self.bonds.push(Tied { bond: *bond, mates: (0, 0) });
+            }
+            few |= freedom == Freedom::Few;
+            self.spans.push((start, to_u32(self.bonds.len())));
+            self.freedoms.push(freedom);
+        }
+        apart.sort_unstable_by_key(|(rule, item, ..)| (*rule, *item));
+        let mut first = 0_u32;
+        for of_rule in apart.chunk_by(|left, right| left.0 == right.0) {
+            let end = first + to_u32(of_rule.len());
+            for (_, item, at, mate) in of_rule {
+                self.mates.push((*item, *mate));
+                if let Some(tied) = self.bonds.get_mut(to_usize(*at)) {
+                    tied.mates = (first, end);
+                }
+            }
+            first = end;
+        }
+        match (any, planned) {
+            (false, _) => Manner::Free,
+            (true, true) => Manner::Planned,
+            (true, false) => Manner::Bonded { few, parties },
+        }
+    }
+}
+
+/// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
+fn mate(cluster: &Cluster, vm: VmSlot, side: u32) -> Option<Mate> {
+    let facts = cluster.facts(vm);
+    let going = cluster.moving_to(vm, facts);
+    (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
+}
