@@ -4,11 +4,10 @@
 //! them). Used by `guarantee::verify`.
 //!
 //! **The data's path.** `deal` splits the targets into disjoint banks, so many per tier that every loss finds one
-//! (`guarantee::mathematics`). [`fill`] then finds for
-//! every unit and every bank of its tier one plan that puts the unit's VMs into the bank, clear of the unit, and fits
-//! alone and keeps to the VMs' bonds: first fit from the largest holes, which leaves the rest of the bank untouched; where
-//! that fails, by the planner. Every plan is made as if it were the only one: nothing here depends on how many units may
-//! fail, but the number of banks.
+//! (`guarantee::mathematics`). [`fill`] then finds for every unit and every bank of its tier one plan that puts the unit's VMs
+//! into the bank, clear of the unit, and fits alone and keeps to the VMs' bonds: first fit from the largest holes, which leaves
+//! the rest of the bank untouched; where that fails, by the planner. Every plan is made as if it were the only one: nothing here
+//! depends on how many units may fail, but the number of banks.
 
 #![expect(
     clippy::arithmetic_side_effects,

@@ -1,7 +1,7 @@
 //! What stands for the rules in a proof by banks: conditions on each VM by itself, which together imply the rules.
 //!
-//! Uses `cluster` (rules), `guarantee::{paintings, units}`, `restart` (whom a verdict concerns). Used by `banks` and `fit`,
-//! which keep plans to them, and by the ledger of `admission`, which changes plans.
+//! Uses `cluster` (rules), `guarantee::{paintings, units}`, `restart` (whom a verdict concerns). Used by `deal`, `banks`, `listed`
+//! and `fit`, which keep plans to them, and by the ledger of `admission`, which changes plans.
 //!
 //! A proof by banks makes plans unit by unit; any of them may come to stand beside any other. A rule whose members are on
 //! several units, or come to be on several nodes, is therefore not looked at in a plan alone. Each rule is turned into

@@ -3,10 +3,10 @@
 //! Uses `cluster`, `guarantee::{units, field, bonds}`. Used by `guarantee::verify`, which has `banks` fill them.
 //!
 //! **The data's path.** [`Deals`] looks for bonds, and splits the targets into as many disjoint banks per tier as let every
-//! loss find one: targets that share a domain of a level that matters stay together (an *atom*), and atoms
-//! are dealt, those with most room first, to the bank that has least for what it must take; where labels or `confine`
-//! limit VMs, each sort of atom evenly. It needs to know of the members no more than their sums, so that it can be done while
-//! they are listed. Where one deal cannot be filled, there may be another.
+//! loss find one: targets that share a domain of a level that matters stay together (an *atom*), and atoms are dealt, those
+//! with most room first, to the bank that has least for what it must take; where labels or `confine` limit VMs, each sort of
+//! atom evenly. It needs to know of the members no more than their sums, so that it can be done while they are listed. Where
+//! one deal cannot be filled, there may be another.
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts are below 2^31; shares are u128")]
 

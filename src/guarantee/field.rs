@@ -142,6 +142,11 @@ impl Census {
         each_member::<WIDTH>(cluster, concern, &self.home_of, visit);
     }
 
+    /// How many of them count for a home.
+    pub(crate) fn count(&self, home: NodeSlot) -> u32 {
+        self.starts[NodeSlot(home.0 + 1)] - self.starts[home]
+    }
+
     /// How many members there are.
     pub(crate) fn members(&self) -> usize {
         self.starts.iter().next_back().map_or(0, |end| to_usize(*end))

@@ -4,8 +4,9 @@
 //! `admission` for what cannot be started anywhere.
 //!
 //! **The data's path.** Prices (`guarantee::prices`) bound what a class can bear: of every family the worst failure leaves
-//! so much. The VMs that count are listed once with their homes, and summed up per node. From the sums alone every family
-//! tells at least how much it leaves; only a family that may leave less than those before looks at the VMs one by one.
+//! so much. The VMs that count are summed up per node. What failures cost in each kind bounds what they cost by any other
+//! family, so that for most families the limits of a part of the nodes tell that they leave more than those before. From the
+//! sums alone the others tell at least how much they leave; only one that may leave less looks at the VMs one by one.
 //!
 //! **Above the failover line.** A newcomer starts by what its node has room for today, `overcommit`; what is displaced needs
 //! room by `failover_overcommit`. Where that is less, newcomers beyond it take no failover room away, for there is none left.
@@ -20,9 +21,10 @@
 )]
 
 use super::error::VerifyError;
-use super::field::{each_member, homes_of, is_limited};
+use super::field::{Census, is_limited};
 use super::prices::{
-    Costs, DRAWN, Released, add_shapes, every, is_drawn, limit, price, pricings_by_room, stays_within,
+    Costs, DRAWN, Released, add_shapes, bound, every, is_drawn, limit, one, price, pricings_by_room, stays_within,
+    sum_below,
 };
 use super::uncoverable::concern_of;
 use super::units::Units;
@@ -30,6 +32,7 @@ use super::verdict::Pricing;
 use crate::cluster::{Cluster, Role};
 use crate::dense::{IdVec, Rows};
 use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::parallel::Threads;
 use crate::policy::{FailureClass, Policy, Preemption};
 use crate::resources::Amounts;
 use crate::restart::Concern;
@@ -99,7 +102,7 @@ pub(crate) fn most_more_of(
 ) -> Option<u128> {
     let released = Released::new(cluster, policy.preemption != Preemption::Never);
     let need = &*newcomers.least_need();
-    let everywhere = Scope::new(cluster, &released.targets, members(cluster, concern));
+    let everywhere = Scope::everywhere(cluster, &released.targets, concern);
     let mut pricings = pricings_by_room(units, &released);
     if need.iter().any(|amount| *amount > 0) {
         pricings.push(Pricing::Shape { shape: need.to_vec() });
@@ -115,14 +118,21 @@ pub(crate) fn most_more_of(
     let nodes = like.map(eligible);
     let within = nodes.as_ref().map(|nodes| {
         let inside = everywhere.inside(&released.targets, nodes);
-        Scope::new(cluster, nodes, inside)
+        Scope::new(cluster, nodes, concern, inside)
     });
     let more = More { above: above(cluster, &released, newcomers), single: newcomers.single };
     let mut least = None;
     for scope in core::iter::once(&everywhere).chain(&within) {
+        let kinds =
+            (0..cluster.kinds().len()).map(|kind| Pricing::Weighted { weights: one(cluster.kinds().len(), kind) });
+        let most: Vec<u128> = kinds.map(|kind| scope.costs(&released, &kind).most(units)).collect();
         for pricing in &pricings {
             let below = least.unwrap_or(u128::MAX);
-            least = scope.bound(units, &released, (pricing, price(pricing, need)), &more, below).or(least);
+            let one_more = price(pricing, need);
+            if more.above.is_empty() && scope.leaves(&released, pricing, &most, below.saturating_mul(one_more)) {
+                continue;
+            }
+            least = scope.bound(units, &released, (pricing, one_more), &more, below).or(least);
         }
     }
     least
@@ -165,43 +175,89 @@ fn above(cluster: &Cluster, released: &Released, newcomers: &Newcomers<'_>) -> V
     released.targets.iter().copied().filter(is_lower).filter_map(of_node).collect()
 }
 
-/// The VMs that a class concerns, with their homes; those that wait for a place behind the last node.
-fn members(cluster: &Cluster, concern: &Concern) -> Vec<(NodeSlot, VmSlot)> {
-    let mut members = Vec::new();
-    each_member::<0>(cluster, concern, &homes_of(cluster), |home, vm, _, _| members.push((home, vm)));
-    members
-}
-
 /// What families of every pricing speak of: some nodes, and VMs that can go nowhere else.
 struct Scope<'a> {
     cluster: &'a Cluster,
+    concern: &'a Concern,
     nodes: &'a [NodeSlot],
-    members: Vec<(NodeSlot, VmSlot)>,
-    /// What the members of each node need together, and how many there are; behind the last node those without a home.
-    load: Rows<NodeSlot>,
-    count: IdVec<NodeSlot, u32>,
+    members: Members,
+}
+
+enum Members {
+    /// All that the class concerns.
+    All(Census),
+    Some {
+        /// With their homes; those that wait for a place behind the last node.
+        vms: Vec<(NodeSlot, VmSlot)>,
+        /// What those of each node need together, and how many there are; behind the last node those without a home.
+        load: Rows<NodeSlot>,
+        count: IdVec<NodeSlot, u32>,
+    },
 }
 
 impl<'a> Scope<'a> {
-    fn new(cluster: &'a Cluster, nodes: &'a [NodeSlot], members: Vec<(NodeSlot, VmSlot)>) -> Self {
+    /// All targets, and all VMs.
+    fn everywhere(cluster: &'a Cluster, nodes: &'a [NodeSlot], concern: &'a Concern) -> Self {
+        let members = Members::All(Census::new(cluster, concern, Threads::ONE));
+        Self { cluster, concern, nodes, members }
+    }
+
+    fn new(cluster: &'a Cluster, nodes: &'a [NodeSlot], concern: &'a Concern, vms: Vec<(NodeSlot, VmSlot)>) -> Self {
         let homes = cluster.node_slots() + 1;
         let mut load = Rows::new(cluster.kinds().len());
         load.resize(homes);
         let mut count = IdVec::filled(0, homes);
-        for (home, vm) in &members {
+        for (home, vm) in &vms {
             count[*home] += 1;
             for (load, need) in load[*home].iter_mut().zip(&cluster.restart_rows()[*vm]) {
                 *load += need;
             }
         }
-        Self { cluster, nodes, members, load, count }
+        Self { cluster, concern, nodes, members: Members::Some { vms, load, count } }
+    }
+
+    /// Calls `visit` with every member and its home.
+    fn each(&self, mut visit: impl FnMut(NodeSlot, VmSlot)) {
+        match &self.members {
+            Members::All(census) => {
+                census.each_member::<0>(self.cluster, self.concern, |home, vm, _, _| visit(home, vm));
+            }
+            Members::Some { vms, .. } => vms.iter().for_each(|(home, vm)| visit(*home, *vm)),
+        }
+    }
+
+    /// How many members there are.
+    fn len(&self) -> usize {
+        match &self.members {
+            Members::All(census) => census.members(),
+            Members::Some { vms, .. } => vms.len(),
+        }
+    }
+
+    /// The prices of what each node displaces; behind the last node those of members without a home.
+    fn displaced(&self, pricing: &Pricing) -> IdVec<NodeSlot, u128> {
+        match &self.members {
+            Members::All(census) => census.displaced(self.cluster, self.concern, pricing),
+            Members::Some { vms, load, .. } => {
+                let mut displaced: IdVec<NodeSlot, u128> = IdVec::filled(0, load.len());
+                for (home, vm) in vms {
+                    displaced[*home] += price(pricing, &self.cluster.restart_rows()[*vm]);
+                }
+                displaced
+            }
+        }
     }
 
     /// What some of the members need, drawn by the hashes of their names.
     fn drawn(&self) -> Vec<&[u64]> {
-        let every = every(self.members.len(), DRAWN.members);
-        let drawn = self.members.iter().filter(|(_, vm)| is_drawn(self.cluster.facts(*vm), every));
-        drawn.map(|(_, vm)| &self.cluster.restart_rows()[*vm]).collect()
+        let every = every(self.len(), DRAWN.members);
+        let mut drawn = Vec::new();
+        self.each(|_, vm| {
+            if is_drawn(self.cluster.facts(vm), every) {
+                drawn.push(&self.cluster.restart_rows()[vm]);
+            }
+        });
+        drawn
     }
 
     /// The members that can go nowhere but to some of the targets.
@@ -210,9 +266,34 @@ impl<'a> Scope<'a> {
         for node in nodes {
             within[*node] = true;
         }
-        let mut few = Vec::new();
-        let limited = self.members.iter().copied().filter(|(_, vm)| is_limited(self.cluster, *vm));
-        limited.filter(|(_, vm)| stays_within(self.cluster, targets, *vm, &within, &mut few)).collect()
+        let (mut few, mut inside) = (Vec::new(), Vec::new());
+        self.each(|home, vm| {
+            if is_limited(self.cluster, vm) && stays_within(self.cluster, targets, vm, &within, &mut few) {
+                inside.push((home, vm));
+            }
+        });
+        inside
+    }
+
+    /// What the loss of each node costs at most, going by the sums of what its VMs need.
+    fn costs(&self, released: &Released, pricing: &Pricing) -> Costs {
+        let (taken, available) = released.limits(pricing, self.nodes);
+        self.costs_of(pricing, taken, available)
+    }
+
+    fn costs_of(&self, pricing: &Pricing, taken: IdVec<NodeSlot, u128>, available: u128) -> Costs {
+        let of_home = |home: NodeSlot| match &self.members {
+            Members::All(census) => most_price(pricing, &census.load[home], census.count(home)),
+            Members::Some { load, count, .. } => most_price(pricing, &load[home], count[home]),
+        };
+        Costs::new(taken, available, of_home)
+    }
+
+    /// Whether every failure leaves so much by a family for certain: `most` is what failures cost in each kind at most, and what
+    /// that can cost by the family (`prices::bound`) leaves it.
+    fn leaves(&self, released: &Released, pricing: &Pricing, most: &[u128], left: u128) -> bool {
+        let limits = self.nodes.iter().map(|node| limit(pricing, &released.room[*node]));
+        sum_below(left.saturating_add(bound(pricing, most)), limits).is_none()
     }
 
     /// What the worst failure by a family leaves of the prices, divided by the price of one more, if that is below `below`.
@@ -237,17 +318,13 @@ impl<'a> Scope<'a> {
                 available += gained;
             }
         }
-        let most = |home: NodeSlot| most_price(pricing, &self.load[home], self.count[home]);
-        let mut costs = Costs::new(taken, available, most);
+        let mut costs = self.costs_of(pricing, taken, available);
         if (available + single).saturating_sub(costs.most(units)) / one_more >= below {
             return None;
         }
         // Weighted sums are linear: what is said of the sum of all VMs of a node is exact.
         if !matches!(pricing, Pricing::Weighted { .. }) {
-            let mut displaced: IdVec<NodeSlot, u128> = IdVec::filled(0, self.load.len());
-            for (home, vm) in &self.members {
-                displaced[*home] += price(pricing, &self.cluster.restart_rows()[*vm]);
-            }
+            let displaced = self.displaced(pricing);
             costs = costs.displacing(|home| displaced[home]);
         }
         let (_, needed, left) = costs.worst(units);
@@ -281,6 +358,7 @@ mod tests {
     use crate::cluster::{Node, NodeState, Vm};
     use crate::dense::DenseId;
     use crate::dice::Dice;
+    use crate::guarantee::field::{each_member, homes_of};
     use crate::resources::ResourceKinds;
     use alloc::format;
 
@@ -289,7 +367,8 @@ mod tests {
         let need = newcomers.demand;
         let like = newcomers.like.map(|like| like.slot);
         let released = Released::new(cluster, false);
-        let all = members(cluster, concern);
+        let mut all = Vec::new();
+        each_member::<0>(cluster, concern, &homes_of(cluster), |home, vm, _, _| all.push((home, vm)));
         let every = every(all.len(), DRAWN.members);
         let drawn = all.iter().filter(|(_, vm)| is_drawn(cluster.facts(*vm), every));
         let mut pricings = pricings_by_room(units, &released);

@@ -238,38 +238,8 @@ impl<'a> Outright<'a> {
         for (node, limit) in targets.iter().zip(&self.limits) {
             taken[*node] = *limit;
         }
-        let displaced = match self.cluster.kinds().len() {
-            2 => self.displaced::<2>(pricing),
-            4 => self.displaced::<4>(pricing),
-            _ => self.displaced::<0>(pricing),
-        };
+        let displaced = self.census.displaced(self.cluster, self.concern, pricing);
         Some(Costs::new(taken, available, |home| displaced[home]))
-    }
-
-    /// The prices of what each node displaces; behind the last node those of members without a home.
-    fn displaced<const WIDTH: usize>(&self, pricing: &Pricing) -> IdVec<NodeSlot, u128> {
-        let (census, cluster, concern) = (self.census, self.cluster, self.concern);
-        let mut sums: IdVec<NodeSlot, u128> = IdVec::filled(0, census.load.len());
-        match pricing {
-            // Linear: of all members of a node together they are those of its load.
-            Pricing::Weighted { .. } => census.load.iter().map(|load| prices::price(pricing, load)).collect(),
-            Pricing::Parts { kind, size } => {
-                census.each_member::<WIDTH>(cluster, concern, |home, _, _, need| {
-                    if need.get(*kind).is_some_and(|need| need >= size) {
-                        sums[home] += prices::price(pricing, need);
-                    }
-                });
-                sums
-            }
-            Pricing::Shape { shape } => {
-                census.each_member::<WIDTH>(cluster, concern, |home, _, _, need| {
-                    if fits(shape, need) {
-                        sums[home] += 1;
-                    }
-                });
-                sums
-            }
-        }
     }
 }
 

@@ -20,12 +20,13 @@
               most 16 kinds: all sums are below 2^108"
 )]
 
-use super::field::{Field, MemberIx};
+use super::field::{Census, Field, MemberIx};
 use super::units::{Tier, UnitIx, Units};
 use super::verdict::{PriceFamily, Pricing, Proof};
 use crate::cluster::{Cluster, NodeState, RestartClass, VmFacts};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_usize};
 use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::restart::Concern;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -293,6 +294,47 @@ impl Released {
             limits[*node] = most;
         }
         (limits, sum)
+    }
+}
+
+impl Census {
+    /// The prices of what each node displaces; behind the last node those of members without a home.
+    pub(super) fn displaced(&self, cluster: &Cluster, concern: &Concern, pricing: &Pricing) -> IdVec<NodeSlot, u128> {
+        match cluster.kinds().len() {
+            2 => self.displaced_in::<2>(cluster, concern, pricing),
+            4 => self.displaced_in::<4>(cluster, concern, pricing),
+            _ => self.displaced_in::<0>(cluster, concern, pricing),
+        }
+    }
+
+    /// The same; `WIDTH` as for [`Rows::row`].
+    fn displaced_in<const WIDTH: usize>(
+        &self,
+        cluster: &Cluster,
+        concern: &Concern,
+        pricing: &Pricing,
+    ) -> IdVec<NodeSlot, u128> {
+        let mut sums: IdVec<NodeSlot, u128> = IdVec::filled(0, self.load.len());
+        match pricing {
+            // Linear: of all members of a node together they are those of its load.
+            Pricing::Weighted { .. } => self.load.iter().map(|load| price(pricing, load)).collect(),
+            Pricing::Parts { kind, size } => {
+                self.each_member::<WIDTH>(cluster, concern, |home, _, _, need| {
+                    if need.get(*kind).is_some_and(|need| need >= size) {
+                        sums[home] += price(pricing, need);
+                    }
+                });
+                sums
+            }
+            Pricing::Shape { shape } => {
+                self.each_member::<WIDTH>(cluster, concern, |home, _, _, need| {
+                    if fits(shape, need) {
+                        sums[home] += 1;
+                    }
+                });
+                sums
+            }
+        }
     }
 }
 

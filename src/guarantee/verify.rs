@@ -5,8 +5,8 @@
 //!
 //! **The data's path**, per class: `units` resolves what may fail; `uncoverable` sets VMs aside that nothing could take;
 //! `outright` looks for a refutation that needs no list of the VMs that count; `field` lists them. VMs that wait for a
-//! place get one (`standing`), and what follows looks at the cluster as that leaves it. `banks` proves the class in bulk,
-//! for losses in any order; where that does not apply, `prices` looks for a refutation by all families, and `pairs` proves
+//! place get one (`standing`), and what follows looks at the cluster as that leaves it. Meanwhile `deal` deals targets to
+//! banks, and `banks` proves the class in bulk, for losses in any order; where that does not apply, `prices` looks for a refutation by all families, and `pairs` proves
 //! the class for losses at once, looking at the failures in which base plans collide one by one. What the budget leaves is
 //! undecided. Where the policy allows evictions and a class is not settled with everyone in place, the same is done on a
 //! copy of the cluster without those who may go (`evict`).

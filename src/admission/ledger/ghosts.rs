@@ -172,11 +172,22 @@ impl<'l> Paper<'l> {
         };
         let own = || bank.claims.of(unit).iter().chain(claims.of(unit)).map(|claim| claim.target);
         let mut left = wanted;
-        for target in own().chain(claimed.iter().copied()) {
+        for target in own() {
+            let count = takes(places, target, &most[target]).min(left);
+            if count > 0 && suits(target) {
+                left = left.saturating_sub(count);
+                places.push(Place { bank: at, target, count });
+            }
+        }
+        for target in claimed.iter().copied() {
             if left == 0 {
                 break;
             }
-            let count = takes(places, target, &most[target]).min(left);
+            // Its own have been looked at.
+            if own().any(|own| own == target) {
+                continue;
+            }
+            let count = room_beside(ghost.need, &most[target], [&[], &[]]).min(left);
             if count > 0 && suits(target) {
                 left = left.saturating_sub(count);
                 places.push(Place { bank: at, target, count });
@@ -230,7 +241,12 @@ fn times(row: &[u64], count: u64) -> Amounts {
 
 /// How often an amount goes into what is left; not at all if less than nothing is.
 fn how_often(amount: u64, left: Option<u64>) -> u64 {
-    left.map_or(0, |left| left.checked_div(amount).unwrap_or(u64::MAX))
+    match left {
+        // Where room is short, that is most of the nodes, and a division takes longer.
+        Some(left) if left < amount => 0,
+        Some(left) => left.checked_div(amount).unwrap_or(u64::MAX),
+        None => 0,
+    }
 }
 
 /// How often `need` goes into some room beside what is claimed.
