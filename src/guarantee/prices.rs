@@ -440,8 +440,11 @@ fn first_of<T>(items: impl Iterator<Item = T>, count: usize, order: impl Fn(&T, 
             known = true;
         }
     }
+    if first.len() > count {
+        first.select_nth_unstable_by(last, &order);
+        first.truncate(count);
+    }
     first.sort_unstable_by(order);
-    first.truncate(count);
     first
 }
 
