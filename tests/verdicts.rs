@@ -295,6 +295,60 @@ fn prices_refute_what_cannot_fit() {
     assert!(why.contains("need 11 GiB of memory, and 3 are left: 8 too few"), "{why}");
 }
 
+/// A VM on its way to a node that is down is not there, so its loss leaves nobody's domain: the site keeps the rule's other
+/// member, and takes no second one.
+#[test]
+fn a_move_to_a_node_that_is_down_leaves_no_domain() {
+    use lifeboat::{Node, NodeState, ResourceKinds, Rule, RuleKind, Vm};
+    let kinds = ResourceKinds::new([("memory", "GiB")]).unwrap();
+    let mut cluster = Cluster::new(kinds, ["site"]).unwrap();
+    let mut node = |name: &str, site: &str, room| {
+        cluster.add_node(Node::named(name).capacity([room]).domain("site", site)).unwrap()
+    };
+    let [home, other] = [node("home", "one", 4), node("other", "two", 9)];
+    let (down, beside, _) = (node("down", "two", 4), node("beside", "one", 4), node("third", "two", 4));
+    cluster.set_node_state(down, NodeState::Failed).unwrap();
+    let stays = cluster.add_vm(Vm::named("stays").demand([1]).on(other)).unwrap();
+    let mut moves = Vm::named("moves").demand([1]).on(home);
+    moves.migrating_to = Some(down);
+    let moves = cluster.add_vm(moves).unwrap();
+    let apart = RuleKind::Separate { level: "site".into(), max_per_domain: 1 };
+    cluster.add_rule(Rule::new("apart", apart).vms([stays, moves])).unwrap();
+    let policy = with_class(&Policy::default(), &FailureClass::nodes(1));
+    let verdict = verify(&cluster, &policy).unwrap();
+    check_verdict(&cluster, &policy, &verdict).expect("good evidence");
+    let certificate = verdict.certificates().next().expect("it holds");
+    assert_eq!(certificate.plan_for(&cluster, &Failure::of([home])).unwrap().placements, [(moves, beside)]);
+}
+
+/// Where those who wait have no place even with nobody lost and all who may go gone, no loss is named.
+#[test]
+fn who_has_no_place_at_all_is_told_without_a_loss() {
+    use lifeboat::{Node, ResourceKinds, Rule, RuleKind, Vm};
+    let kinds = ResourceKinds::new([("memory", "GiB")]).unwrap();
+    let mut cluster = Cluster::new(kinds, ["site"]).unwrap();
+    let [one, two] =
+        ["one", "two"].map(|name| cluster.add_node(Node::named(name).capacity([10]).domain("site", name)).unwrap());
+    let mut fixed = |name: &str, node, size| {
+        let vm = Vm::named(name).demand([size]).on(node).restart(RestartClass::Never);
+        cluster.add_vm(vm).unwrap()
+    };
+    let others = [fixed("there", one, 1), fixed("here", two, 6)];
+    let waits = cluster.add_vm(Vm::named("waits").demand([1]).powered_on()).unwrap();
+    cluster.add_vm(Vm::named("large").demand([5]).on(one)).unwrap();
+    cluster.add_vm(Vm::named("may go").demand([1]).on(two).restart(RestartClass::BestEffort)).unwrap();
+    let sides = RuleKind::SeparateSides { level: "site".into(), sides: vec![vec![waits], others.to_vec()] };
+    cluster.add_rule(Rule::new("apart", sides)).unwrap();
+    let mut policy = with_class(&Policy::default(), &FailureClass::nodes(1));
+    policy.preemption = Preemption::BestEffort;
+    let verdict = verify(&cluster, &policy).unwrap();
+    check_verdict(&cluster, &policy, &verdict).expect("good evidence");
+    let class = &verdict.classes()[0];
+    assert_eq!(class.rest(), Answer::Fails);
+    assert!(class.counterexample().expect("a counterexample").units().is_empty(), "{}", class.summary());
+    assert!(class.failing_units().is_empty());
+}
+
 /// What an eviction makes room for holds, is promised with that eviction alone, and is refused where it is forbidden or
 /// where the certificate does not name it.
 #[test]

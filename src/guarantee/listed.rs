@@ -10,7 +10,7 @@
 use super::banks::Setting;
 use super::bonds::{ApartIx, Bond, Mate};
 use super::field::Field;
-use super::units::{Tier, UnitIx};
+use super::units::{Tier, UnitIx, Units};
 use crate::cluster::{Cluster, NO_HOME};
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
@@ -179,7 +179,7 @@ impl<'l> Listed<'l> {
 
     /// Looks up the bonds of the members of a unit.
     fn bind(&mut self, members: Range<usize>) -> Manner {
-        let Setting { cluster, bonds, .. } = *self.setting;
+        let Setting { cluster, units, bonds, .. } = *self.setting;
         let mut apart: Vec<(ApartIx, usize, u32, Mate)> = Vec::new();
         let (mut any, mut few, mut parties, mut planned) = (false, false, false, false);
         let vms = within(&self.vms, members.clone()).iter().zip(within(&self.limited, members));
@@ -193,7 +193,7 @@ impl<'l> Listed<'l> {
                     Bond::Planned => planned = true,
                     Bond::AsOne(_) => parties = true,
                     Bond::Colour(..) => freedom = Freedom::Few,
-                    Bond::Apart(rule, side) => match mate(cluster, *vm, *side) {
+                    Bond::Apart(rule, side) => match mate(cluster, units, *vm, *side) {
                         Some(mate) => apart.push((*rule, item, to_u32(self.bonds.len()), mate)),
                         None => planned = true,
                     },
@@ -225,8 +225,9 @@ impl<'l> Listed<'l> {
 }
 
 /// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
-fn mate(cluster: &Cluster, vm: VmSlot, side: u32) -> Option<Mate> {
+fn mate(cluster: &Cluster, units: &Units, vm: VmSlot, side: u32) -> Option<Mate> {
     let facts = cluster.facts(vm);
-    let going = cluster.moving_to(vm, facts);
+    // As it is counted there: not on a node that is down.
+    let going = cluster.moving_to(vm, facts).filter(|node| units.can_fail(*node));
     (facts.home != NO_HOME).then_some(Mate { side, home: facts.home, going, target: None })
 }

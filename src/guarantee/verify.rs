@@ -230,7 +230,12 @@ impl<'r> Run<'r> {
             exact: !evict::can_help(self.cluster, &may_go),
         };
         let mut judged = run.prove(Census::new(&without, &run.concern, budget.threads()), planner, budget)?;
-        if let Some(mut first) = first {
+        // If not even those who wait have their places, whatever is lost and whoever goes, that says more than any loss.
+        let none_needed = |judged: &Judged| match &judged.outcome {
+            Outcome::Fails(counterexample) => counterexample.units.is_empty(),
+            Outcome::Holds(_) | Outcome::Undecided { .. } => false,
+        };
+        if let Some(mut first) = first.filter(|_| !none_needed(&judged)) {
             if matches!(judged.outcome, Outcome::Fails(_)) {
                 let before = first.failing.len();
                 first.failing.append(&mut judged.failing);
