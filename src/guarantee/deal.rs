@@ -25,8 +25,8 @@ use core::cmp::{Ordering, Reverse};
 /// (`bonds`), which leaves members fewer places, or else may each lie in one bank, which makes banks coarse.
 pub(super) struct Deals<'d> {
     pub(super) cluster: &'d Cluster,
-    pub(super) units: &'d Units,
-    pub(super) concern: &'d Concern,
+    units: &'d Units,
+    concern: &'d Concern,
     /// The deal at hand; none if there are no more ways, or if bulk proofs do not apply.
     pub(super) banks: Option<Vec<Bank>>,
     /// The bonds that it keeps to.

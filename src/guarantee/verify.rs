@@ -288,7 +288,7 @@ impl<'r> Run<'r> {
             let states = States { settled: &settled, ..nobody };
             let (field, deals) = self.list(&settled, census, budget.threads());
             let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
-            return self.in_bulk(&states, &field, deals, &mut prices, planner, budget);
+            return self.by_banks(&states, &field, deals, &mut prices, planner, budget);
         }
         let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
         let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
@@ -320,7 +320,7 @@ impl<'r> Run<'r> {
         let states = States { settled: &settled, standing: &standing, ..nobody };
         let census = Census::new(&settled, &self.concern, budget.threads());
         let (field, deals) = self.list(&settled, census, budget.threads());
-        self.in_bulk(&states, &field, deals, &mut prices, planner, budget)
+        self.by_banks(&states, &field, deals, &mut prices, planner, budget)
     }
 
     /// Lists the members, and deals banks meanwhile.
@@ -330,23 +330,6 @@ impl<'r> Run<'r> {
             deals.deal(census);
             deals
         })
-    }
-
-    /// By banks, or else by base plans.
-    fn in_bulk(
-        &self,
-        states: &States<'_>,
-        field: &Field,
-        deals: Deals<'_>,
-        prices: &mut Prices<'_>,
-        planner: &mut Planner,
-        budget: &mut Budget<'_>,
-    ) -> Result<Judged, Cancelled> {
-        if let Some(found) = self.by_banks(states, field, deals, prices, planner, budget)? {
-            return Ok(found);
-        }
-        let ties = Ties::new(states.settled, &self.units, field, &self.concern);
-        self.by_pairs(states, states.standing, field, &ties, prices, planner, budget)
     }
 
     /// Whether a rule that is not judged domain by domain has a VM in it that waits for a place: then where it stands
@@ -380,6 +363,7 @@ impl<'r> Run<'r> {
         Cow::Owned(cluster)
     }
 
+    /// By banks, or else by base plans.
     fn by_banks(
         &self,
         states: &States<'_>,
@@ -388,7 +372,7 @@ impl<'r> Run<'r> {
         prices: &mut Prices<'_>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
-    ) -> Result<Option<Judged>, Cancelled> {
+    ) -> Result<Judged, Cancelled> {
         let single = self.units.losses() == 1;
         let mut columns: Vec<IdVec<MemberIx, NodeSlot>> = Vec::new();
         let mut unplanned: Vec<UnitIx> = Vec::new();
@@ -396,7 +380,10 @@ impl<'r> Run<'r> {
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let mut entries = None;
         let filled = self.fill_banks(deals, field, tolerated, planner, budget, &mut entries)?;
-        let (Some(filled), Some(entries)) = (filled, entries) else { return Ok(None) };
+        let (Some(filled), Some(entries)) = (filled, entries) else {
+            let ties = Ties::new(states.settled, &self.units, field, &self.concern);
+            return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
+        };
         let mut banks: Vec<Bank> = Vec::with_capacity(filled.len());
         for (bank, filled) in filled {
             banks.push(bank);
@@ -437,17 +424,17 @@ impl<'r> Run<'r> {
         if let Some(refuted) = refuted {
             let mut judged = self.fails(refuted, failing, Way::Search, method.searched);
             judged.open = u128::from(to_u32(open.len()));
-            return Ok(Some(judged));
+            return Ok(judged);
         }
         if !open.is_empty() {
             let _ = prices.refute();
             let count = u128::from(to_u32(open.len()));
-            return Ok(Some(self.undecided(&prices.tightest, count, method.searched)));
+            return Ok(self.undecided(&prices.tightest, count, method.searched));
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
         let (targets, columns) = entries.targets(&columns, budget.threads(), || banks::columns(&banks));
         let certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
-        Ok(Some(self.holds(certificate, method)))
+        Ok(self.holds(certificate, method))
     }
 
     /// Fills the banks of the first deal that can be filled, and finds the order of a certificate meanwhile.

@@ -172,22 +172,13 @@ impl<'l> Paper<'l> {
         };
         let own = || bank.claims.of(unit).iter().chain(claims.of(unit)).map(|claim| claim.target);
         let mut left = wanted;
-        for target in own() {
-            let count = takes(places, target, &most[target]).min(left);
-            if count > 0 && suits(target) {
-                left = left.saturating_sub(count);
-                places.push(Place { bank: at, target, count });
-            }
-        }
-        for target in claimed.iter().copied() {
+        // Its own are looked at once.
+        let others = claimed.iter().copied().filter(|target| own().all(|own| own != *target));
+        for target in own().chain(others) {
             if left == 0 {
                 break;
             }
-            // Its own have been looked at.
-            if own().any(|own| own == target) {
-                continue;
-            }
-            let count = room_beside(ghost.need, &most[target], [&[], &[]]).min(left);
+            let count = takes(places, target, &most[target]).min(left);
             if count > 0 && suits(target) {
                 left = left.saturating_sub(count);
                 places.push(Place { bank: at, target, count });
