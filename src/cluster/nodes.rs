@@ -324,6 +324,12 @@ impl Cluster {
         }
     }
 
+    /// Takes room of a node that nobody uses, but that is kept for somebody: for a proof, on a copy of the cluster.
+    pub(crate) fn take_room(&mut self, slot: NodeSlot, amounts: &[u64]) {
+        add_row(&mut self.used[slot], amounts);
+        self.refresh_free(slot);
+    }
+
     /// Recomputes what a node has free for restarts, and its entry in the room index.
     pub(super) fn refresh_free(&mut self, slot: NodeSlot) {
         if self.bulk {

@@ -19,6 +19,7 @@ use super::certificate::{ColumnIx, NOWHERE};
 use super::field::{Field, MemberIx};
 use super::fit::{Goal, Kernel, Layout, Part};
 use super::listed::Span;
+use super::scarce::{self, Lacking};
 use super::units::{Tier, UnitIx, Units};
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, to_u32};
@@ -57,7 +58,8 @@ const PART: usize = 1_024;
 /// A tier has about so many parts.
 const PARTS: usize = 16;
 
-/// Fills all banks: a plan for every unit of a bank's tier; `None` once a unit has none, unless those are `tolerated`.
+/// Fills all banks: a plan for every unit of a bank's tier. Once a unit has none, unless those are `tolerated`, the members are
+/// told that have hardly a place in some bank; nobody, if that is not why.
 ///
 /// First fit goes first, part by part, and looks at neither planner nor budget; this thread does something else `beside`. What
 /// it leaves open is planned in order.
@@ -69,7 +71,7 @@ pub(crate) fn fill(
     planner: &mut Planner,
     budget: &mut Budget<'_>,
     beside: impl FnOnce(),
-) -> Result<Option<Vec<Filled>>, Cancelled> {
+) -> Result<Result<Vec<Filled>, Vec<Lacking>>, Cancelled> {
     let limited = setting.field.census.any_limited;
     let layouts: Vec<Layout<'_>> = banks.iter().map(|bank| Layout::new(setting.cluster, bank, limited)).collect();
     let tiers: Vec<(&Tier, Vec<(Span, usize)>)> =
@@ -107,15 +109,16 @@ pub(crate) fn fill(
         }
     }
     let mut filled = Vec::with_capacity(banks.len());
+    let mut lacking = Vec::new();
     for ((bank, mut open), targets) in banks.iter().zip(open).zip(all) {
         open.sort_unstable();
         let targets = by_member(setting, bank, targets);
-        let Some(bank) = plan_open(setting, bank, targets, &open, tolerated, planner, budget)? else {
-            return Ok(None);
+        let Some(bank) = plan_open(setting, bank, targets, &open, tolerated, planner, budget, &mut lacking)? else {
+            return Ok(Err(Vec::new()));
         };
         filled.push(bank);
     }
-    Ok(Some(filled))
+    Ok(if lacking.is_empty() { Ok(filled) } else { Err(lacking) })
 }
 
 /// The units of a tier in parts, and how many targets each part has.
@@ -166,7 +169,9 @@ fn by_member(setting: &Setting<'_>, bank: &Bank, targets: Vec<NodeSlot>) -> IdVe
     by_member
 }
 
-/// Plans the units of a bank that first fit has left open; `None` and `tolerated` as for [`fill`].
+/// Plans the units of a bank that first fit has left open; `tolerated` as for [`fill`]. Who has hardly a place is `lacking` then;
+/// `None`, once that is not why a unit has no plan.
+#[expect(clippy::too_many_arguments, reason = "a bank and what filling it needs, borrowed one by one")]
 fn plan_open(
     setting: &Setting<'_>,
     bank: &Bank,
@@ -175,6 +180,7 @@ fn plan_open(
     tolerated: Option<&dyn Fn(UnitIx) -> bool>,
     planner: &mut Planner,
     budget: &mut Budget<'_>,
+    lacking: &mut Vec<Lacking>,
 ) -> Result<Option<Filled>, Cancelled> {
     let cluster = setting.cluster;
     let mut filled = Filled { targets, failed: Vec::new() };
@@ -197,7 +203,14 @@ fn plan_open(
     let within = if whole && (alone || setting.bonds.is_empty()) { None } else { Some(&within) };
     for unit in open {
         setting.field.of_unit(setting.units, *unit, &mut members);
-        let hopeless = tolerated.is_some_and(|is_hopeless| is_hopeless(*unit));
+        let hopeless = match tolerated {
+            Some(is_hopeless) => is_hopeless(*unit),
+            None => {
+                let before = lacking.len();
+                lacking.extend(scarce::lacking(setting, bank, *unit, &members, false));
+                lacking.len() > before
+            }
+        };
         if !hopeless && by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {
             continue;
         }
@@ -205,7 +218,14 @@ fn plan_open(
             filled.targets[*member] = NOWHERE;
         }
         filled.failed.push(*unit);
-        if tolerated.is_none() {
+        if tolerated.is_none() && !hopeless {
+            let few = scarce::lacking(setting, bank, *unit, &members, true);
+            if few.is_empty() {
+                return Ok(None);
+            }
+            lacking.extend(few);
+        }
+        if scarce::are_too_many(lacking.len(), setting.field.vms.len()) {
             return Ok(None);
         }
     }

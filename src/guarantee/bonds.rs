@@ -100,6 +100,8 @@ struct Maker<'m> {
     units: &'m Units,
     concern: &'m Concern,
     respected: &'m dyn Fn(LevelIx) -> bool,
+    /// Members that are short of places, sorted.
+    scarce: &'m [VmSlot],
     made: Vec<(VmSlot, Bond)>,
     paintings: IdVec<PaintingIx, Painting>,
     aparts: IdVec<ApartIx, Apart>,
@@ -113,19 +115,21 @@ struct Maker<'m> {
 }
 
 impl Bonds {
-    /// The bonds for a class's units. `respected` tells of which levels no domain meets two banks. `None`: a rule needs a
-    /// bond that there is not.
+    /// The bonds for a class's units. `respected` tells of which levels no domain meets two banks. The rules of `scarce` members,
+    /// sorted, are painted so that they have places, which takes longer. `None`: a rule needs a bond that there is not.
     pub(crate) fn new(
         cluster: &Cluster,
         units: &Units,
         concern: &Concern,
         respected: &dyn Fn(LevelIx) -> bool,
+        scarce: &[VmSlot],
     ) -> Option<Self> {
         let mut maker = Maker {
             cluster,
             units,
             concern,
             respected,
+            scarce,
             made: Vec::new(),
             paintings: IdVec::new(),
             aparts: IdVec::new(),
@@ -210,6 +214,31 @@ impl Bonds {
     pub(super) fn colour_allows(&self, cluster: &Cluster, bond: &Bond, node: NodeSlot) -> bool {
         let Bond::Colour(painting, colour) = bond else { return true };
         self.paintings.colour_of(cluster, *painting, node) == Some(*colour)
+    }
+
+    /// The promised members of each `separate` rule that is kept apart.
+    pub(super) fn apart_members(&self) -> IdVec<ApartIx, Vec<VmSlot>> {
+        let mut members = IdVec::filled(Vec::new(), self.aparts.len());
+        for (vm, (start, end)) in self.spans.enumerate() {
+            for bond in self.all.get(to_usize(*start)..to_usize(*end)).unwrap_or_default() {
+                if let Bond::Apart(rule, _) = bond {
+                    members[*rule].push(vm);
+                }
+            }
+        }
+        members
+    }
+
+    /// The domain of a node that a `separate` rule looks at.
+    pub(super) fn domain_for(&self, cluster: &Cluster, rule: ApartIx, node: NodeSlot) -> DomainKey {
+        cluster.levels.domain(self.aparts[rule].level, node)
+    }
+
+    /// Whether a member of a `separate` rule, promised or not, is in a node's domain or on its way there.
+    pub(super) fn is_there(&self, cluster: &Cluster, rule: ApartIx, node: NodeSlot) -> bool {
+        let (start, end) = self.aparts[rule].there;
+        let there = self.there.get(to_usize(start)..to_usize(end)).unwrap_or_default();
+        there.iter().any(|there| there.domain == self.domain_for(cluster, rule, node))
     }
 
     /// Whether a member of a `separate` rule can come to a node, beside those that stay and these, of its own unit.
@@ -317,10 +346,18 @@ impl Maker<'_> {
             return;
         }
         let mut paint = Paint::new(self.cluster, rule.key, members, level);
-        if paint.keep_apart(self.cluster, members, limit) {
+        let barred = paint.keep_apart(self.cluster, members, limit);
+        if self.are_scarce(members) {
+            paint.share_out(self.cluster, members, self.domains(level));
+        } else if barred {
             paint.others(self.domains(level));
         }
         self.paint(members, paint);
+    }
+
+    /// Whether one of them is short of places.
+    fn are_scarce(&self, members: &Members) -> bool {
+        !self.scarce.is_empty() && members.promised().any(|member| self.scarce.binary_search(&member.vm).is_ok())
     }
 
     /// The domains of a level, in the order of the room index.
@@ -436,6 +473,9 @@ impl Maker<'_> {
         let mut paint = Paint::new(self.cluster, rule.key, members, level);
         if !members.all.iter().all(|member| member.promised) || !paint.use_no_more_than(least) {
             return Err(Unbound);
+        }
+        if self.are_scarce(members) {
+            paint.share_out(self.cluster, members, self.domains(level));
         }
         self.paint(members, paint);
         Ok(())

@@ -6,7 +6,7 @@
 //! It holds one node per VM and *column*. With banks, a column is a bank: the targets of the VMs of one unit in one
 //! column are a plan that puts them all into that bank, clear of the unit itself, and fits alone. Without banks, a
 //! column is a level of the class: the base plans of its units; failures in which base plans collide are exceptions
-//! with a plan of their own. *Standing* are the places of VMs that wait for one already. A certificate that *evicts* has
+//! with a plan of their own. VMs with *backups* have no targets in columns: they go to the first of theirs that is left. *Standing* are the places of VMs that wait for one already. A certificate that *evicts* has
 //! plans for the cluster without the best-effort VMs that it names; who of them has to go is found when a plan is used.
 
 use super::units::Units;
@@ -67,6 +67,8 @@ pub struct Certificate {
     pub(crate) targets: IdVec<ColumnIx, Vec<NodeSlot>>,
     /// Failures with plans of their own, sorted by their nodes.
     pub(crate) exceptions: Vec<Exception>,
+    /// VMs with places of their own, sorted by VM.
+    pub(crate) backups: Vec<Backup>,
 }
 
 /// A column of targets.
@@ -84,6 +86,13 @@ pub(crate) struct Exception {
     /// The nodes that fail, sorted.
     pub(crate) failed: Vec<NodeSlot>,
     pub(crate) placements: Vec<(VmSlot, NodeSlot)>,
+}
+
+/// A VM that no column has targets for: it is at home, or else on the first of these nodes that has not failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Backup {
+    pub(crate) vm: VmSlot,
+    pub(crate) targets: Vec<NodeSlot>,
 }
 
 /// Why a certificate gives no plan.
@@ -152,6 +161,12 @@ impl Certificate {
         self.exceptions.len()
     }
 
+    /// How many VMs have places of their own, aside from banks.
+    #[must_use]
+    pub fn backups(&self) -> usize {
+        self.backups.len()
+    }
+
     /// The bytes that its lists take.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -162,7 +177,13 @@ impl Certificate {
         let columns =
             self.columns.iter().filter_map(|column| column.bank.as_ref()).map(|bank| size_of_val(bank.as_slice()));
         let targets = self.targets.iter().map(|column| size_of_val(column.as_slice()));
-        exceptions.chain(columns).chain(targets).fold(size_of_val(self.vms.as_slice()), usize::saturating_add)
+        let backups =
+            self.backups.iter().map(|one| size_of_val(one).saturating_add(size_of_val(one.targets.as_slice())));
+        exceptions
+            .chain(columns)
+            .chain(targets)
+            .chain(backups)
+            .fold(size_of_val(self.vms.as_slice()), usize::saturating_add)
     }
 
     /// Whether it was made for this cluster in the state it is in, or for another with the same content and the same ids.
@@ -183,9 +204,26 @@ impl Certificate {
         self.standing.iter().map(|(vm, node)| (cluster.vm_id_of(*vm), cluster.node_id_of(*node))).collect()
     }
 
+    /// Enters VMs with places of their own, sorted, that it does not speak of yet.
+    pub(super) fn add_backups(&mut self, backups: Vec<Backup>) {
+        for backup in &backups {
+            if let Err(at) = self.vms.binary_search(&backup.vm) {
+                self.vms.insert(at, backup.vm);
+                self.targets.iter_mut().for_each(|column| column.insert(at, NOWHERE));
+            }
+        }
+        self.backups = backups;
+    }
+
     /// The position of a VM.
     pub(crate) fn entry(&self, vm: VmSlot) -> Option<usize> {
         self.vms.binary_search(&vm).ok()
+    }
+
+    /// The places of a VM that has its own.
+    pub(crate) fn backup(&self, vm: VmSlot) -> Option<&Backup> {
+        let at = self.backups.binary_search_by_key(&vm, |backup| backup.vm).ok()?;
+        self.backups.get(at)
     }
 
     /// The exception for exactly these failed nodes.

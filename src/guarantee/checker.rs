@@ -4,9 +4,10 @@
 //! what proves them. Used by tests, the example program, and callers that want a second opinion.
 //!
 //! A certificate with banks is checked plan by plan: each unit's plan in each bank must be legal alone, and the banks must
-//! be as the theorem of [`mathematics`](crate::mathematics) needs them (`banks`, `rules`). Costs O(units x banks) checks of
+//! be as the theorem of [`mathematics`](crate::mathematics) needs them (`banks`, `rules`), and so must VMs with places of their own (`backups`). Costs O(units x banks) checks of
 //! what a unit displaces. One without banks is checked failure by failure, as long as there are not too many.
 
+mod backups;
 mod banks;
 mod rules;
 
@@ -357,8 +358,12 @@ pub fn check_certificate_controlled(
     check.standing();
     if check.faults.is_empty() {
         if certificate.columns.iter().any(|column| column.bank.is_some()) {
+            check.backups();
             check.banks();
         } else {
+            if !certificate.backups.is_empty() {
+                check.faults.push(VerdictFault::Class { what: "there are places of VMs' own, and no banks".into() });
+            }
             check.one_by_one();
         }
         if check.faults.is_empty() && check.looked_at.len() < certificate.exceptions.len() {
@@ -389,6 +394,8 @@ struct Check<'c> {
     after: Option<Cluster>,
     /// Whom the certificate may evict, and where they run.
     evicts: BTreeMap<VmId, NodeId>,
+    /// Per node what has to stay free for VMs with places of their own.
+    kept: BTreeMap<NodeId, Vec<u64>>,
     /// Exceptions that were checked, by position.
     looked_at: BTreeSet<usize>,
     faults: Vec<VerdictFault>,
@@ -421,6 +428,12 @@ impl<'c> Check<'c> {
         let failed = || certificate.exceptions.iter().map(|exception| &exception.failed);
         if !failed().zip(failed().skip(1)).all(|(left, right)| left < right) {
             return Err(VerdictFault::Class { what: "exceptions are not in order, each once".into() });
+        }
+        let backed = || certificate.backups.iter().map(|backup| backup.vm);
+        if !backed().zip(backed().skip(1)).all(|(left, right)| left < right) {
+            return Err(VerdictFault::Class {
+                what: "VMs with places of their own are not in order, each once".into(),
+            });
         }
         let losses = asked.iter().map(|(_, count)| *count).fold(0, u32::saturating_add);
         let standing = certificate.standing(cluster);
@@ -467,6 +480,7 @@ impl<'c> Check<'c> {
             waiting,
             after,
             evicts,
+            kept: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             faults,
         };

@@ -5,9 +5,11 @@
 //!
 //! **The rule of the banks.** Of the units of one batch each takes its own bank, if that is of its tier, untaken, and
 //! its plan there avoids all failed nodes. Every other unit with VMs to place (new ones, and earlier ones whose
-//! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes.
+//! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. VMs with
+//! places of their own go to the first of them that has not failed, and ask for no bank.
 //! `guarantee::mathematics` has the proof that one is always left.
 
+use super::backups::{Needs, held};
 use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
 use super::evict::Evicting;
 use super::units::{UnitIx, Units};
@@ -165,6 +167,30 @@ impl Cover<'_> {
         self.certificate
     }
 
+    /// Calls `visit` with every node that VMs have as a place of their own, and with what more of them can come to need there.
+    pub(super) fn each_kept_room(&self, cluster: &Cluster, mut visit: impl FnMut(NodeSlot, &[u64])) {
+        let mut needs = Needs::default();
+        let mut taken: BTreeMap<NodeSlot, Vec<VmSlot>> = BTreeMap::new();
+        for backup in &self.certificate.backups {
+            let Some(entry) = self.certificate.entry(backup.vm) else { continue };
+            for target in &backup.targets {
+                needs.add(&self.base.units, self.base.home(entry), *target, &held(cluster, backup.vm));
+            }
+            if let Some(node) = self.moved.get(&entry) {
+                taken.entry(*node).or_default().push(backup.vm);
+            }
+        }
+        for target in needs.targets() {
+            let mut most = needs.most(&self.base.units, cluster.kinds().len(), target);
+            for vm in taken.get(&target).into_iter().flatten() {
+                for (most, need) in most.iter_mut().zip(held(cluster, *vm)) {
+                    *most = most.saturating_sub(need);
+                }
+            }
+            visit(target, &most);
+        }
+    }
+
     /// Calls `visit` with the plan of every unit in every column that is not taken: VMs and their targets.
     pub(super) fn each_open_plan(&self, mut visit: impl FnMut(&[(VmSlot, NodeSlot)])) {
         let columns = self.certificate.columns.iter().zip(self.certificate.targets.iter()).zip(&self.taken);
@@ -271,11 +297,17 @@ impl Cover<'_> {
             return self.answer_at_once();
         }
         let mut hit: BTreeMap<UnitIx, Vec<usize>> = BTreeMap::new();
+        let mut placed = Vec::new();
         for entry in self.placed_on(batch) {
+            if let Some(backup) = self.certificate.vms.get(entry).and_then(|vm| self.certificate.backup(*vm)) {
+                let left = backup.targets.iter().find(|target| self.failed.binary_search(target).is_err());
+                self.moved.insert(entry, *left.ok_or(CertificateError::NoPlan)?);
+                placed.push(entry);
+                continue;
+            }
             let unit = self.unit_of(self.base.home(entry)).ok_or(CertificateError::NoPlan)?;
             hit.entry(unit).or_default().push(entry);
         }
-        let mut placed = Vec::new();
         // Units of this batch alone: none of their VMs has been moved before.
         let is_new = |unit: &UnitIx| !self.taken.contains(&Some(*unit));
         let new: Vec<UnitIx> = hit.keys().copied().filter(is_new).collect();

@@ -6,17 +6,19 @@
 //! loss find one: targets that share a domain of a level that matters stay together (an *atom*), and atoms are dealt, those
 //! with most room first, to the bank that has least for what it must take; where labels or `confine` limit VMs, each sort of
 //! atom evenly. It needs to know of the members no more than their sums, so that it can be done while they are listed. Where
-//! one deal cannot be filled, there may be another.
+//! one deal cannot be filled for want of places for some members (`scarce`), it is dealt [`again`](Deals::again), the targets
+//! that could take those one by one to the banks that have fewest of them; and then there may be another way to deal.
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts are below 2^31; shares are u128")]
 
 use super::banks::Bank;
 use super::bonds::Bonds;
 use super::field::Census;
+use super::scarce::Wanted;
 use super::units::{UnitIx, Units};
 use crate::cluster::{Cluster, RuleBody};
 use crate::dense::{IdVec, to_u32, to_usize};
-use crate::ids::{DomainKey, LevelIx, NodeSlot};
+use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
@@ -31,9 +33,13 @@ pub(super) struct Deals<'d> {
     pub(super) banks: Option<Vec<Bank>>,
     /// The bonds that it keeps to.
     pub(super) bonds: Option<Bonds>,
+    /// How room is shared out in it.
+    share: Shares,
     /// How room can be shared out with these bonds, as far as it has not been tried.
     shares: &'static [Shares],
-    /// Which levels' domains may be kept in one bank each, as far as that has not been tried.
+    /// Which levels' domains are kept in one bank each.
+    kept_whole: Respected,
+    /// Which may be, as far as that has not been tried.
     respected: &'static [Respected],
 }
 
@@ -47,31 +53,50 @@ enum Respected {
 }
 
 impl<'d> Deals<'d> {
+    /// No deal yet.
     pub(super) fn new(cluster: &'d Cluster, units: &'d Units, concern: &'d Concern) -> Self {
         let respected = &[Respected::OfTiers, Respected::OfRules];
-        Self { cluster, units, concern, banks: None, bonds: None, shares: &[], respected }
+        let (share, kept_whole) = (Shares::Needed, Respected::OfTiers);
+        Self { cluster, units, concern, banks: None, bonds: None, share, shares: &[], kept_whole, respected }
     }
 
-    /// Goes on to the next deal.
+    /// Goes on to the next way to deal.
     pub(super) fn deal(&mut self, census: &Census) {
         self.banks = self.next(census);
+    }
+
+    /// Makes the bonds at hand anew, so that these members, sorted, have places.
+    pub(super) fn repaint(&mut self, scarce: &[VmSlot]) {
+        self.bonds = self.new_bonds(scarce);
+    }
+
+    fn new_bonds(&self, scarce: &[VmSlot]) -> Option<Bonds> {
+        let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
+        let is_respected = |level: LevelIx| self.kept_whole == Respected::OfRules || of_tiers(level);
+        Bonds::new(self.cluster, self.units, self.concern, &is_respected, scarce)
+    }
+
+    /// Deals the same way again, so that banks get what is wanted. `cluster`, `census`: without what has been set aside.
+    pub(super) fn again(&mut self, cluster: &Cluster, census: &Census, wanted: &[Wanted]) {
+        let again = |bonds| deal(cluster, self.units, census, bonds, self.share, wanted);
+        self.banks = self.bonds.as_ref().and_then(again);
     }
 
     fn next(&mut self, census: &Census) -> Option<Vec<Bank>> {
         loop {
             if let (Some(bonds), [shares, others @ ..]) = (&self.bonds, self.shares) {
-                self.shares = others;
-                let dealt = deal(self.cluster, self.units, census, bonds, *shares);
+                (self.share, self.shares) = (*shares, others);
+                let dealt = deal(self.cluster, self.units, census, bonds, self.share, &[]);
                 if dealt.is_some() {
                     return dealt;
                 }
+                // There are too few atoms, however room is shared out.
+                self.shares = &[];
                 continue;
             }
             let [respected, others @ ..] = self.respected else { return None };
-            self.respected = others;
-            let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
-            let is_respected = |level: LevelIx| *respected == Respected::OfRules || of_tiers(level);
-            let Some(bonds) = Bonds::new(self.cluster, self.units, self.concern, &is_respected) else { continue };
+            (self.kept_whole, self.respected) = (*respected, others);
+            let Some(bonds) = self.new_bonds(&[]) else { continue };
             let levels = |bonds: &Bonds| bonds.levels(self.cluster);
             if self.bonds.as_ref().map(levels) == Some(levels(&bonds)) {
                 return None;
@@ -88,7 +113,14 @@ impl<'d> Deals<'d> {
 
 /// Splits the targets into the banks that a proof in bulk needs, such that no domain of the bonds' levels meets two of them;
 /// `None` if it does not apply: there are fewer atoms than banks.
-fn deal(cluster: &Cluster, units: &Units, census: &Census, bonds: &Bonds, shares: Shares) -> Option<Vec<Bank>> {
+fn deal(
+    cluster: &Cluster,
+    units: &Units,
+    census: &Census,
+    bonds: &Bonds,
+    shares: Shares,
+    scarce: &[Wanted],
+) -> Option<Vec<Bank>> {
     let losses = units.losses();
     let wanted: u32 = units.tiers.iter().map(|tier| tier.count + losses - 1).sum();
     let mut banks: Vec<Dealt> = Vec::new();
@@ -127,11 +159,12 @@ fn deal(cluster: &Cluster, units: &Units, census: &Census, bonds: &Bonds, shares
         for dealt in &mut banks {
             dealt.bank.nodes.reserve(targets.len() / to_usize(wanted) + 1);
         }
+        let given = give_wanted(&mut banks, &atoms, &order, scarce, cluster.node_slots());
         let even = banks.windows(2).all(
             |pair| matches!(pair, [left, right] if 2 * left.needed.min(right.needed) > left.needed.max(right.needed)),
         ) && sorts.iter().any(|sort| *sort > 0);
         let mut last = None;
-        for (sort, Reverse(weight), at) in order {
+        for (sort, Reverse(weight), at) in order.into_iter().filter(|(.., at)| given.binary_search(at).is_err()) {
             if last.replace(sort) != Some(sort) {
                 for dealt in &mut banks {
                     dealt.of_sort = 0;
@@ -139,21 +172,13 @@ fn deal(cluster: &Cluster, units: &Units, census: &Census, bonds: &Bonds, shares
             }
             // Of several sorts, if all banks get about the same, the fewest of this one; then least room for its share, as a
             // fraction. An empty bank comes first, of equals the first.
-            let by_room = |left: &Dealt, right: &Dealt| {
-                if left.needed == right.needed {
-                    left.room.cmp(&right.room)
-                } else {
-                    left.room.saturating_mul(right.needed).cmp(&right.room.saturating_mul(left.needed))
-                }
-            };
             let poorest = banks.iter_mut().min_by(|left, right| {
                 let by_sort = if even { left.of_sort.cmp(&right.of_sort) } else { Ordering::Equal };
-                by_sort.then_with(|| by_room(left, right))
+                by_sort.then_with(|| left.by_room(right))
             });
             if let (Some(dealt), Some(atom)) = (poorest, atoms.get(at)) {
-                dealt.room += u128::from(weight.max(1));
+                dealt.give(atom, weight);
                 dealt.of_sort += 1;
-                dealt.bank.nodes.extend_from_slice(atom);
             }
         }
     }
@@ -209,6 +234,75 @@ struct Dealt {
     /// How many atoms of the sort at hand it has.
     of_sort: u32,
     bank: Bank,
+}
+
+impl Dealt {
+    /// Which has less room for its share, as a fraction.
+    fn by_room(&self, other: &Self) -> Ordering {
+        if self.needed == other.needed {
+            return self.room.cmp(&other.room);
+        }
+        self.room.saturating_mul(other.needed).cmp(&other.room.saturating_mul(self.needed))
+    }
+
+    fn give(&mut self, atom: &[NodeSlot], weight: u64) {
+        self.room += u128::from(weight.max(1));
+        self.bank.nodes.extend_from_slice(atom);
+    }
+}
+
+/// Atoms of few places first: each goes to the bank that has fewest of its like, until every bank that should has its number or
+/// there are no more. Returns which were dealt, sorted. `order`: of the atoms, each with its room.
+fn give_wanted(
+    banks: &mut [Dealt],
+    atoms: &Atoms,
+    order: &[(u32, Reverse<u64>, u32)],
+    wanted: &[Wanted],
+    nodes: usize,
+) -> Vec<u32> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let mut atom_of: IdVec<NodeSlot, u32> = IdVec::filled(u32::MAX, nodes);
+    for at in 0..to_u32(atoms.len()) {
+        atoms.get(at).into_iter().flatten().for_each(|node| atom_of[*node] = at);
+    }
+    let mut rank_of = alloc::vec![0_usize; atoms.len()];
+    for (rank, (.., at)) in order.iter().enumerate() {
+        if let Some(entry) = rank_of.get_mut(to_usize(*at)) {
+            *entry = rank;
+        }
+    }
+    let mut bank_of: Vec<Option<usize>> = alloc::vec![None; atoms.len()];
+    for wanted in wanted {
+        // Which atoms would do, by their places in the order.
+        let rank = |node: &NodeSlot| rank_of.get(to_usize(atom_of[*node])).copied();
+        let mut ranks: Vec<usize> = wanted.targets.iter().filter_map(rank).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let mut has = alloc::vec![0_u32; banks.len()];
+        let mut left = Vec::new();
+        for (.., Reverse(weight), at) in ranks.iter().filter_map(|rank| order.get(*rank)) {
+            match bank_of.get(to_usize(*at)).copied().flatten().and_then(|bank| has.get_mut(bank)) {
+                Some(count) => *count += 1,
+                None => left.push((*weight, *at)),
+            }
+        }
+        for (weight, at) in left {
+            let of_tier = banks.iter_mut().enumerate().zip(&mut has);
+            let of_tier = of_tier.filter(|((_, dealt), count)| dealt.bank.tier == wanted.tier && **count < wanted.each);
+            let poorest = of_tier.min_by(|((_, left), of_left), ((_, right), of_right)| {
+                of_left.cmp(of_right).then_with(|| left.by_room(right))
+            });
+            let (Some(((bank, dealt), count)), Some(atom)) = (poorest, atoms.get(at)) else { break };
+            dealt.give(atom, weight);
+            *count += 1;
+            if let Some(entry) = bank_of.get_mut(to_usize(at)) {
+                *entry = Some(bank);
+            }
+        }
+    }
+    (0..).zip(bank_of).filter_map(|(at, bank)| bank.map(|_| at)).collect()
 }
 
 /// In a domain with fewer targets per bank its holes are not dealt by themselves.

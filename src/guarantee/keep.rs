@@ -210,7 +210,8 @@ fn net(cluster: &Cluster, plan: &RestartPlan) -> Vec<i64> {
 }
 
 impl Cover<'_> {
-    /// The most that any one unit claims on each node, over the banks that are not taken.
+    /// The most that any one unit claims on each node, over the banks that are not taken, and what is kept for VMs with places of
+    /// their own.
     fn claims(&self, cluster: &Cluster) -> Rows<NodeSlot> {
         let mut most: Rows<NodeSlot> = Rows::new(cluster.kinds().len());
         if let Some(last) = cluster.node_slots().checked_sub(1) {
@@ -227,6 +228,11 @@ impl Cover<'_> {
                 for (most, load) in most[*target].iter_mut().zip(&mut load[*target]) {
                     *most = (*most).max(core::mem::take(load));
                 }
+            }
+        });
+        self.each_kept_room(cluster, |target, room| {
+            for (most, room) in most[target].iter_mut().zip(room) {
+                *most = most.saturating_add(*room);
             }
         });
         most

@@ -225,7 +225,7 @@ impl<'l> Listed<'l> {
 }
 
 /// A member of a `separate` rule, of this side, that has no target yet. `None`: it has no home.
-fn mate(cluster: &Cluster, units: &Units, vm: VmSlot, side: u32) -> Option<Mate> {
+pub(super) fn mate(cluster: &Cluster, units: &Units, vm: VmSlot, side: u32) -> Option<Mate> {
     let facts = cluster.facts(vm);
     // As it is counted there: not on a node that is down.
     let going = cluster.moving_to(vm, facts).filter(|node| units.can_fail(*node));

@@ -3,6 +3,7 @@
 //! Uses `cluster`, `failure`, `policy`, `placement`, `restart`. `verify` is the way in and tells the data's path;
 //! `certificate` and `cover` are what it leaves behind.
 
+mod backups;
 mod banks;
 mod bonds;
 mod certificate;
@@ -22,6 +23,7 @@ mod outright;
 mod paintings;
 mod pairs;
 mod prices;
+mod scarce;
 #[cfg(feature = "serde")]
 mod stored;
 mod ties;

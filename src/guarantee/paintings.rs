@@ -1,6 +1,6 @@
 //! Which domains a member of a rule keeps to: the colours of `bonds`, and the members that get them.
 //!
-//! Uses `cluster` (levels). Used by `bonds`, which says what colours are for.
+//! Uses `cluster` (levels, room), `restart` (where a VM may run). Used by `bonds`, which says what colours are for.
 //!
 //! Every home has a colour, and the other domains have them in turn, from an offset on that differs from rule to rule. For
 //! `separate`, members share a colour where they meet already, if all of them may be in one domain. Where a rule is broken, or
@@ -8,9 +8,11 @@
 //! there, so that the rule says nothing of them. Those members keep to new colours, which no home has.
 
 use crate::cluster::Cluster;
-use crate::dense::{IdVec, dense_id, to_usize};
+use crate::dense::{IdVec, dense_id, fits, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
+use crate::restart::may_run_on;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use smallvec::SmallVec;
 
 dense_id! {
@@ -150,6 +152,52 @@ impl Paint {
         let others = behind.iter().chain(before).copied().filter(|domain| !is_home(domain));
         let others: Vec<(DomainKey, u32)> = others.zip(colours.into_iter().cycle()).collect();
         self.domains.extend(others);
+        self.bar_others();
+    }
+
+    /// Paints all other domains for members that are short of places: the colour with fewest targets that take its members gets
+    /// the domain with most of them, until nothing is gained.
+    pub(super) fn share_out(&mut self, cluster: &Cluster, members: &Members, all: &[DomainKey]) {
+        let takes = |colour: u32, domain: DomainKey| {
+            let of_colour = || members.all.iter().zip(&self.members).filter(|(_, own)| **own == colour);
+            let nodes = cluster.levels.nodes(self.level, domain).iter().copied();
+            let targets = nodes.filter(|node| cluster.room_index().contains(*node));
+            let room = |node: NodeSlot| &cluster.free_rows()[node];
+            let all_fit = |node: &NodeSlot| {
+                of_colour().all(|(member, _)| {
+                    fits(&cluster.restart_rows()[member.vm], room(*node)) && may_run_on(cluster, member.vm, *node)
+                })
+            };
+            to_u32(targets.filter(all_fit).count())
+        };
+        let is_home = |domain: &DomainKey| self.domains.binary_search_by_key(domain, |(home, _)| *home).is_ok();
+        let mut supply: Vec<u32> = (0..self.colours)
+            .map(|colour| {
+                let own = self.domains.iter().filter(|(_, known)| *known == colour);
+                own.map(|(domain, _)| takes(colour, *domain)).fold(0, u32::saturating_add)
+            })
+            .collect();
+        let mut left: Vec<(DomainKey, Vec<u32>)> = all
+            .iter()
+            .filter(|domain| !is_home(domain))
+            .map(|domain| (*domain, (0..self.colours).map(|colour| takes(colour, *domain)).collect()))
+            .collect();
+        let mut painted = Vec::new();
+        while let Some((colour, has)) = supply.iter_mut().enumerate().min_by_key(|(_, has)| **has) {
+            let count = |(_, counts): &(DomainKey, Vec<u32>)| counts.get(colour).copied().unwrap_or(0);
+            let others = |(_, counts): &(DomainKey, Vec<u32>)| counts.iter().copied().fold(0, u32::saturating_add);
+            let best =
+                |entry: &(usize, &(DomainKey, Vec<u32>))| (count(entry.1), Reverse(others(entry.1)), Reverse(entry.0));
+            let Some((at, gain)) = left.iter().enumerate().max_by_key(best).map(|(at, entry)| (at, count(entry)))
+            else {
+                break;
+            };
+            let (domain, _) = left.remove(at);
+            painted.push((domain, to_u32(colour)));
+            // Nobody else gains by a colour without targets anywhere.
+            *has = if gain == 0 { u32::MAX } else { has.saturating_add(gain) };
+        }
+        self.domains.extend(painted);
         self.bar_others();
     }
 

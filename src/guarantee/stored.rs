@@ -6,7 +6,7 @@
 //! for which they were made. What is read is trusted in nothing: positions out of range and lists of the wrong length
 //! are refused, and whether the plans are good is for the checker to say.
 
-use super::certificate::{Certificate, Column, Covers, Exception, NOWHERE};
+use super::certificate::{Backup, Certificate, Column, Covers, Exception, NOWHERE};
 use crate::cluster::{Cluster, ClusterState, Priority};
 use crate::dense::{to_u32, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
@@ -44,6 +44,8 @@ struct StoredClass {
     vms: Vec<u32>,
     columns: Vec<StoredColumn>,
     exceptions: Vec<StoredException>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    backups: Vec<(u32, Vec<u32>)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -208,6 +210,11 @@ fn store(positions: &Positions, certificate: &Certificate) -> StoredClass {
     exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
     let mut standing: Vec<(u32, u32)> = certificate.standing.iter().map(pair).collect();
     standing.sort_unstable();
+    let ranked = |backup: &Backup| {
+        (positions.of_vm(backup.vm), backup.targets.iter().map(|node| positions.of_node(*node)).collect())
+    };
+    let mut backups: Vec<(u32, Vec<u32>)> = certificate.backups.iter().map(ranked).collect();
+    backups.sort_unstable();
     let vms = |vms: &[VmSlot]| {
         let mut vms: Vec<u32> = vms.iter().map(|vm| positions.of_vm(*vm)).collect();
         vms.sort_unstable();
@@ -225,6 +232,7 @@ fn store(positions: &Positions, certificate: &Certificate) -> StoredClass {
         vms: order.iter().map(|(vm, _)| *vm).collect(),
         columns: columns.collect(),
         exceptions,
+        backups,
     }
 }
 
@@ -279,6 +287,18 @@ fn restore(positions: &Positions, stored: &StoredClass, state: ClusterState) -> 
         .map(|exception| Ok(Exception { failed: nodes(&exception.failed)?, placements: pairs(&exception.placements)? }))
         .collect::<Result<Vec<_>, StoredError>>()?;
     exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
+    let mut backups = stored
+        .backups
+        .iter()
+        .map(|(vm, targets)| {
+            let targets = targets.iter().map(|at| positions.node(*at)).collect::<Result<_, _>>()?;
+            Ok(Backup { vm: positions.vm(*vm)?, targets })
+        })
+        .collect::<Result<Vec<_>, StoredError>>()?;
+    backups.sort_unstable_by_key(|backup| backup.vm);
+    if backups.windows(2).any(|pair| matches!(pair, [left, right] if left.vm == right.vm)) {
+        return Err(damaged("a VM has two lists of places"));
+    }
     let vms = |list: &[u32]| {
         let mut vms = list.iter().map(|vm| positions.vm(*vm)).collect::<Result<Vec<_>, _>>()?;
         vms.sort_unstable();
@@ -303,5 +323,6 @@ fn restore(positions: &Positions, stored: &StoredClass, state: ClusterState) -> 
         columns: columns.into_iter().collect(),
         targets: targets.into_iter().collect(),
         exceptions,
+        backups,
     })
 }

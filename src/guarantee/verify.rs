@@ -11,8 +11,9 @@
 //! undecided. Where the policy allows evictions and a class is not settled with everyone in place, the same is done on a
 //! copy of the cluster without those who may go (`evict`).
 
+use super::backups::Aside;
 use super::banks::{self, Bank, Filled, Setting};
-use super::certificate::{Certificate, Column, ColumnIx, Covers};
+use super::certificate::{Backup, Certificate, Column, ColumnIx, Covers};
 use super::deal::Deals;
 use super::entries::Entries;
 use super::error::VerifyError;
@@ -22,6 +23,7 @@ use super::field::{Census, Field, MemberIx};
 use super::outright::Outright;
 use super::pairs::{self, Searched, States};
 use super::prices::{Prices, Refuted, Released, Tightest};
+use super::scarce::{Next, Scarce};
 use super::ties::Ties;
 use super::uncoverable::{Found as NotCovered, leave_out};
 use super::units::{UnitIx, Units};
@@ -124,6 +126,13 @@ struct Run<'r> {
     uncoverable: Vec<NotCovered>,
     /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
     exact: bool,
+}
+
+/// Banks with their plans, the order of a certificate, and the members with places of their own.
+struct Dealt {
+    banks: Vec<(Bank, Filled)>,
+    entries: Entries,
+    backups: Vec<Backup>,
 }
 
 /// What a way of proving came to.
@@ -378,9 +387,8 @@ impl<'r> Run<'r> {
         let mut unplanned: Vec<UnitIx> = Vec::new();
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
-        let mut entries = None;
-        let filled = self.fill_banks(deals, field, tolerated, planner, budget, &mut entries)?;
-        let (Some(filled), Some(entries)) = (filled, entries) else {
+        let dealt = self.fill_banks(deals, field, tolerated, planner, budget)?;
+        let Some(Dealt { banks: filled, entries, backups }) = dealt else {
             let ties = Ties::new(states.settled, &self.units, field, &self.concern);
             return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
         };
@@ -433,7 +441,8 @@ impl<'r> Run<'r> {
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
         let (targets, columns) = entries.targets(&columns, budget.threads(), || banks::columns(&banks));
-        let certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
+        let mut certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
+        certificate.add_backups(backups);
         Ok(self.holds(certificate, method))
     }
 
@@ -445,17 +454,54 @@ impl<'r> Run<'r> {
         tolerated: Option<&dyn Fn(UnitIx) -> bool>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
-        entries: &mut Option<Entries>,
-    ) -> Result<Option<Vec<(Bank, Filled)>>, Cancelled> {
+    ) -> Result<Option<Dealt>, Cancelled> {
+        let slots = self.cluster.vm_slots_len();
+        let mut entries = None;
+        let mut scarce = Scarce::new();
+        let mut aside: Option<Aside> = None;
         while let (Some(banks), Some(bonds)) = (deals.banks.take(), &deals.bonds) {
-            let setting = Setting { cluster: deals.cluster, units: &self.units, field, bonds, concern: &self.concern };
+            let (cluster, concern, listed) = aside
+                .as_ref()
+                .map_or((deals.cluster, &self.concern, field), |aside| (&aside.cluster, &aside.concern, &aside.field));
+            let setting = Setting { cluster, units: &self.units, field: listed, bonds, concern };
             let list = || {
-                entries.get_or_insert_with(|| Entries::new(field, self.cluster.vm_slots_len()));
+                if aside.is_none() {
+                    entries.get_or_insert_with(|| Entries::new(field, slots));
+                }
             };
-            if let Some(filled) = banks::fill(&setting, &banks, tolerated, planner, budget, list)? {
-                return Ok(Some(banks.into_iter().zip(filled).collect()));
+            let is_kept_free =
+                |filled: &[Filled]| aside.as_ref().is_none_or(|aside| aside.is_kept_free(&self.units, &banks, filled));
+            let lacking = match banks::fill(&setting, &banks, tolerated, planner, budget, list)? {
+                Ok(filled) if is_kept_free(&filled) => {
+                    let entries = entries.filter(|_| aside.is_none()).unwrap_or_else(|| Entries::new(listed, slots));
+                    let banks = banks.into_iter().zip(filled).collect();
+                    return Ok(Some(Dealt {
+                        banks,
+                        entries,
+                        backups: aside.map_or(Vec::new(), |aside| aside.backups),
+                    }));
+                }
+                Ok(_) => Vec::new(),
+                Err(lacking) => lacking,
+            };
+            let mut next = scarce.take_in(cluster, &banks, lacking);
+            if next == Next::Anew {
+                deals.repaint(&scarce.repaint);
+                aside = None;
+                if let (false, Some(bonds)) = (scarce.aside.is_empty(), &deals.bonds) {
+                    let threads = budget.threads();
+                    aside = Aside::new(deals.cluster, &self.units, &self.concern, bonds, &scarce.aside, threads);
+                    next = if aside.is_some() { Next::Again } else { Next::GiveUp };
+                }
             }
-            deals.deal(&field.census);
+            if next == Next::GiveUp {
+                (scarce, aside) = (Scarce::new(), None);
+                deals.deal(&field.census);
+            } else {
+                let (cluster, listed) =
+                    aside.as_ref().map_or((deals.cluster, field), |aside| (&aside.cluster, &aside.field));
+                deals.again(cluster, &listed.census, &scarce.wanted);
+            }
         }
         Ok(None)
     }
@@ -533,6 +579,7 @@ impl<'r> Run<'r> {
             columns,
             targets,
             exceptions,
+            backups: Vec::new(),
         }
     }
 

@@ -26,6 +26,7 @@ impl ClassLedger {
         let applies = certificate.covers == Covers::AnyOrder
             && banked
             && certificate.exceptions.is_empty()
+            && certificate.backups.is_empty()
             && certificate.standing.is_empty()
             && certificate.evicts.is_empty()
             && cluster.unreachable_nodes().is_empty();
@@ -34,7 +35,7 @@ impl ClassLedger {
         let respected: Vec<LevelIx> =
             cluster.levels.named_levels().filter(|level| is_respected(cluster, certificate, *level)).collect();
         // What `separate` rules say is read from the cluster as it is (`apart`).
-        let bonds = Bonds::new(cluster, &units, &concern, &|_| true)?;
+        let bonds = Bonds::new(cluster, &units, &concern, &|_| true, &[])?;
         let width = cluster.kinds().len();
         let mut most = Rows::new(width);
         most.resize(cluster.node_slots());
@@ -123,6 +124,7 @@ impl ClassLedger {
             targets: self.banks.iter().map(|bank| vms.iter().map(|vm| bank.targets[*vm]).collect()).collect(),
             vms,
             exceptions: Vec::new(),
+            backups: Vec::new(),
         }
     }
 }

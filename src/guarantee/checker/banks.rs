@@ -123,7 +123,8 @@ impl Check<'_> {
     /// those are looked at again for whom the plan can change anything: those on nodes that it uses, and those that a rule
     /// or a prerequisite ties.
     fn unit_is_legal(&mut self, nodes: &BTreeSet<NodeId>, moved: &[(VmId, NodeId)], standing: &Standing) {
-        let displaced: BTreeSet<VmId> = self.homes_on(nodes).map(|(vm, _)| vm).collect();
+        let in_bank = |vm: &VmId| self.certificate.backup(vm.slot).is_none();
+        let displaced: BTreeSet<VmId> = self.homes_on(nodes).map(|(vm, _)| vm).filter(in_bank).collect();
         self.displaced_are_placed(&displaced, moved);
         let used: BTreeSet<NodeId> = moved.iter().map(|(_, node)| *node).collect();
         let free = used.iter().filter_map(|node| standing.free_on.get(node)).flatten();
@@ -131,6 +132,7 @@ impl Check<'_> {
         let placements: Vec<(VmId, NodeId)> = moved.iter().chain(beside).copied().collect();
         let settled = self.certificate.covers == Covers::AnyOrder;
         self.placements_are_legal(nodes, &placements, settled.then_some(moved));
+        self.kept_room_is_free(nodes, moved);
     }
 
     /// VMs that need one which is left out: the plans of two units together may displace both.

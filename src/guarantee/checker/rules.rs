@@ -5,12 +5,14 @@
 //! Each VM is at home or where some column has it: its *range*. A rule holds always if it holds for every choice from the
 //! ranges of its members, or by one of two arguments about plans:
 //!
-//! - `separate`, if no domain of its level meets two banks: two plans in force are in two banks, and each was checked alone.
+//! - `separate`, if no domain of its level meets two banks, and no member has places of its own: two plans in force are in two
+//!   banks, and each was checked alone.
 //!   Otherwise only domains count that some member has a target in: of one that receives none the rule says nothing, though
 //!   it may be broken there.
 //! - `spread` counts a VM that migrates where it is until it fails, and where columns have it: what else it holds only adds.
 //! - `together`, `follow`: all members are in one domain, every column has them in one, and no loss takes a part of such a
-//!   domain: they fail together and are placed by one plan, always. Single nodes are such domains.
+//!   domain: they fail together and are placed by one plan, always. Single nodes are such domains. Those with places of their own
+//!   must have the same ones.
 
 use super::{Check, VerdictFault, unit_name};
 use crate::cluster::{Cluster, NODE_LEVEL, RuleKind, RuleRef, Strength};
@@ -30,11 +32,18 @@ struct Member {
     /// Its home, where it migrates to, and its targets, column by column.
     range: Vec<NodeId>,
     targets: Vec<Option<NodeId>>,
+    /// Its places aside from columns, if it has some.
+    own: Vec<NodeId>,
     /// Where it migrates to.
     going: Option<NodeId>,
 }
 
 impl Member {
+    /// Where plans may put it.
+    fn places(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.targets.iter().flatten().chain(&self.own).copied()
+    }
+
     fn domains(&self, cluster: &Cluster, level: &str) -> BTreeSet<String> {
         self.range.iter().map(|node| domain(cluster, level, *node)).collect()
     }
@@ -129,7 +138,7 @@ impl Check<'_> {
                 let least = members.len().min(usize::try_from(min_domains).unwrap_or(usize::MAX));
                 let even = max_skew.is_none_or(|skew| members.len() <= usize::try_from(skew).unwrap_or(usize::MAX));
                 let places = |member: &Member| {
-                    let nodes = core::iter::once(member.home).chain(member.targets.iter().copied().flatten());
+                    let nodes = core::iter::once(member.home).chain(member.places());
                     nodes.map(|node| domain(self.cluster, &level, node)).collect()
                 };
                 let ranges: Vec<BTreeSet<String>> = members.iter().map(places).collect();
@@ -149,10 +158,13 @@ impl Check<'_> {
             targets.get(entry?).filter(|target| **target != super::NOWHERE).map(|node| self.cluster.node_id_of(*node))
         };
         let targets: Vec<Option<NodeId>> = columns.map(target).collect();
+        let backup = self.certificate.backup(vm.id().slot).filter(|_| entry.is_some());
+        let own = backup.into_iter().flat_map(|backup| &backup.targets).map(|node| self.cluster.node_id_of(*node));
+        let own: Vec<NodeId> = own.collect();
         let going = vm.migrating_to().filter(|_| vm.node() == Some(home));
-        let range = core::iter::once(home).chain(going).chain(targets.iter().copied().flatten()).collect();
+        let range = core::iter::once(home).chain(going).chain(targets.iter().flatten().chain(&own).copied()).collect();
         let may_go = self.evicts.contains_key(&vm.id());
-        Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, going })
+        Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, own, going })
     }
 
     /// `separate`: whether no domain meets two banks, or none that receives a member can come to hold more than it may.
@@ -163,11 +175,12 @@ impl Check<'_> {
         setting: &Setting,
         may_hold: impl Fn(&[&Member]) -> bool,
     ) -> bool {
-        if none_promised(members) || setting.apart.contains(level) {
+        let all_in_banks = members.iter().all(|member| member.own.is_empty());
+        if none_promised(members) || (all_in_banks && setting.apart.contains(level)) {
             return true;
         }
-        let targets = members.iter().flat_map(|member| member.targets.iter().copied().flatten());
-        let receives: BTreeSet<String> = targets.map(|node| domain(self.cluster, level, node)).collect();
+        let receives: BTreeSet<String> =
+            members.iter().flat_map(Member::places).map(|node| domain(self.cluster, level, node)).collect();
         let mut reach: BTreeMap<String, Vec<&Member>> = BTreeMap::new();
         for member in members.iter().filter(|member| !member.may_go) {
             for domain in member.domains(self.cluster, level) {
@@ -184,7 +197,9 @@ impl Check<'_> {
             nodes.map(|node| node.map(|node| domain(self.cluster, level, node))).collect::<BTreeSet<_>>().len()
         };
         let columns = members.first().map_or(0, |member| member.targets.len());
+        let alike = |member: &Member| promised().next().is_some_and(|first| first.own == member.own);
         setting.whole.contains(level)
+            && promised().all(alike)
             && domains(&mut members.iter().flat_map(|member| [Some(member.home), member.going.or(Some(member.home))]))
                 <= 1
             && (0..columns)
