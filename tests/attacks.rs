@@ -26,7 +26,7 @@ use lifeboat::{
 };
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::verdict::{Ask, verdict};
-use lifeboat_testkit::verdict_cases::VerdictCase;
+use lifeboat_testkit::verdict_cases::{VerdictCase, scarce_from_seed};
 use lifeboat_testkit::verdict_nasty::{class, nasty};
 use lifeboat_testkit::verdict_replay::{Broken, Order, Played, Restart, replay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +243,92 @@ fn changed_certificates_are_refused_or_good() {
         }
     }
     report("tampering", &seen, &faults);
+}
+
+/// Places of VMs' own, changed one way or another, shown to the checker.
+#[test]
+fn changed_places_of_their_own_are_refused_or_good() {
+    let (mut seen, mut faults) = (Seen::new(), Vec::new());
+    for seed in 0..80 {
+        let VerdictCase { cluster, policy } = scarce_from_seed(seed);
+        let said = verify(&cluster, &policy).unwrap();
+        let found = &said.classes()[0];
+        let Some(certificate) = found.certificate().filter(|certificate| certificate.backups() > 0) else { continue };
+        tally(&mut seen, "certificates");
+        let own = serde_json::to_value(StoredCertificates::new(&cluster, [certificate])).unwrap();
+        let left_out: BTreeSet<VmId> = found.uncoverable().iter().map(|found| found.vm).collect();
+        let choices = &mut Choices::from_seed(seed);
+        for _ in 0..60 {
+            let mut changed = own.clone();
+            let change = tamper_with_places(&mut changed["classes"][0], choices, cluster.node_count() as u64);
+            let read: StoredCertificates = serde_json::from_value(changed).unwrap();
+            let Ok(read) = read.certificates(&cluster) else {
+                tally(&mut seen, format!("{change}: unreadable"));
+                continue;
+            };
+            if let Err(wrong) = check_certificate(&cluster, &policy, &read[0]) {
+                tally(&mut seen, format!("{change}: refused for {}", wrong[0].code()));
+                continue;
+            }
+            tally(&mut seen, format!("{change}: accepted"));
+            if let Err(broken) = look_up(&cluster, &policy, &policy.tolerate[0], &left_out, &read[0]) {
+                let stored = serde_json::to_string(&StoredCertificates::new(&cluster, [&read[0]])).unwrap();
+                let document = to_json(&cluster, &policy);
+                faults.push(format!("seed {seed} {change}: accepted, {broken:?}\n{document}\n{stored}"));
+            }
+        }
+    }
+    report("places of their own", &seen, &faults);
+    assert!(seen.keys().any(|key| key.ends_with("accepted")) && seen.keys().any(|key| key.contains("refused")));
+}
+
+fn tamper_with_places(class: &mut serde_json::Value, choices: &mut Choices<'_>, nodes: u64) -> &'static str {
+    let count = class["backups"].as_array().unwrap().len();
+    let (one, other) = (choices.index(count), choices.index(count));
+    let entry = |class: &serde_json::Value, vm: &serde_json::Value| {
+        class["vms"].as_array().unwrap().iter().position(|known| known == vm).unwrap()
+    };
+    let places = class["backups"][one][1].clone();
+    match choices.below(7) {
+        0 | 1 => {
+            let places = class["backups"][one][1].as_array_mut().unwrap();
+            let at = choices.index(places.len());
+            places[at] = choices.below(nodes).into();
+            "another place"
+        }
+        2 => {
+            class["backups"][one][1].as_array_mut().unwrap().pop();
+            "a place less"
+        }
+        3 => {
+            class["backups"][one][1].as_array_mut().unwrap().reverse();
+            "another order"
+        }
+        4 => {
+            class["backups"][other][1] = places;
+            "the places of another"
+        }
+        5 => {
+            // A VM that is in the banks goes where another has places of its own, or with it.
+            let vms = class["vms"].as_array().unwrap().clone();
+            let vm = choices.pick(&vms.iter().collect::<Vec<_>>()).clone();
+            let at = entry(class, &vm);
+            for column in class["columns"].as_array_mut().unwrap() {
+                column["targets"][at] = nodes.into();
+            }
+            class["backups"].as_array_mut().unwrap().push(serde_json::json!([vm, places]));
+            "one more with places of its own"
+        }
+        _ => {
+            let vm = class["backups"].as_array_mut().unwrap().remove(one)[0].clone();
+            let at = entry(class, &vm);
+            for column in class["columns"].as_array_mut().unwrap() {
+                let bank: Vec<u64> = serde_json::from_value(column["bank"].clone()).unwrap();
+                column["targets"][at] = bank.first().map_or(nodes, |_| choices.pick(&bank)).into();
+            }
+            "one less"
+        }
+    }
 }
 
 fn tamper(class: &mut serde_json::Value, choices: &mut Choices<'_>, nodes: u64) {

@@ -56,6 +56,10 @@ fn certificates_are_the_same_bits() {
         }
     }
     assert!(certificates >= 8, "{certificates} of 12");
+    // Some VMs have so few places that they get their own.
+    let cluster = Shape::new(64, 12_000).with_rules().build();
+    let verdict = on_any_threads(&cluster, &tolerating(FailureClass::nodes(3), 20_000_000));
+    assert!(verdict.certificates().any(|certificate| certificate.backups() > 0));
 }
 
 /// Where plans must be searched the budget decides how far it goes, and that is counted alike.

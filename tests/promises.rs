@@ -29,7 +29,7 @@ use lifeboat::{
 use lifeboat_testkit::random_small::{self, Limits};
 use lifeboat_testkit::rebuild::Rebuild;
 use lifeboat_testkit::verdict::{Outcome, displaced, failures, nodes_of, outcome};
-use lifeboat_testkit::verdict_cases::{VerdictCase, classes, roomy_from_seed, ruled_from_seed, tight_from_seed};
+use lifeboat_testkit::verdict_cases::{VerdictCase, classes, roomy_from_seed, ruled_from_seed, scarce_from_seed, tight_from_seed};
 use lifeboat_testkit::verdict_replay::{Broken, Order, Played, Restart, replay};
 use lifeboat_testkit::{Case, Choices};
 use proptest::prelude::*;
@@ -46,11 +46,12 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..usual }
 }
 
-/// Mostly a tight case; one in eight is roomy, where banks apply, and some have many rules.
+/// Mostly a tight case; one in eight is roomy, where banks apply, some have many rules, and some VMs with few places.
 fn case(seed: u64) -> VerdictCase {
     match seed % 16 {
         0 | 1 => roomy_from_seed(seed),
         2 => ruled_from_seed(seed),
+        3 => scarce_from_seed(seed),
         _ => tight_from_seed(seed),
     }
 }

@@ -25,7 +25,7 @@ use lifeboat::{
 };
 use lifeboat_testkit::verdict::{Ask, verdict};
 use lifeboat_testkit::verdict_cases::{
-    VerdictCase, broken_from_seed, roomy_from_seed, ruled_from_seed, tight_from_seed,
+    VerdictCase, broken_from_seed, roomy_from_seed, ruled_from_seed, scarce_from_seed, tight_from_seed,
 };
 use lifeboat_testkit::verdict_replay::{Order, Restart, replay};
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,6 +105,8 @@ fn compare(seed: u64, case: &VerdictCase, seen: &mut Seen) {
             assert!(eviction_may_hurt(case), "undecided: {}, {}", ours.summary(), what());
             println!("undecided: seed {seed} {:?} {:?}: {}", case.policy.preemption, class.fail, ours.summary());
         }
+        let aside = if ours.certificate().is_some_and(|it| it.backups() > 0) { ", some with places of their own" } else { "" };
+        let key = format!("{key}{aside}");
         *seen.entry(key.clone()).or_default() += 1;
         if let Some(certificate) = ours.certificate() {
             let stored = StoredCertificates::new(&case.cluster, [certificate]);
@@ -179,6 +181,13 @@ fn certificates_with_broken_rules_survive_every_order() {
     assert!(banks * 4 > all, "{seen:?}");
 }
 
+/// VMs with few places: deals see to them, or they get places of their own.
+#[test]
+fn certificates_with_few_places_survive_every_order() {
+    let seen = compare_many("scarce", 0..60, scarce_from_seed);
+    assert!(share(&seen, "own").0 > 5, "{seen:?}");
+}
+
 /// Millions of cases: `cargo test --release --test verdicts -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes"]
@@ -187,6 +196,7 @@ fn verdicts_of_very_many_small_clusters_are_right() {
     compare_many("roomy", 10_000..12_000, roomy_from_seed);
     compare_many("ruled", 10_000..14_000, ruled_from_seed);
     compare_many("broken", 10_000..14_000, broken_from_seed);
+    compare_many("scarce", 10_000..14_000, scarce_from_seed);
 }
 
 /// A certificate goes with the content of a cluster: not with its slots, and not with another content.

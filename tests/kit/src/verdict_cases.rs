@@ -211,6 +211,61 @@ pub fn broken(choices: &mut Choices<'_>) -> VerdictCase {
     VerdictCase { policy, cluster }
 }
 
+/// A case in which some VMs have few places, from a seed.
+#[must_use]
+pub fn scarce_from_seed(seed: u64) -> VerdictCase {
+    scarce(&mut Choices::from_seed(seed ^ 0x5CA2_CE00))
+}
+
+/// A case in which banks need care: a third full, some VMs may run on few nodes or fit on few, some hold less or more as they start
+/// than as they run, and a few rules, also of VMs on one node.
+///
+/// # Panics
+/// If the cluster refuses an object that it should take.
+#[must_use]
+pub fn scarce(choices: &mut Choices<'_>) -> VerdictCase {
+    let racks = choices.between(5, 9);
+    let (mut cluster, nodes, on_node) = third_full(choices, racks, 12);
+    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
+    for number in 0..choices.between(1, 6) {
+        let vm = choices.pick(&all);
+        let mut changed = cluster.vm(vm).expect("a VM").to_vm();
+        if choices.chance(2, 3) {
+            let mut allowed = nodes.clone();
+            choices.shuffle(&mut allowed);
+            allowed.truncate(choices.index(4) + 3);
+            allowed.extend(changed.node.into_iter().chain(changed.migrating_to));
+            changed.allowed_nodes = Some(allowed);
+        } else {
+            // So large that it fits on empty nodes only.
+            let node = Node::named(format!("large{number}")).capacity(vec![40; cluster.kinds().len()]);
+            let node = node.domain("rack", format!("own{number}")).domain("site", format!("site{}", number % 2));
+            cluster.add_node(node).expect("a good node");
+            changed.restart_demand = Some(vec![choices.between(18, 28); cluster.kinds().len()].into());
+        }
+        if choices.chance(1, 4) {
+            changed.restart_demand = Some(vec![choices.between(1, 9); cluster.kinds().len()].into());
+        }
+        cluster.update_vm(vm, changed).expect("a good VM");
+    }
+    for number in 0..choices.between(0, 4) {
+        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
+        if members.len() > 1 {
+            add_rule(choices, &mut cluster, number, &nodes, &members);
+        }
+    }
+    let mut policy = Policy::default();
+    let mut rack_and_node = FailureClass::nodes(1);
+    rack_and_node.fail.push(("rack".to_string(), 1));
+    let classes = [FailureClass::nodes(2), FailureClass::nodes(3), rack_and_node];
+    let class = choices.weighted(&[(0, 5), (1, 2), (2, 2)]);
+    policy.tolerate = vec![classes[class].clone()];
+    if choices.chance(1, 6) {
+        policy.preemption = Preemption::BestEffort;
+    }
+    VerdictCase { policy, cluster }
+}
+
 /// 9 to 12 nodes in so many racks that nest in sites or are dealt in turn, one to three VMs on each, of which one in so many is
 /// on its way to another.
 fn third_full(choices: &mut Choices<'_>, racks: u64, migrating: u64) -> (Cluster, Vec<NodeId>, Vec<Vec<VmId>>) {
