@@ -1,13 +1,12 @@
 //! Members with places of their own, aside from all banks: ranked backup lists.
 //!
-//! Uses `cluster`, `guarantee::{bonds, field, units}`, `restart` (where a VM may run). Used by `guarantee::verify`, for members
-//! that have no place in some bank (`scarce`), and, for the room that lists keep, by `keep`.
+//! Uses `cluster`, `guarantee::{bonds, field, needs, units}`, `restart` (where a VM may run). Used by `guarantee::verify`, for
+//! members that have no place in some bank (`scarce`).
 //!
-//! **Why it works.** A member's list has as many targets as units may be lost, none of them in a unit of its home, no two in one
-//! unit. Its home takes one loss, so that one of the targets is always left: it is on the first of them that has not failed.
-//! On each target stays free what its listed members can need there at once ([`Needs::most`]): they all come from lost units,
-//! of which there are only so many. That is taken off before banks are dealt, so every plan in a bank fits beside it, and
-//! the argument about banks goes on without these members (`guarantee::mathematics`).
+//! A member's list has places at least for as many losses as there may be, none of them in a unit of its home, no two in one unit;
+//! `needs` says why one of them is always left. What has to stay free on them is taken off before banks are dealt, so that every
+//! plan in a bank fits beside it, and the argument about banks goes on without these members
+//! (`guarantee::mathematics`). Where places have no room for all that could come, they are single ones: then lists are longer.
 //!
 //! **Rules.** A colour speaks of each VM by itself, so it is kept in a list as in a bank. Those that move as one have one list.
 //! Plans in different banks are what keeps apart members of a `separate` rule that has no colours: with one of them all
@@ -17,7 +16,8 @@ use super::banks::{Bank, Filled};
 use super::bonds::{ApartIx, Bond, Bonds, PartyIx};
 use super::certificate::Backup;
 use super::field::{Census, Field};
-use super::units::{NO_UNIT, Tier, UnitIx, Units};
+use super::needs::{Needs, Row, add, held};
+use super::units::{NO_UNIT, Tier, Units};
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, fits, to_usize};
 use crate::ids::{DomainKey, NodeSlot, VmSlot};
@@ -26,65 +26,6 @@ use crate::restart::{Concern, may_run_on};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use smallvec::SmallVec;
-
-type Row = SmallVec<[u64; 4]>;
-
-/// What listed members of each unit need on each target.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Needs(BTreeMap<NodeSlot, Vec<(UnitIx, Row)>>);
-
-impl Needs {
-    /// Enters a VM of this home with a target.
-    pub(super) fn add(&mut self, units: &Units, home: NodeSlot, target: NodeSlot, need: &[u64]) {
-        let there = self.0.entry(target).or_default();
-        for unit in units.tiers.iter().map(|tier| tier.unit_of[home]).filter(|unit| *unit != NO_UNIT) {
-            match there.iter_mut().find(|(known, _)| *known == unit) {
-                Some((_, sum)) => add(sum, need),
-                None => there.push((unit, SmallVec::from_slice(need))),
-            }
-        }
-    }
-
-    /// The targets.
-    pub(super) fn targets(&self) -> impl Iterator<Item = NodeSlot> + '_ {
-        self.0.keys().copied()
-    }
-
-    /// The most that can be needed on a target at once, kind by kind: of every tier so many units as may be lost.
-    pub(super) fn most(&self, units: &Units, kinds: usize, target: NodeSlot) -> Row {
-        let there = self.0.get(&target).map_or(&[][..], Vec::as_slice);
-        let of_tier = |tier: &Tier, kind: usize| {
-            let needs = there.iter().filter(|(unit, _)| tier.holds(*unit));
-            let mut needs: SmallVec<[u64; 16]> = needs.map(|(_, need)| need.get(kind).copied().unwrap_or(0)).collect();
-            needs.sort_unstable_by(|left, right| right.cmp(left));
-            needs.iter().take(to_usize(tier.count)).copied().fold(0, u64::saturating_add)
-        };
-        let of_kind = |kind| units.tiers.iter().map(|tier| of_tier(tier, kind)).fold(0, u64::saturating_add);
-        (0..kinds).map(of_kind).collect()
-    }
-
-    /// The same with one more VM there.
-    fn most_with(&mut self, units: &Units, home: NodeSlot, target: NodeSlot, need: &[u64]) -> Row {
-        let before = self.0.get(&target).cloned();
-        self.add(units, home, target, need);
-        let most = self.most(units, need.len(), target);
-        match before {
-            Some(before) => self.0.insert(target, before),
-            None => self.0.remove(&target),
-        };
-        most
-    }
-}
-
-/// What a VM holds where it is started: as it starts or as it runs, whichever is more, since losses may come one by one.
-pub(super) fn held(cluster: &Cluster, vm: VmSlot) -> Row {
-    let rows = cluster.restart_rows()[vm].iter().zip(&cluster.demand_rows()[vm]);
-    rows.map(|(restart, demand)| *restart.max(demand)).collect()
-}
-
-fn add(sum: &mut Row, need: &[u64]) {
-    sum.iter_mut().zip(need).for_each(|(sum, need)| *sum = sum.saturating_add(*need));
-}
 
 /// What is left to be proved once some members have lists.
 pub(super) struct Aside {
@@ -95,6 +36,8 @@ pub(super) struct Aside {
     pub(super) field: Field,
     /// Sorted by VM.
     pub(super) backups: Vec<Backup>,
+    /// The places for one item at a time, sorted.
+    pub(super) singles: Vec<NodeSlot>,
 }
 
 impl Aside {
@@ -107,18 +50,19 @@ impl Aside {
         vms: &[VmSlot],
         threads: Threads,
     ) -> Option<Self> {
-        let lists = Lists { cluster, units, bonds, needs: Needs::default(), taken: BTreeSet::new() };
+        let lists = Lists { cluster, units, bonds };
         let (backups, needs) = lists.make(vms)?;
         let mut without = cluster.clone();
         for target in needs.targets() {
-            without.take_room(target, &needs.most(units, cluster.kinds().len(), target));
+            without.take_room(target, &needs.most(target));
         }
+        let singles = needs.single_targets().collect();
         let mut concern = concern.clone();
         concern.left_out.extend(backups.iter().map(|backup| backup.vm));
         concern.left_out.sort_unstable();
         let census = Census::new(&without, &concern, threads);
         let field = Field::new(&without, units, &concern, census, threads);
-        Some(Self { cluster: without, concern, field, backups })
+        Some(Self { cluster: without, concern, field, backups, singles })
     }
 
     /// Whether plans leave the room of the lists free as their VMs run, too: banks count what those need to start.
@@ -160,32 +104,58 @@ struct Lists<'l> {
     cluster: &'l Cluster,
     units: &'l Units,
     bonds: &'l Bonds,
-    needs: Needs,
-    /// Domains in which listed members of `separate` rules may come to be.
-    taken: BTreeSet<(ApartIx, DomainKey)>,
 }
 
-impl Lists<'_> {
-    fn make(mut self, vms: &[VmSlot]) -> Option<(Vec<Backup>, Needs)> {
+/// Domains in which listed members of `separate` rules may come to be.
+type Taken = BTreeSet<(ApartIx, DomainKey)>;
+
+impl<'l> Lists<'l> {
+    /// So many times as many places as losses a list has at most.
+    const MOST: u32 = 4;
+
+    fn make(&self, vms: &[VmSlot]) -> Option<(Vec<Backup>, Needs<'l>)> {
         let mut items = self.items(vms)?;
-        let name =
-            |item: &Item| item.vms.first().and_then(|vm| self.cluster.vm_record(*vm)).map(|vm| (vm.key, &*vm.name));
         // Those with the least choice first, in an order that depends on names alone.
+        let name = |item: &Item| item.vms.first().map(|vm| self.name(*vm));
         items.sort_by(|left, right| {
             left.targets.len().cmp(&right.targets.len()).then_with(|| name(left).cmp(&name(right)))
         });
-        let mut backups = Vec::new();
-        for item in &items {
-            let targets = self.choose(item)?;
-            for vm in &item.vms {
-                for target in &targets {
-                    self.needs.add(self.units, item.home, *target, &held(self.cluster, *vm));
+        let mut singles: BTreeSet<NodeSlot> = BTreeSet::new();
+        loop {
+            let mut needs = Needs::new(self.units, self.cluster.kinds().len(), singles.clone());
+            match self.fill(&items, &mut needs) {
+                Ok(backups) => return needs.is_always_left().then_some((backups, needs)),
+                Err(short) => {
+                    let before = singles.len();
+                    singles.extend(&short.targets);
+                    if singles.len() == before {
+                        return None;
+                    }
                 }
-                backups.push(Backup { vm: *vm, targets: targets.clone() });
             }
         }
+    }
+
+    /// Lists for all items, or one that finds no places.
+    fn fill<'i>(&self, items: &'i [Item], needs: &mut Needs<'_>) -> Result<Vec<Backup>, &'i Item> {
+        let mut taken = Taken::new();
+        let mut backups = Vec::new();
+        for item in items {
+            let mut targets = self.choose(item, needs, &taken).ok_or(item)?;
+            // With the same list as another of its home it would be one with that.
+            for _ in 0..targets.len() {
+                if targets.iter().any(|target| needs.is_single(*target)) && needs.holds(item.home, &targets) {
+                    targets.rotate_left(1);
+                }
+            }
+            needs.push(item.home, &targets, item.need.clone());
+            for rule in item.vms.iter().flat_map(|vm| self.aparts(*vm)) {
+                taken.extend(targets.iter().map(|target| (rule, self.bonds.domain_for(self.cluster, rule, *target))));
+            }
+            backups.extend(item.vms.iter().map(|vm| Backup { vm: *vm, targets: targets.clone() }));
+        }
         backups.sort_unstable_by_key(|backup| backup.vm);
-        Some((backups, self.needs))
+        Ok(backups)
     }
 
     /// Everyone who has to be listed if these are; `None` if one of them cannot be.
@@ -228,7 +198,14 @@ impl Lists<'_> {
         };
         let Some(party) = party_of(vm) else { return smallvec::smallvec![vm] };
         let residents = self.cluster.node_record(home).map_or(&[][..], |record| &record.residents);
-        residents.iter().copied().filter(|other| party_of(*other) == Some(party)).collect()
+        let mut together: SmallVec<[VmSlot; 2]> =
+            residents.iter().copied().filter(|other| party_of(*other) == Some(party)).collect();
+        together.sort_by(|left, right| self.name(*left).cmp(&self.name(*right)));
+        together
+    }
+
+    fn name(&self, vm: VmSlot) -> Option<(u64, &str)> {
+        self.cluster.vm_record(vm).map(|record| (record.key, &*record.name))
     }
 
     /// Whether the VMs of an item may ever be on a node, whatever else is listed.
@@ -244,43 +221,39 @@ impl Lists<'_> {
             })
     }
 
-    /// Targets for an item: those that are left with most room, for its size.
-    fn choose(&mut self, item: &Item) -> Option<Vec<NodeSlot>> {
+    /// Places for an item: as many as losses that need not be single ones, those that are left with most room for its size;
+    /// else what there is of these, and single ones. `None`: there are too few, or none of these and no single ones.
+    fn choose(&self, item: &Item, needs: &Needs<'_>, taken: &Taken) -> Option<Vec<NodeSlot>> {
         let Self { cluster, units, .. } = *self;
-        let mut shares: Vec<(u64, usize, NodeSlot)> = Vec::new();
+        let mut shares: Vec<(bool, u64, usize, NodeSlot)> = Vec::new();
         for (rank, target) in item.targets.iter().enumerate() {
-            let free = &cluster.free_rows()[*target];
-            let most = self.needs.most_with(units, item.home, *target, &item.need);
-            let is_taken = |rule| self.taken.contains(&(rule, self.bonds.domain_for(cluster, rule, *target)));
-            if !fits(&most, free) || item.vms.iter().flat_map(|vm| self.aparts(*vm)).any(is_taken) {
+            let is_taken = |rule| taken.contains(&(rule, self.bonds.domain_for(cluster, rule, *target)));
+            if item.vms.iter().flat_map(|vm| self.aparts(*vm)).any(is_taken) {
                 continue;
             }
-            let share = |(most, free): (&u64, &u64)| {
-                u64::try_from(u128::from(*most) * (1 << 20) / u128::from(*free).max(1)).unwrap_or(u64::MAX)
-            };
-            shares.push((most.iter().zip(free).map(share).max().unwrap_or(0), rank, *target));
+            let free = &cluster.free_rows()[*target];
+            let most = needs.most_with(*target, Some((item.home, &item.need)));
+            if fits(&most, free) {
+                let share = |(most, free): (&u64, &u64)| {
+                    u64::try_from(u128::from(*most) * (1 << 20) / u128::from(*free).max(1)).unwrap_or(u64::MAX)
+                };
+                let share = most.iter().zip(free).map(share).max().unwrap_or(0);
+                shares.push((needs.is_single(*target), share, rank, *target));
+            }
         }
         shares.sort_unstable();
+        let losses = to_usize(units.losses());
         let mut chosen: Vec<NodeSlot> = Vec::new();
-        for (.., target) in shares {
-            let meets = |other: &NodeSlot| {
-                units
-                    .tiers
-                    .iter()
-                    .any(|tier| tier.unit_of[*other] == tier.unit_of[target] && tier.unit_of[target] != NO_UNIT)
-            };
-            if !chosen.iter().any(meets) {
+        for (is_single, .., target) in shares {
+            let most = if is_single { losses.saturating_mul(to_usize(Self::MOST)) } else { losses };
+            if chosen.len() == most || (is_single && chosen.len() == losses && !needs.is_single(*chosen.last()?)) {
+                break;
+            }
+            let meets = |tier: &Tier| chosen.iter().any(|other| tier.unit_of[*other] == tier.unit_of[target]);
+            if !units.tiers.iter().any(meets) {
                 chosen.push(target);
             }
-            if chosen.len() == to_usize(units.losses()) {
-                let rules: Vec<ApartIx> = item.vms.iter().flat_map(|vm| self.aparts(*vm)).collect();
-                for rule in rules {
-                    self.taken
-                        .extend(chosen.iter().map(|target| (rule, self.bonds.domain_for(cluster, rule, *target))));
-                }
-                return Some(chosen);
-            }
         }
-        None
+        (chosen.len() >= losses).then_some(chosen)
     }
 }

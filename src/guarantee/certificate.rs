@@ -6,7 +6,7 @@
 //! It holds one node per VM and *column*. With banks, a column is a bank: the targets of the VMs of one unit in one
 //! column are a plan that puts them all into that bank, clear of the unit itself, and fits alone. Without banks, a
 //! column is a level of the class: the base plans of its units; failures in which base plans collide are exceptions
-//! with a plan of their own. VMs with *backups* have no targets in columns: they go to the first of theirs that is left. *Standing* are the places of VMs that wait for one already. A certificate that *evicts* has
+//! with a plan of their own. VMs with *backups* have no targets in columns: they go to the first of theirs that is left (`needs`). *Standing* are the places of VMs that wait for one already. A certificate that *evicts* has
 //! plans for the cluster without the best-effort VMs that it names; who of them has to go is found when a plan is used.
 
 use super::units::Units;
@@ -67,8 +67,10 @@ pub struct Certificate {
     pub(crate) targets: IdVec<ColumnIx, Vec<NodeSlot>>,
     /// Failures with plans of their own, sorted by their nodes.
     pub(crate) exceptions: Vec<Exception>,
-    /// VMs with places of their own, sorted by VM.
+    /// VMs with places of their own, sorted by VM. Those of one home with the same places are always together.
     pub(crate) backups: Vec<Backup>,
+    /// Of those places the ones that take no other VMs with places of their own while they have some, sorted.
+    pub(crate) singles: Vec<NodeSlot>,
 }
 
 /// A column of targets.
@@ -88,7 +90,8 @@ pub(crate) struct Exception {
     pub(crate) placements: Vec<(VmSlot, NodeSlot)>,
 }
 
-/// A VM that no column has targets for: it is at home, or else on the first of these nodes that has not failed.
+/// A VM that no column has targets for: it is at home, or else where it came on the first of these nodes that had not failed and,
+/// if it is one of `singles`, had no others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Backup {
     pub(crate) vm: VmSlot,
@@ -205,14 +208,14 @@ impl Certificate {
     }
 
     /// Enters VMs with places of their own, sorted, that it does not speak of yet.
-    pub(super) fn add_backups(&mut self, backups: Vec<Backup>) {
+    pub(super) fn add_backups(&mut self, backups: Vec<Backup>, singles: Vec<NodeSlot>) {
         for backup in &backups {
             if let Err(at) = self.vms.binary_search(&backup.vm) {
                 self.vms.insert(at, backup.vm);
                 self.targets.iter_mut().for_each(|column| column.insert(at, NOWHERE));
             }
         }
-        self.backups = backups;
+        (self.backups, self.singles) = (backups, singles);
     }
 
     /// The position of a VM.

@@ -9,9 +9,9 @@
 //! places of their own go to the first of them that has not failed, and ask for no bank.
 //! `guarantee::mathematics` has the proof that one is always left.
 
-use super::backups::{Needs, held};
-use super::certificate::{Certificate, CertificateError, Covers, NOWHERE};
+use super::certificate::{Backup, Certificate, CertificateError, Covers, NOWHERE};
 use super::evict::Evicting;
+use super::needs::{Needs, Row, add, held};
 use super::units::{UnitIx, Units};
 use crate::cluster::Cluster;
 use crate::dense::{DenseId, IdVec, to_u32, to_usize};
@@ -167,25 +167,43 @@ impl Cover<'_> {
         self.certificate
     }
 
+    /// Whether a place of a VM's own is left to it.
+    fn is_left(&self, backup: &Backup, target: NodeSlot) -> bool {
+        if self.failed.binary_search(&target).is_ok() {
+            return false;
+        }
+        let item = |backup: &Backup| {
+            let home = self.certificate.entry(backup.vm).map(|entry| self.base.home(entry));
+            (home, backup.targets.clone())
+        };
+        let is_there = |other: &Backup| {
+            let entry = self.certificate.entry(other.vm);
+            entry.and_then(|entry| self.moved.get(&entry)) == Some(&target) && item(other) != item(backup)
+        };
+        self.certificate.singles.binary_search(&target).is_err() || !self.certificate.backups.iter().any(is_there)
+    }
+
     /// Calls `visit` with every node that VMs have as a place of their own, and with what more of them can come to need there.
     pub(super) fn each_kept_room(&self, cluster: &Cluster, mut visit: impl FnMut(NodeSlot, &[u64])) {
-        let mut needs = Needs::default();
-        let mut taken: BTreeMap<NodeSlot, Vec<VmSlot>> = BTreeMap::new();
+        let mut items: BTreeMap<(NodeSlot, &[NodeSlot]), Row> = BTreeMap::new();
+        let mut taken: BTreeMap<NodeSlot, Row> = BTreeMap::new();
         for backup in &self.certificate.backups {
             let Some(entry) = self.certificate.entry(backup.vm) else { continue };
-            for target in &backup.targets {
-                needs.add(&self.base.units, self.base.home(entry), *target, &held(cluster, backup.vm));
-            }
+            let need = held(cluster, backup.vm);
+            add(items.entry((self.base.home(entry), &backup.targets)).or_default(), &need);
             if let Some(node) = self.moved.get(&entry) {
-                taken.entry(*node).or_default().push(backup.vm);
+                add(taken.entry(*node).or_default(), &need);
             }
         }
+        let singles = self.certificate.singles.iter().copied().collect();
+        let mut needs = Needs::new(&self.base.units, cluster.kinds().len(), singles);
+        for ((home, targets), need) in items {
+            needs.push(home, targets, need);
+        }
         for target in needs.targets() {
-            let mut most = needs.most(&self.base.units, cluster.kinds().len(), target);
-            for vm in taken.get(&target).into_iter().flatten() {
-                for (most, need) in most.iter_mut().zip(held(cluster, *vm)) {
-                    *most = most.saturating_sub(need);
-                }
+            let mut most = needs.most(target);
+            for (most, taken) in most.iter_mut().zip(taken.get(&target).into_iter().flatten()) {
+                *most = most.saturating_sub(*taken);
             }
             visit(target, &most);
         }
@@ -300,7 +318,7 @@ impl Cover<'_> {
         let mut placed = Vec::new();
         for entry in self.placed_on(batch) {
             if let Some(backup) = self.certificate.vms.get(entry).and_then(|vm| self.certificate.backup(*vm)) {
-                let left = backup.targets.iter().find(|target| self.failed.binary_search(target).is_err());
+                let left = backup.targets.iter().find(|target| self.is_left(backup, **target));
                 self.moved.insert(entry, *left.ok_or(CertificateError::NoPlan)?);
                 placed.push(entry);
                 continue;

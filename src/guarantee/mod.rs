@@ -19,6 +19,7 @@ mod fit;
 mod keep;
 mod listed;
 mod more;
+mod needs;
 mod outright;
 mod paintings;
 mod pairs;

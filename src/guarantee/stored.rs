@@ -46,6 +46,8 @@ struct StoredClass {
     exceptions: Vec<StoredException>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     backups: Vec<(u32, Vec<u32>)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    singles: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -233,6 +235,7 @@ fn store(positions: &Positions, certificate: &Certificate) -> StoredClass {
         columns: columns.collect(),
         exceptions,
         backups,
+        singles: nodes(&certificate.singles),
     }
 }
 
@@ -324,5 +327,6 @@ fn restore(positions: &Positions, stored: &StoredClass, state: ClusterState) -> 
         targets: targets.into_iter().collect(),
         exceptions,
         backups,
+        singles: nodes(&stored.singles)?,
     })
 }

@@ -133,6 +133,7 @@ struct Dealt {
     banks: Vec<(Bank, Filled)>,
     entries: Entries,
     backups: Vec<Backup>,
+    singles: Vec<NodeSlot>,
 }
 
 /// What a way of proving came to.
@@ -388,7 +389,7 @@ impl<'r> Run<'r> {
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let dealt = self.fill_banks(deals, field, tolerated, planner, budget)?;
-        let Some(Dealt { banks: filled, entries, backups }) = dealt else {
+        let Some(Dealt { banks: filled, entries, backups, singles }) = dealt else {
             let ties = Ties::new(states.settled, &self.units, field, &self.concern);
             return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
         };
@@ -442,7 +443,7 @@ impl<'r> Run<'r> {
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
         let (targets, columns) = entries.targets(&columns, budget.threads(), || banks::columns(&banks));
         let mut certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
-        certificate.add_backups(backups);
+        certificate.add_backups(backups, singles);
         Ok(self.holds(certificate, method))
     }
 
@@ -475,11 +476,8 @@ impl<'r> Run<'r> {
                 Ok(filled) if is_kept_free(&filled) => {
                     let entries = entries.filter(|_| aside.is_none()).unwrap_or_else(|| Entries::new(listed, slots));
                     let banks = banks.into_iter().zip(filled).collect();
-                    return Ok(Some(Dealt {
-                        banks,
-                        entries,
-                        backups: aside.map_or(Vec::new(), |aside| aside.backups),
-                    }));
+                    let (backups, singles) = aside.map(|aside| (aside.backups, aside.singles)).unwrap_or_default();
+                    return Ok(Some(Dealt { banks, entries, backups, singles }));
                 }
                 Ok(_) => Vec::new(),
                 Err(lacking) => lacking,
@@ -580,6 +578,7 @@ impl<'r> Run<'r> {
             targets,
             exceptions,
             backups: Vec::new(),
+            singles: Vec::new(),
         }
     }
 

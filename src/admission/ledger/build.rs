@@ -125,6 +125,7 @@ impl ClassLedger {
             vms,
             exceptions: Vec::new(),
             backups: Vec::new(),
+            singles: Vec::new(),
         }
     }
 }

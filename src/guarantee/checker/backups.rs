@@ -2,9 +2,13 @@
 //!
 //! Uses `cluster` through its public views. Part of the checker.
 //!
-//! As many places as units may be lost, none in a unit of the home, no two in one unit: the home is one loss, so that one of the
-//! places is always left. What VMs of as many lost units as there may be need on a node together stays free beside every
-//! plan of a bank, counted as they start and as they run, whichever is more.
+//! VMs of one home with one list are always together: an *item*. No place is in a unit of its home, no two are in one unit. Of
+//! places for one item at a time (*single* ones) some may be taken: another item is on one at most, and only once its own
+//! home is lost. So the loss of a unit takes as many places as it holds (one at most) and items that meet this one on single
+//! places; a list that is longer than the losses beside that of the home can take, and what that displaces, never ends.
+//!
+//! What stays free beside every plan of a bank: on a single place what any one item needs, on others what all items of as many
+//! lost units as there may be need together, counted as they start and as they run, whichever is more.
 
 use super::{Check, Class, suits, vm_fault};
 use crate::cluster::{NodeState, VmRef};
@@ -19,16 +23,15 @@ fn held(vm: VmRef<'_>) -> Vec<u64> {
 }
 
 fn add(sum: &mut Vec<u64>, amounts: &[u64]) {
-    sum.resize(amounts.len(), 0);
+    sum.resize(sum.len().max(amounts.len()), 0);
     sum.iter_mut().zip(amounts).for_each(|(sum, amount)| *sum = sum.saturating_add(*amount));
 }
 
 impl Check<'_> {
     /// Looks at the places themselves, and works out what has to stay free where.
     pub(super) fn backups(&mut self) {
-        // Per node and tier what VMs of each unit need.
-        let mut needs: BTreeMap<(NodeId, usize), BTreeMap<&str, Vec<u64>>> = BTreeMap::new();
         let mut faults = Vec::new();
+        let mut items: BTreeMap<(NodeId, Vec<NodeId>), Vec<u64>> = BTreeMap::new();
         for backup in &self.certificate.backups {
             let id = self.cluster.vm_id_of(backup.vm);
             let targets: Vec<NodeId> = backup.targets.iter().map(|node| self.cluster.node_id_of(*node)).collect();
@@ -40,38 +43,52 @@ impl Check<'_> {
             if self.certificate.targets.iter().any(|column| column.get(entry) != Some(&NOWHERE)) {
                 faults.push(vm_fault(self.cluster, id, "has places of its own, and others in banks"));
             }
+            let takes = |node| suits(self.cluster, vm, node) && node.state() == NodeState::Online;
+            if !targets.iter().all(|target| self.cluster.node(*target).is_ok_and(takes)) {
+                faults.push(vm_fault(self.cluster, id, "has a place of its own where it cannot run"));
+            }
             let places: BTreeSet<NodeId> = targets.iter().copied().chain([*home]).collect();
-            let enough = usize::try_from(self.losses).is_ok_and(|losses| targets.len() >= losses);
-            if places.len() <= targets.len() || !enough || shares_a_unit(&self.class, &places) {
-                faults.push(vm_fault(self.cluster, id, "can lose its home and all of its own places"));
+            if places.len() <= targets.len() || shares_a_unit(&self.class, &places) {
+                faults.push(vm_fault(self.cluster, id, "has two places, or one and its home, that one loss can take"));
             }
-            for target in &targets {
-                let takes = |node| suits(self.cluster, vm, node) && node.state() == NodeState::Online;
-                if !self.cluster.node(*target).is_ok_and(takes) {
-                    faults.push(vm_fault(self.cluster, id, "has a place of its own where it cannot run"));
-                }
-                for (tier, (_, _, units)) in self.class.tiers.iter().enumerate() {
-                    for (unit, _) in units.iter().filter(|(_, nodes)| nodes.contains(home)) {
-                        add(needs.entry((*target, tier)).or_default().entry(unit).or_default(), &held(vm));
-                    }
-                }
-            }
+            add(items.entry((*home, targets)).or_default(), &held(vm));
+        }
+        let singles = self.certificate.singles.iter().map(|node| self.cluster.node_id_of(*node)).collect();
+        let never_ends = items.keys().all(|item| is_left(&self.class, self.losses, &singles, item, items.keys()));
+        if !never_ends {
+            let vm = self.certificate.backups.first().map(|backup| self.cluster.vm_id_of(backup.vm));
+            let what = "or another VM can lose its home and all of its own places";
+            faults.extend(vm.map(|vm| vm_fault(self.cluster, vm, what)));
         }
         let mut kept: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
-        for ((node, tier), units) in needs {
-            let count = self.class.tiers.get(tier).map_or(0, |(_, count, _)| *count);
-            let kinds = units.values().map(Vec::len).max().unwrap_or(0);
-            let of_kind = |kind: usize| {
-                let mut most: Vec<u64> = units.values().filter_map(|need| need.get(kind)).copied().collect();
-                most.sort_unstable();
-                most.iter()
-                    .rev()
-                    .take(usize::try_from(count).unwrap_or(usize::MAX))
-                    .copied()
-                    .fold(0, u64::saturating_add)
-            };
-            let most: Vec<u64> = (0..kinds).map(of_kind).collect();
-            add(kept.entry(node).or_default(), &most);
+        let nodes: BTreeSet<NodeId> = items.keys().flat_map(|(_, targets)| targets).copied().collect();
+        for node in nodes {
+            let there = || items.iter().filter(|((_, targets), _)| targets.contains(&node));
+            if singles.contains(&node) {
+                let most = kept.entry(node).or_default();
+                for (_, need) in there() {
+                    most.resize(need.len(), 0);
+                    most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
+                }
+                continue;
+            }
+            for (_, count, units) in &self.class.tiers {
+                let mut of_unit: Vec<Vec<u64>> = Vec::new();
+                for unit in units.values() {
+                    let mut sum = Vec::new();
+                    there().filter(|((home, _), _)| unit.contains(home)).for_each(|(_, need)| add(&mut sum, need));
+                    of_unit.push(sum);
+                }
+                let kinds = of_unit.iter().map(Vec::len).max().unwrap_or(0);
+                let of_kind = |kind: usize| {
+                    let mut most: Vec<u64> = of_unit.iter().filter_map(|need| need.get(kind)).copied().collect();
+                    most.sort_unstable();
+                    let most = most.iter().rev().take(usize::try_from(*count).unwrap_or(usize::MAX)).copied();
+                    most.fold(0, u64::saturating_add)
+                };
+                let most: Vec<u64> = (0..kinds).map(of_kind).collect();
+                add(kept.entry(node).or_default(), &most);
+            }
         }
         self.faults.append(&mut faults);
         for (vm, node) in &self.standing {
@@ -116,6 +133,35 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether an item's list is longer than all that can happen to it.
+fn is_left<'i>(
+    class: &Class<'_>,
+    losses: u32,
+    singles: &BTreeSet<NodeId>,
+    (home, targets): &(NodeId, Vec<NodeId>),
+    items: impl Iterator<Item = &'i (NodeId, Vec<NodeId>)>,
+) -> bool {
+    let meets = |list: &[NodeId]| list.iter().any(|node| singles.contains(node) && targets.contains(node));
+    let others: Vec<NodeId> = items
+        .filter(|(other, list)| (other, list) != (home, targets) && meets(list))
+        .map(|(other, _)| *other)
+        .collect();
+    let (mut own, mut each) = (0, Vec::new());
+    for unit in class.tiers.iter().flat_map(|(_, _, units)| units.values()) {
+        let takes = targets.iter().filter(|node| unit.contains(node)).count();
+        let displaces = others.iter().filter(|other| unit.contains(other)).count();
+        let harm = takes.saturating_add(displaces);
+        if unit.contains(home) {
+            own = own.max(harm);
+        } else {
+            each.push(harm);
+        }
+    }
+    each.sort_unstable();
+    let besides = each.iter().rev().take(usize::try_from(losses).unwrap_or(usize::MAX).saturating_sub(1));
+    targets.len() > besides.copied().fold(own, usize::saturating_add)
 }
 
 /// Whether one loss can take two of these nodes.

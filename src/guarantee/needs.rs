@@ -1,0 +1,140 @@
+//! What places of VMs' own come to: the room that has to stay free for them, and whether one is always left.
+//!
+//! Uses `cluster`, `guarantee::units`. Used by `backups`, which chooses the places, and by `cover`.
+//!
+//! An *item* is VMs of one home with one list, which are always together. It is on the first place that is left: one that has not
+//! failed and, if it is a *single* one, where no other item is. A place that is not single has room for all that can come to
+//! be there: they all come from lost units, of which there are only so many ([`Needs::most`]). A single one has room for any
+//! one of its items.
+//!
+//! **One is always left** to an item whose list is longer than all that can happen to it ([`Needs::is_always_left`]): of the other
+//! losses each takes at most one of its places, as no two are in one unit, and displaces items of its own, of which each
+//! can be on one of its single places; the loss of its home takes none, and may displace others, too.
+
+use super::units::{NO_UNIT, Tier, UnitIx, Units};
+use crate::cluster::Cluster;
+use crate::dense::to_usize;
+use crate::ids::{NodeSlot, VmSlot};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use smallvec::SmallVec;
+
+/// An amount per kind.
+pub(super) type Row = SmallVec<[u64; 4]>;
+
+/// What a VM holds where it is started: as it starts or as it runs, whichever is more, since losses may come one by one.
+pub(super) fn held(cluster: &Cluster, vm: VmSlot) -> Row {
+    let rows = cluster.restart_rows()[vm].iter().zip(&cluster.demand_rows()[vm]);
+    rows.map(|(restart, demand)| *restart.max(demand)).collect()
+}
+
+pub(super) fn add(sum: &mut Row, need: &[u64]) {
+    sum.resize(need.len(), 0);
+    sum.iter_mut().zip(need).for_each(|(sum, need)| *sum = sum.saturating_add(*need));
+}
+
+/// See the module documentation.
+#[derive(Clone, Debug)]
+pub(super) struct Needs<'n> {
+    units: &'n Units,
+    kinds: usize,
+    singles: BTreeSet<NodeSlot>,
+    /// The home, the places and the need of each item.
+    items: Vec<(NodeSlot, Vec<NodeSlot>, Row)>,
+    /// The items that have a node as a place.
+    at: BTreeMap<NodeSlot, Vec<usize>>,
+}
+
+impl<'n> Needs<'n> {
+    pub(super) fn new(units: &'n Units, kinds: usize, singles: BTreeSet<NodeSlot>) -> Self {
+        Self { units, kinds, singles, items: Vec::new(), at: BTreeMap::new() }
+    }
+
+    pub(super) fn is_single(&self, target: NodeSlot) -> bool {
+        self.singles.contains(&target)
+    }
+
+    pub(super) fn push(&mut self, home: NodeSlot, targets: &[NodeSlot], need: Row) {
+        for target in targets {
+            self.at.entry(*target).or_default().push(self.items.len());
+        }
+        self.items.push((home, targets.to_vec(), need));
+    }
+
+    /// Whether there is an item of this home with this list.
+    pub(super) fn holds(&self, home: NodeSlot, targets: &[NodeSlot]) -> bool {
+        self.items.iter().any(|(known, list, _)| *known == home && list == targets)
+    }
+
+    /// All places.
+    pub(super) fn targets(&self) -> impl Iterator<Item = NodeSlot> + '_ {
+        self.at.keys().copied()
+    }
+
+    /// The single ones among them.
+    pub(super) fn single_targets(&self) -> impl Iterator<Item = NodeSlot> + '_ {
+        self.targets().filter(|target| self.is_single(*target))
+    }
+
+    /// The most that can be needed on a place at once, kind by kind.
+    pub(super) fn most(&self, target: NodeSlot) -> Row {
+        self.most_with(target, None)
+    }
+
+    /// The same with one item more there.
+    pub(super) fn most_with(&self, target: NodeSlot, more: Option<(NodeSlot, &[u64])>) -> Row {
+        let there = self.at.get(&target).map_or(&[][..], Vec::as_slice);
+        let there = there.iter().filter_map(|item| self.items.get(*item)).map(|(home, _, need)| (*home, &**need));
+        let there: SmallVec<[(NodeSlot, &[u64]); 8]> = there.chain(more).collect();
+        let amount = |need: &[u64], kind: usize| need.get(kind).copied().unwrap_or(0);
+        let of_tier = |tier: &Tier, kind: usize| {
+            let mut of_unit: SmallVec<[(UnitIx, u64); 8]> = SmallVec::new();
+            for (home, need) in &there {
+                let (unit, amount) = (tier.unit_of[*home], amount(need, kind));
+                match of_unit.iter_mut().find(|(known, _)| *known == unit) {
+                    Some((_, sum)) => *sum = sum.saturating_add(amount),
+                    None => of_unit.push((unit, amount)),
+                }
+            }
+            of_unit.sort_unstable_by(|left, right| right.1.cmp(&left.1));
+            of_unit.iter().take(to_usize(tier.count)).map(|(_, amount)| *amount).fold(0, u64::saturating_add)
+        };
+        let of_kind = |kind: usize| {
+            if self.is_single(target) {
+                return there.iter().map(|(_, need)| amount(need, kind)).max().unwrap_or(0);
+            }
+            self.units.tiers.iter().map(|tier| of_tier(tier, kind)).fold(0, u64::saturating_add)
+        };
+        (0..self.kinds).map(of_kind).collect()
+    }
+
+    /// Whether every item always has a place left.
+    pub(super) fn is_always_left(&self) -> bool {
+        (0..self.items.len()).all(|item| self.is_left_to(item))
+    }
+
+    fn is_left_to(&self, item: usize) -> bool {
+        let Some((home, targets, _)) = self.items.get(item) else { return true };
+        let mut others: BTreeSet<usize> = BTreeSet::new();
+        for target in targets.iter().filter(|target| self.is_single(**target)) {
+            others.extend(self.at.get(target).into_iter().flatten().filter(|other| **other != item));
+        }
+        let units_of = |node: NodeSlot| {
+            let units = self.units.tiers.iter().map(move |tier| tier.unit_of[node]);
+            units.filter(|unit| *unit != NO_UNIT)
+        };
+        // What the loss of each unit does to it.
+        let mut harm: BTreeMap<UnitIx, u32> = BTreeMap::new();
+        let homes = others.iter().filter_map(|other| self.items.get(*other)).map(|(home, _, _)| *home);
+        for unit in targets.iter().copied().chain(homes).flat_map(units_of) {
+            let harm = harm.entry(unit).or_default();
+            *harm = harm.saturating_add(1);
+        }
+        let own = units_of(*home).filter_map(|unit| harm.remove(&unit)).max().unwrap_or(0);
+        let mut harm: Vec<u32> = harm.into_values().collect();
+        harm.sort_unstable_by(|left, right| right.cmp(left));
+        let losses = to_usize(self.units.losses().saturating_sub(1));
+        let most = harm.into_iter().take(losses).fold(own, u32::saturating_add);
+        targets.len() > to_usize(most)
+    }
+}
