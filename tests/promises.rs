@@ -29,7 +29,9 @@ use lifeboat::{
 use lifeboat_testkit::random_small::{self, Limits};
 use lifeboat_testkit::rebuild::Rebuild;
 use lifeboat_testkit::verdict::{Outcome, displaced, failures, nodes_of, outcome};
-use lifeboat_testkit::verdict_cases::{VerdictCase, classes, roomy_from_seed, ruled_from_seed, scarce_from_seed, tight_from_seed};
+use lifeboat_testkit::verdict_cases::{
+    VerdictCase, classes, roomy_from_seed, ruled_from_seed, scarce_from_seed, tight_from_seed,
+};
 use lifeboat_testkit::verdict_replay::{Broken, Order, Played, Restart, replay};
 use lifeboat_testkit::{Case, Choices};
 use proptest::prelude::*;

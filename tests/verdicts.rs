@@ -105,7 +105,8 @@ fn compare(seed: u64, case: &VerdictCase, seen: &mut Seen) {
             assert!(eviction_may_hurt(case), "undecided: {}, {}", ours.summary(), what());
             println!("undecided: seed {seed} {:?} {:?}: {}", case.policy.preemption, class.fail, ours.summary());
         }
-        let aside = if ours.certificate().is_some_and(|it| it.backups() > 0) { ", some with places of their own" } else { "" };
+        let aside =
+            if ours.certificate().is_some_and(|it| it.backups() > 0) { ", some with places of their own" } else { "" };
         let key = format!("{key}{aside}");
         *seen.entry(key.clone()).or_default() += 1;
         if let Some(certificate) = ours.certificate() {

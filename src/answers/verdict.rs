@@ -201,6 +201,8 @@ struct ClassJson<'a> {
 
 #[derive(Serialize)]
 struct MethodJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backups: Option<usize>,
     banks: u32,
     exceptions: usize,
     searched: String,
@@ -286,6 +288,7 @@ fn class_json<'a>(cluster: &'a Cluster, class: &'a ClassVerdict, seen: &'a Looke
         failing_units: unit_texts(class.failing_units()),
         message: class.summary(),
         method: MethodJson {
+            backups: class.certificate().map(Certificate::backups).filter(|count| *count > 0),
             banks: class.method().banks,
             exceptions: class.certificate().map_or(0, Certificate::exceptions),
             searched: class.method().searched.to_string(),

@@ -52,6 +52,8 @@ pub struct CertificateView {
     pub left_out: usize,
     /// How many best-effort VMs may have to be stopped: promises tell which.
     pub evicts: usize,
+    /// How many VMs have places of their own, aside from banks.
+    pub backups: usize,
 }
 
 first_version!(CertificateView { .., evicts: usize } = 56 | 36);
@@ -164,6 +166,7 @@ pub unsafe extern "C" fn lifeboat_certificate_class(
             exceptions: certificate.exceptions(),
             left_out: certificate.left_out.len(),
             evicts: certificate.evicts.len(),
+            backups: certificate.backups(),
         };
         fill(out, view)
     })

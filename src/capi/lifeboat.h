@@ -462,6 +462,8 @@ typedef struct lifeboat_certificate_view {
     size_t left_out;
     /** How many best-effort VMs may have to be stopped: promises tell which. */
     size_t evicts;
+    /** How many VMs have places of their own, aside from banks. */
+    size_t backups;
 } lifeboat_certificate_view;
 
 /** What a decision says, and how long its lists are. `size` is sizeof(lifeboat_decision_summary). */
@@ -1371,7 +1373,7 @@ LIFEBOAT_LAYOUT(lifeboat_class_verdict, sizeof(lifeboat_class_verdict) == 144 &&
     offsetof(lifeboat_class_verdict, proof) == 96 &&
     offsetof(lifeboat_class_verdict, scenarios) == 112 &&
     offsetof(lifeboat_class_verdict, open) == 128);
-LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 56 &&
+LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 64 &&
     offsetof(lifeboat_certificate_view, size) == 0 &&
     offsetof(lifeboat_certificate_view, covers) == 4 &&
     offsetof(lifeboat_certificate_view, class_index) == 8 &&
@@ -1380,7 +1382,8 @@ LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 
     offsetof(lifeboat_certificate_view, banks) == 24 &&
     offsetof(lifeboat_certificate_view, exceptions) == 32 &&
     offsetof(lifeboat_certificate_view, left_out) == 40 &&
-    offsetof(lifeboat_certificate_view, evicts) == 48);
+    offsetof(lifeboat_certificate_view, evicts) == 48 &&
+    offsetof(lifeboat_certificate_view, backups) == 56);
 LIFEBOAT_LAYOUT(lifeboat_decision_summary, sizeof(lifeboat_decision_summary) == 40 &&
     offsetof(lifeboat_decision_summary, size) == 0 &&
     offsetof(lifeboat_decision_summary, answer) == 4 &&
@@ -1516,7 +1519,7 @@ LIFEBOAT_LAYOUT(lifeboat_class_verdict, sizeof(lifeboat_class_verdict) == 88 &&
     offsetof(lifeboat_class_verdict, proof) == 64 &&
     offsetof(lifeboat_class_verdict, scenarios) == 72 &&
     offsetof(lifeboat_class_verdict, open) == 80);
-LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 36 &&
+LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 40 &&
     offsetof(lifeboat_certificate_view, size) == 0 &&
     offsetof(lifeboat_certificate_view, covers) == 4 &&
     offsetof(lifeboat_certificate_view, class_index) == 8 &&
@@ -1525,7 +1528,8 @@ LIFEBOAT_LAYOUT(lifeboat_certificate_view, sizeof(lifeboat_certificate_view) == 
     offsetof(lifeboat_certificate_view, banks) == 20 &&
     offsetof(lifeboat_certificate_view, exceptions) == 24 &&
     offsetof(lifeboat_certificate_view, left_out) == 28 &&
-    offsetof(lifeboat_certificate_view, evicts) == 32);
+    offsetof(lifeboat_certificate_view, evicts) == 32 &&
+    offsetof(lifeboat_certificate_view, backups) == 36);
 LIFEBOAT_LAYOUT(lifeboat_decision_summary, sizeof(lifeboat_decision_summary) == 24 &&
     offsetof(lifeboat_decision_summary, size) == 0 &&
     offsetof(lifeboat_decision_summary, answer) == 4 &&

@@ -420,7 +420,18 @@ fn structs_are_laid_out_as_the_header_says() {
         ),
         layout!(
             "lifeboat_certificate_view",
-            CertificateView { size, covers, class_index, min_priority, levels, banks, exceptions, left_out, evicts }
+            CertificateView {
+                size,
+                covers,
+                class_index,
+                min_priority,
+                levels,
+                banks,
+                exceptions,
+                left_out,
+                evicts,
+                backups
+            }
         ),
         layout!(
             "lifeboat_decision_summary",

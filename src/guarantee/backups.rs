@@ -225,7 +225,7 @@ impl<'l> Lists<'l> {
     /// else what there is of these, and single ones. `None`: there are too few, or none of these and no single ones.
     fn choose(&self, item: &Item, needs: &Needs<'_>, taken: &Taken) -> Option<Vec<NodeSlot>> {
         let Self { cluster, units, .. } = *self;
-        let mut shares: Vec<(bool, u64, usize, NodeSlot)> = Vec::new();
+        let mut shares: Vec<(bool, u128, usize, NodeSlot)> = Vec::new();
         for (rank, target) in item.targets.iter().enumerate() {
             let is_taken = |rule| taken.contains(&(rule, self.bonds.domain_for(cluster, rule, *target)));
             if item.vms.iter().flat_map(|vm| self.aparts(*vm)).any(is_taken) {
@@ -235,7 +235,7 @@ impl<'l> Lists<'l> {
             let most = needs.most_with(*target, Some((item.home, &item.need)));
             if fits(&most, free) {
                 let share = |(most, free): (&u64, &u64)| {
-                    u64::try_from(u128::from(*most) * (1 << 20) / u128::from(*free).max(1)).unwrap_or(u64::MAX)
+                    u128::from(*most).saturating_mul(1 << 20).checked_div(u128::from(*free)).unwrap_or(0)
                 };
                 let share = most.iter().zip(free).map(share).max().unwrap_or(0);
                 shares.push((needs.is_single(*target), share, rank, *target));

@@ -203,13 +203,12 @@ fn plan_open(
     let within = if whole && (alone || setting.bonds.is_empty()) { None } else { Some(&within) };
     for unit in open {
         setting.field.of_unit(setting.units, *unit, &mut members);
-        let hopeless = match tolerated {
-            Some(is_hopeless) => is_hopeless(*unit),
-            None => {
-                let before = lacking.len();
-                lacking.extend(scarce::lacking(setting, bank, *unit, &members, false));
-                lacking.len() > before
-            }
+        let hopeless = if let Some(is_hopeless) = tolerated {
+            is_hopeless(*unit)
+        } else {
+            let before = lacking.len();
+            lacking.extend(scarce::lacking(setting, bank, *unit, &members, false));
+            lacking.len() > before
         };
         if !hopeless && by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {
             continue;

@@ -17,6 +17,7 @@ use crate::dense::to_usize;
 use crate::ids::{NodeSlot, VmSlot};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use smallvec::SmallVec;
 
 /// An amount per kind.
@@ -96,7 +97,7 @@ impl<'n> Needs<'n> {
                     None => of_unit.push((unit, amount)),
                 }
             }
-            of_unit.sort_unstable_by(|left, right| right.1.cmp(&left.1));
+            of_unit.sort_unstable_by_key(|(_, amount)| Reverse(*amount));
             of_unit.iter().take(to_usize(tier.count)).map(|(_, amount)| *amount).fold(0, u64::saturating_add)
         };
         let of_kind = |kind: usize| {
@@ -132,7 +133,7 @@ impl<'n> Needs<'n> {
         }
         let own = units_of(*home).filter_map(|unit| harm.remove(&unit)).max().unwrap_or(0);
         let mut harm: Vec<u32> = harm.into_values().collect();
-        harm.sort_unstable_by(|left, right| right.cmp(left));
+        harm.sort_unstable_by_key(|harm| Reverse(*harm));
         let losses = to_usize(self.units.losses().saturating_sub(1));
         let most = harm.into_iter().take(losses).fold(own, u32::saturating_add);
         targets.len() > to_usize(most)

@@ -47,7 +47,7 @@ const FEW: usize = 2;
 
 /// Of so many members more lack places than can be helped.
 pub(super) const fn are_too_many(lacking: usize, members: usize) -> bool {
-    lacking > 64 + members / 32
+    lacking > 64_usize.saturating_add(members / 32)
 }
 
 /// Which members of a unit have no place in a bank; or, if that is not why it has no plan there, `few`.

@@ -388,8 +388,8 @@ impl<'r> Run<'r> {
         let mut unplanned: Vec<UnitIx> = Vec::new();
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
-        let dealt = self.fill_banks(deals, field, tolerated, planner, budget)?;
-        let Some(Dealt { banks: filled, entries, backups, singles }) = dealt else {
+        let in_banks = self.fill_banks(deals, field, tolerated, planner, budget)?;
+        let Some(Dealt { banks: filled, entries, backups, singles }) = in_banks else {
             let ties = Ties::new(states.settled, &self.units, field, &self.concern);
             return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
         };

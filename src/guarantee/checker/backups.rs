@@ -54,10 +54,10 @@ impl Check<'_> {
             add(items.entry((*home, targets)).or_default(), &held(vm));
         }
         let singles = self.certificate.singles.iter().map(|node| self.cluster.node_id_of(*node)).collect();
-        let never_ends = items.keys().all(|item| is_left(&self.class, self.losses, &singles, item, items.keys()));
-        if !never_ends {
+        let is_always_left = items.keys().all(|item| is_left(&self.class, self.losses, &singles, item, items.keys()));
+        if !is_always_left {
             let vm = self.certificate.backups.first().map(|backup| self.cluster.vm_id_of(backup.vm));
-            let what = "or another VM can lose its home and all of its own places";
+            let what = "or another VM can lose its home and all places of its own";
             faults.extend(vm.map(|vm| vm_fault(self.cluster, vm, what)));
         }
         let mut kept: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
