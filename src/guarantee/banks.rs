@@ -29,11 +29,18 @@ use crate::placement::budget::{Budget, Cancelled};
 use crate::restart::{Concern, Found, Planner, Within};
 use alloc::vec::Vec;
 
-/// A bank: the tier that it serves, and its nodes with the largest hole first.
+/// A bank: the tier that it serves, and its nodes with their room.
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {
-    pub(crate) tier: usize,
-    pub(crate) nodes: Vec<NodeSlot>,
+    pub(super) tier: usize,
+    pub(super) layout: Layout,
+}
+
+impl Bank {
+    /// Its nodes, the one with the largest hole first.
+    pub(super) fn nodes(&self) -> &[NodeSlot] {
+        &self.layout.nodes
+    }
 }
 
 /// What filling needs besides the bank.
@@ -56,7 +63,7 @@ pub(crate) struct Filled {
 /// A part of the units of a tier has at least so many members: what one thread does at a time.
 const PART: usize = 1_024;
 /// A tier has about so many parts.
-const PARTS: usize = 16;
+const PARTS: usize = 40;
 
 /// Fills all banks: a plan for every unit of a bank's tier. Once a unit has none, unless those are `tolerated`, the members are
 /// told that have hardly a place in some bank; nobody, if that is not why.
@@ -72,8 +79,6 @@ pub(crate) fn fill(
     budget: &mut Budget<'_>,
     beside: impl FnOnce(),
 ) -> Result<Result<Vec<Filled>, Vec<Lacking>>, Cancelled> {
-    let limited = setting.field.census.any_limited;
-    let layouts: Vec<Layout<'_>> = banks.iter().map(|bank| Layout::new(setting.cluster, bank, limited)).collect();
     let tiers: Vec<(&Tier, Vec<(Span, usize)>)> =
         setting.units.tiers.iter().map(|tier| (tier, split(setting, tier))).collect();
     let members_of =
@@ -83,11 +88,11 @@ pub(crate) fn fill(
     let mut parts: Vec<Part<'_>> = Vec::new();
     for (at, (tier, units)) in tiers.iter().enumerate() {
         for (units, members) in units {
-            let of_tier = banks.iter().zip(&layouts).zip(&mut rest).enumerate();
-            let of_tier = of_tier.filter(|(_, ((bank, _), _))| bank.tier == at).map(|(bank, ((_, layout), rest))| {
+            let of_tier = banks.iter().zip(&mut rest).enumerate().filter(|(_, (bank, _))| bank.tier == at);
+            let of_tier = of_tier.map(|(at, (bank, rest))| {
                 let (targets, behind) = core::mem::take(rest).split_at_mut(*members);
                 *rest = behind;
-                Goal { bank, layout, targets }
+                Goal { bank: at, layout: &bank.layout, targets }
             });
             parts.push(Part { tier, units: units.clone(), banks: of_tier.collect() });
         }
@@ -188,11 +193,11 @@ fn plan_open(
     let mut inside: IdVec<NodeSlot, bool> = IdVec::new();
     if !open.is_empty() {
         inside = IdVec::filled(false, cluster.node_slots());
-        for node in &bank.nodes {
+        for node in bank.nodes() {
             inside[*node] = true;
         }
     }
-    let whole = bank.nodes.len() == cluster.room_index().len();
+    let whole = bank.nodes().len() == cluster.room_index().len();
     // The plan for a single loss stands alone: it need not keep to colours.
     let alone = setting.units.losses() == 1;
     let within = Within {
@@ -269,7 +274,7 @@ pub(crate) fn columns(banks: &[Bank]) -> IdVec<ColumnIx, super::certificate::Col
     banks
         .iter()
         .map(|bank| {
-            let mut nodes = bank.nodes.clone();
+            let mut nodes = bank.nodes().to_vec();
             nodes.sort_unstable();
             super::certificate::Column { tier: bank.tier, bank: Some(nodes) }
         })

@@ -14,6 +14,7 @@
 use super::banks::Bank;
 use super::bonds::Bonds;
 use super::field::Census;
+use super::fit::Layout;
 use super::scarce::Wanted;
 use super::units::{UnitIx, Units};
 use crate::cluster::{Cluster, RuleBody};
@@ -126,10 +127,11 @@ fn deal(
     let mut banks: Vec<Dealt> = Vec::new();
     for (tier, needed) in tier_shares(cluster, units, census, shares).into_iter().enumerate() {
         let count = units.tiers.get(tier).map_or(0, |tier| tier.count + losses - 1);
-        let dealt = || Dealt { room: 0, needed, of_sort: 0, bank: Bank { tier, nodes: Vec::new() } };
+        let dealt = || Dealt { room: 0, needed, of_sort: 0, tier, nodes: Vec::new() };
         banks.extend((0..count).map(|_| dealt()));
     }
-    let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(|dealt| dealt.bank).collect());
+    let bank = |Dealt { tier, nodes, .. }| Bank { tier, layout: Layout::new(cluster, nodes, census.any_limited) };
+    let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(bank).collect());
     if census.members() == 0 {
         // Nothing to place: banks without nodes will do, however many it takes.
         return done(banks);
@@ -138,7 +140,7 @@ fn deal(
     let holes = holes(cluster, &targets);
     if wanted <= 1 {
         for dealt in &mut banks {
-            dealt.bank.nodes.clone_from(&targets);
+            dealt.nodes.clone_from(&targets);
         }
     } else {
         let tiers = units.tiers.iter().map(|tier| tier.level);
@@ -157,7 +159,7 @@ fn deal(
             (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
         order.sort_unstable();
         for dealt in &mut banks {
-            dealt.bank.nodes.reserve(targets.len() / to_usize(wanted) + 1);
+            dealt.nodes.reserve(targets.len() / to_usize(wanted) + 1);
         }
         let given = give_wanted(&mut banks, &atoms, &order, scarce, cluster.node_slots());
         let even = banks.windows(2).all(
@@ -183,7 +185,7 @@ fn deal(
         }
     }
     for dealt in &mut banks {
-        dealt.bank.nodes.sort_by_key(|node| Reverse(holes[*node]));
+        dealt.nodes.sort_by_key(|node| Reverse(holes[*node]));
     }
     done(banks)
 }
@@ -233,7 +235,8 @@ struct Dealt {
     needed: u128,
     /// How many atoms of the sort at hand it has.
     of_sort: u32,
-    bank: Bank,
+    tier: usize,
+    nodes: Vec<NodeSlot>,
 }
 
 impl Dealt {
@@ -247,7 +250,7 @@ impl Dealt {
 
     fn give(&mut self, atom: &[NodeSlot], weight: u64) {
         self.room += u128::from(weight.max(1));
-        self.bank.nodes.extend_from_slice(atom);
+        self.nodes.extend_from_slice(atom);
     }
 }
 
@@ -290,7 +293,7 @@ fn give_wanted(
         }
         for (weight, at) in left {
             let of_tier = banks.iter_mut().enumerate().zip(&mut has);
-            let of_tier = of_tier.filter(|((_, dealt), count)| dealt.bank.tier == wanted.tier && **count < wanted.each);
+            let of_tier = of_tier.filter(|((_, dealt), count)| dealt.tier == wanted.tier && **count < wanted.each);
             let poorest = of_tier.min_by(|((_, left), of_left), ((_, right), of_right)| {
                 of_left.cmp(of_right).then_with(|| left.by_room(right))
             });

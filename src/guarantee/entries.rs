@@ -16,14 +16,16 @@ use alloc::vec::Vec;
 pub(super) struct Entries {
     pub(super) vms: Vec<VmSlot>,
     members: Vec<MemberIx>,
+    /// The targets of each column, once they are known.
+    pub(super) targets: IdVec<ColumnIx, Vec<NodeSlot>>,
 }
 
 /// No member.
 const NO_MEMBER: MemberIx = MemberIx(u32::MAX);
 
 impl Entries {
-    /// `slots`: how many slots of VMs there are.
-    pub(super) fn new(field: &Field, slots: usize) -> Self {
+    /// `slots`: how many slots of VMs there are. `columns`: how many there will be.
+    pub(super) fn new(field: &Field, slots: usize, columns: usize) -> Self {
         let mut member_of: IdVec<VmSlot, MemberIx> = IdVec::filled(NO_MEMBER, slots);
         for (member, vm) in field.vms.enumerate() {
             member_of[*vm] = member;
@@ -34,20 +36,28 @@ impl Entries {
             vms.push(vm);
             members.push(*member);
         }
-        Self { vms, members }
+        let targets = (0..columns).map(|_| alloc::vec![NOWHERE; members.len()]).collect();
+        Self { vms, members, targets }
     }
 
-    /// The targets of each column in this order, while this thread does something else first.
-    pub(super) fn targets<B>(
-        &self,
+    /// Puts the targets of each column into this order, while this thread does something else first.
+    pub(super) fn fill<B>(
+        &mut self,
         columns: &[IdVec<MemberIx, NodeSlot>],
         threads: Threads,
         beside: impl FnOnce() -> B,
-    ) -> (IdVec<ColumnIx, Vec<NodeSlot>>, B) {
+    ) -> B {
         let target = |targets: &IdVec<MemberIx, NodeSlot>, member| targets.lookup(member).copied().unwrap_or(NOWHERE);
-        let in_order = |targets| self.members.iter().map(|member| target(targets, *member)).collect();
-        let (targets, beside) =
-            threads.map_beside(columns.iter().collect(), || (), |(), targets| in_order(targets), beside);
-        (IdVec::from_vec(targets), beside)
+        let each = self.members.len().div_ceil(threads.count()).max(1);
+        let members = &self.members;
+        let of_column = columns.iter().zip(self.targets.iter_mut());
+        let parts = of_column.flat_map(|(column, targets)| {
+            let parts = members.chunks(each).zip(targets.chunks_mut(each));
+            parts.map(move |(members, targets)| (column, members, targets))
+        });
+        let in_order = |(column, members, targets): (_, &[MemberIx], &mut [NodeSlot])| {
+            targets.iter_mut().zip(members).for_each(|(entry, member)| *entry = target(column, *member));
+        };
+        threads.map_beside(parts.collect(), || (), |(), part| in_order(part), beside).1
     }
 }

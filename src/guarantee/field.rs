@@ -17,6 +17,7 @@ use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
 use crate::restart::Concern;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 dense_id! {
     /// A member: a VM of the verdict.
@@ -272,6 +273,38 @@ impl Field {
         threads: Threads,
         beside: impl FnOnce(&Census) -> B,
     ) -> (Self, B) {
+        Self::list(cluster, units, concern, census, threads, (&AtomicBool::new(false), beside))
+    }
+
+    /// The same, while this thread does something else first, which can say that the list is not wanted.
+    pub(crate) fn unless<B, E>(
+        cluster: &Cluster,
+        units: &Units,
+        concern: &Concern,
+        census: Census,
+        threads: Threads,
+        first: impl FnOnce(&Census) -> Result<B, E>,
+    ) -> Result<(Self, B), E> {
+        if threads == Threads::ONE {
+            // Nothing is listed before it is known to be wanted.
+            let found = first(&census)?;
+            return Ok((Self::new(cluster, units, concern, census, threads), found));
+        }
+        let unwanted = AtomicBool::new(false);
+        let look = |census: &Census| first(census).inspect_err(|_| unwanted.store(true, Ordering::Relaxed));
+        let (field, found) = Self::list(cluster, units, concern, census, threads, (&unwanted, look));
+        Ok((field, found?))
+    }
+
+    /// Lists the members until that is `unwanted`, while this thread does something else first.
+    fn list<B>(
+        cluster: &Cluster,
+        units: &Units,
+        concern: &Concern,
+        census: Census,
+        threads: Threads,
+        (unwanted, beside): (&AtomicBool, impl FnOnce(&Census) -> B),
+    ) -> (Self, B) {
         let kinds = cluster.kinds().len();
         let members = census.members();
         let mut scales = Vec::new();
@@ -283,7 +316,8 @@ impl Field {
         let parts = split(&census.starts, kinds, threads, vms.as_mut_slice(), need.cells_mut(), limited.as_mut_slice());
         let wide: Vec<UnitIx> =
             (0..units.len()).map(UnitIx::from_index).filter(|unit| units.nodes(*unit).len() > 1).collect();
-        let view = View { cluster, concern, starts: &census.starts, home_of: &census.home_of, scales: &scales };
+        let view =
+            View { cluster, concern, starts: &census.starts, home_of: &census.home_of, scales: &scales, unwanted };
         let (keys, beside) = threads.map_beside(
             parts,
             || (),
@@ -296,7 +330,7 @@ impl Field {
         );
         let wide_starts = IdVec::filled((0, 0), units.len());
         let mut field = Self { vms, need, limited, census, wide: Vec::new(), wide_starts };
-        if !wide.is_empty() {
+        if !wide.is_empty() && !unwanted.load(Ordering::Relaxed) {
             field.enter_wide(cluster, units, &wide, keys, threads);
         }
         (field, beside)
@@ -393,6 +427,7 @@ struct View<'v> {
     starts: &'v IdVec<NodeSlot, u32>,
     home_of: &'v IdVec<NodeSlot, NodeSlot>,
     scales: &'v [SizeScale],
+    unwanted: &'v AtomicBool,
 }
 
 impl View<'_> {
@@ -438,8 +473,8 @@ fn split<'f>(
     let (mut first, mut taken) = (NodeSlot(0), 0);
     let homes = starts.len() - 1;
     // Several for each, as some take longer than others.
-    let wanted = if threads == Threads::ONE { 1 } else { 4 * threads.count() };
-    let each = vms.len().div_ceil(wanted).max(PART);
+    let wanted = if threads == Threads::ONE { 1 } else { 16 * threads.count() };
+    let each = vms.len().div_ceil(wanted).max(PART / 4);
     for end in (1..=homes).map(NodeSlot::from_index) {
         let count = to_usize(starts[end]) - taken;
         if count < each && end.index() < homes {
@@ -465,7 +500,7 @@ impl Part<'_> {
         let (mut vms, mut keys) = (Vec::new(), Vec::new());
         let mut places = self.vms.iter_mut().zip(self.need.chunks_exact_mut(width)).zip(self.limited);
         let mut first = self.first;
-        while first < self.end {
+        while first < self.end && !view.unwanted.load(Ordering::Relaxed) {
             let end = NodeSlot((first.0 + AT_ONCE).min(self.end.0));
             // What is read waits for memory: for many homes at once, if nothing else is done between.
             vms.clear();

@@ -11,7 +11,7 @@
     reason = "INVARIANT: room goes down only by a need that fits into it; counts are below 2^31"
 )]
 
-use super::banks::{Bank, Setting};
+use super::banks::Setting;
 use super::bonds::{Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
 use super::listed::{Freedom, Items, Listed, Manner, Span, Tied};
@@ -32,9 +32,10 @@ dense_id! {
 
 const GROUP: usize = 32;
 
-/// A bank's room side by side.
-pub(super) struct Layout<'b> {
-    nodes: &'b [NodeSlot],
+/// A bank's nodes, the largest hole first, and their room side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) nodes: Vec<NodeSlot>,
     free: Rows<PositionIx>,
     /// The component-wise maximum of each group.
     most: Rows<GroupIx>,
@@ -45,28 +46,28 @@ pub(super) struct Layout<'b> {
 /// Not in the bank.
 const NO_POSITION: u32 = u32::MAX;
 
-impl<'b> Layout<'b> {
+impl Layout {
     /// `limited`: whether members are limited in where they may go.
-    pub(super) fn new(cluster: &Cluster, bank: &'b Bank, limited: bool) -> Self {
+    pub(super) fn new(cluster: &Cluster, nodes: Vec<NodeSlot>, limited: bool) -> Self {
         let kinds = cluster.kinds().len();
         let mut position_of = IdVec::new();
         if limited {
             position_of = IdVec::filled(NO_POSITION, cluster.node_slots());
-            for (at, node) in (0..).zip(&bank.nodes) {
+            for (at, node) in (0..).zip(&nodes) {
                 position_of[*node] = at;
             }
         }
         let mut free: Rows<PositionIx> = Rows::new(kinds);
         let mut most: Rows<GroupIx> = Rows::new(kinds);
-        most.reset(kinds, bank.nodes.len().div_ceil(GROUP));
-        for (at, node) in bank.nodes.iter().enumerate() {
+        most.reset(kinds, nodes.len().div_ceil(GROUP));
+        for (at, node) in nodes.iter().enumerate() {
             let row = &cluster.free_rows()[*node];
             free.push(row);
             for (most, free) in most[GroupIx::from_index(at / GROUP)].iter_mut().zip(row) {
                 *most = (*most).max(*free);
             }
         }
-        Self { nodes: &bank.nodes, free, most, position_of }
+        Self { nodes, free, most, position_of }
     }
 
     fn position(&self, node: NodeSlot) -> Option<usize> {
@@ -85,7 +86,7 @@ pub(super) struct Part<'b> {
 pub(super) struct Goal<'b> {
     /// Which bank.
     pub(super) bank: usize,
-    pub(super) layout: &'b Layout<'b>,
+    pub(super) layout: &'b Layout,
     pub(super) targets: &'b mut [NodeSlot],
 }
 
@@ -101,7 +102,7 @@ pub(super) struct Fitted {
 /// One unit, and its members, for one bank.
 struct Task<'t> {
     listed: &'t Listed<'t>,
-    layout: &'t Layout<'t>,
+    layout: &'t Layout,
     unit: UnitIx,
     items: Items<'t>,
 }
@@ -313,7 +314,7 @@ impl Kernel {
         self.taken.push(here);
     }
 
-    fn give_back<const WIDTH: usize>(&mut self, layout: &Layout<'_>) {
+    fn give_back<const WIDTH: usize>(&mut self, layout: &Layout) {
         for here in self.taken.drain(..) {
             self.left.row_mut::<WIDTH>(here).copy_from_slice(layout.free.row::<WIDTH>(here));
         }
@@ -376,7 +377,7 @@ fn are_same(left: &[u64], right: &[u64]) -> bool {
 fn search<const WIDTH: usize>(
     left: &Rows<PositionIx>,
     work: &mut u64,
-    layout: &Layout<'_>,
+    layout: &Layout,
     need: &[u64],
     from: usize,
     accepts: impl Fn(NodeSlot) -> bool,

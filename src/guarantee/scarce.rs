@@ -106,7 +106,7 @@ pub(super) fn lacking(
                     Bond::Colour(..) | Bond::AsOne(_) | Bond::Planned => true,
                 })
         };
-        if bank.nodes.iter().filter(|node| takes(node)).nth(most).is_none() {
+        if bank.nodes().iter().filter(|node| takes(node)).nth(most).is_none() {
             let targets = setting.cluster.room_index().iter().filter(takes).collect();
             found.push(Lacking { tier: bank.tier, vm, has_colour: setting.bonds.has_colour(vm), targets });
         }

@@ -22,7 +22,7 @@ use super::exhaust::{self, Tried};
 use super::field::{Census, Field, MemberIx};
 use super::outright::Outright;
 use super::pairs::{self, Searched, States};
-use super::prices::{Prices, Refuted, Released, Tightest};
+use super::prices::{Outlook, Prices, Refuted, Released, Tightest};
 use super::scarce::{Next, Scarce};
 use super::ties::Ties;
 use super::uncoverable::{Found as NotCovered, leave_out};
@@ -134,6 +134,15 @@ struct Dealt {
     entries: Entries,
     backups: Vec<Backup>,
     singles: Vec<NodeSlot>,
+}
+
+/// What a first look at a class came to.
+struct Look {
+    released: Released,
+    outlook: Outlook,
+    tightest: Tightest,
+    /// Node evaluations spent.
+    work: u64,
 }
 
 /// What a way of proving came to.
@@ -269,23 +278,6 @@ impl<'r> Run<'r> {
     }
 
     fn prove(&self, census: Census, planner: &mut Planner, budget: &mut Budget<'_>) -> Result<Judged, Cancelled> {
-        let evictable = self.policy.preemption != Preemption::Never;
-        let released = Released::new(self.cluster, evictable);
-        let mut outright = Outright::new(self.cluster, &self.units, &self.concern, &census, &released);
-        let mut outlook = if self.units.losses() == 1 { outright.refute_each() } else { outright.refute() };
-        // Running out here is noticed by whoever goes on.
-        let _ = budget.spend(outright.work);
-        let tightest = outright.tightest;
-        // Of one loss all failing units are wanted; and if those who wait have no place whatever is lost, that is said.
-        let waits = census.has_homeless();
-        let settles = |refuted: &mut Refuted| {
-            self.units.losses() != 1
-                || refuted.units.is_empty()
-                || (!waits && u128::from(to_u32(outlook.units.len())) == self.units.scenarios())
-        };
-        if let Some(refuted) = outlook.refuted.take_if(settles) {
-            return Ok(self.fails(refuted, outlook.units, Way::Prices, 0));
-        }
         let nobody = States {
             now: self.cluster,
             settled: self.cluster,
@@ -293,15 +285,34 @@ impl<'r> Run<'r> {
             concern: &self.concern,
             exact: self.exact,
         };
-        if !waits {
+        if !census.has_homeless() {
             let settled = self.settled(&[]);
             let states = States { settled: &settled, ..nobody };
-            let (field, deals) = self.list(&settled, census, budget.threads());
-            let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
+            let look_and_deal = |census: &Census| {
+                let look = self.look(census)?;
+                Ok((look, self.deal(&settled, census)))
+            };
+            let threads = budget.threads();
+            let listed = Field::unless(&settled, &self.units, &self.concern, census, threads, look_and_deal);
+            let (field, (look, deals)) = match listed {
+                Ok(listed) => listed,
+                Err((judged, work)) => {
+                    let _ = budget.spend(work);
+                    return Ok(judged);
+                }
+            };
+            let mut prices = self.prices(&field, look, budget);
             return self.by_banks(&states, &field, deals, &mut prices, planner, budget);
         }
+        let look = match self.look(&census) {
+            Ok(look) => look,
+            Err((judged, work)) => {
+                let _ = budget.spend(work);
+                return Ok(judged);
+            }
+        };
         let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
-        let mut prices = Prices::new(self.cluster, &self.units, &field, released, outlook, tightest);
+        let mut prices = self.prices(&field, look, budget);
         let searched = nobody.search(&[], planner, budget)?;
         let mut standing = match searched.found {
             Found::Placed => searched.placements,
@@ -329,17 +340,41 @@ impl<'r> Run<'r> {
         let settled = self.settled(&standing);
         let states = States { settled: &settled, standing: &standing, ..nobody };
         let census = Census::new(&settled, &self.concern, budget.threads());
-        let (field, deals) = self.list(&settled, census, budget.threads());
+        let deal = |census: &Census| self.deal(&settled, census);
+        let (field, deals) = Field::beside(&settled, &self.units, &self.concern, census, budget.threads(), deal);
         self.by_banks(&states, &field, deals, &mut prices, planner, budget)
     }
 
-    /// Lists the members, and deals banks meanwhile.
-    fn list<'c>(&'c self, settled: &'c Cluster, census: Census, threads: Threads) -> (Field, Deals<'c>) {
-        Field::beside(settled, &self.units, &self.concern, census, threads, |census| {
-            let mut deals = Deals::new(settled, &self.units, &self.concern);
-            deals.deal(census);
-            deals
-        })
+    /// Looks for a refutation that needs no list of members. `Err`: there is one that settles the class, after so much work.
+    fn look(&self, census: &Census) -> Result<Look, (Judged, u64)> {
+        let released = Released::new(self.cluster, self.policy.preemption != Preemption::Never);
+        let mut outright = Outright::new(self.cluster, &self.units, &self.concern, census, &released);
+        let mut outlook = if self.units.losses() == 1 { outright.refute_each() } else { outright.refute() };
+        let (work, tightest) = (outright.work, outright.tightest);
+        // Of one loss all failing units are wanted; and if those who wait have no place whatever is lost, that is said.
+        let settles = |refuted: &mut Refuted| {
+            self.units.losses() != 1
+                || refuted.units.is_empty()
+                || (!census.has_homeless() && u128::from(to_u32(outlook.units.len())) == self.units.scenarios())
+        };
+        match outlook.refuted.take_if(settles) {
+            Some(refuted) => Err((self.fails(refuted, outlook.units, Way::Prices, 0), work)),
+            None => Ok(Look { released, outlook, tightest, work }),
+        }
+    }
+
+    /// Goes on with what a look has found.
+    fn prices<'p>(&'p self, field: &'p Field, look: Look, budget: &mut Budget<'_>) -> Prices<'p> {
+        // Running out here is noticed by whoever goes on.
+        let _ = budget.spend(look.work);
+        Prices::new(self.cluster, &self.units, field, look.released, look.outlook, look.tightest)
+    }
+
+    /// Deals banks.
+    fn deal<'c>(&'c self, settled: &'c Cluster, census: &Census) -> Deals<'c> {
+        let mut deals = Deals::new(settled, &self.units, &self.concern);
+        deals.deal(census);
+        deals
     }
 
     /// Whether a rule that is not judged domain by domain has a VM in it that waits for a place: then where it stands
@@ -389,7 +424,7 @@ impl<'r> Run<'r> {
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let in_banks = self.fill_banks(deals, field, tolerated, planner, budget)?;
-        let Some(Dealt { banks: filled, entries, backups, singles }) = in_banks else {
+        let Some(Dealt { banks: filled, mut entries, backups, singles }) = in_banks else {
             let ties = Ties::new(states.settled, &self.units, field, &self.concern);
             return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
         };
@@ -441,8 +476,8 @@ impl<'r> Run<'r> {
             return Ok(self.undecided(&prices.tightest, count, method.searched));
         }
         exceptions.sort_unstable_by(|left, right| left.failed.cmp(&right.failed));
-        let (targets, columns) = entries.targets(&columns, budget.threads(), || banks::columns(&banks));
-        let mut certificate = self.certificate(states.standing, entries, covers, columns, targets, exceptions);
+        let columns = entries.fill(&columns, budget.threads(), || banks::columns(&banks));
+        let mut certificate = self.certificate(states.standing, entries, covers, columns, exceptions);
         certificate.add_backups(backups, singles);
         Ok(self.holds(certificate, method))
     }
@@ -467,14 +502,16 @@ impl<'r> Run<'r> {
             let setting = Setting { cluster, units: &self.units, field: listed, bonds, concern };
             let list = || {
                 if aside.is_none() {
-                    entries.get_or_insert_with(|| Entries::new(field, slots));
+                    entries.get_or_insert_with(|| Entries::new(field, slots, banks.len()));
                 }
             };
             let is_kept_free =
                 |filled: &[Filled]| aside.as_ref().is_none_or(|aside| aside.is_kept_free(&self.units, &banks, filled));
             let lacking = match banks::fill(&setting, &banks, tolerated, planner, budget, list)? {
                 Ok(filled) if is_kept_free(&filled) => {
-                    let entries = entries.filter(|_| aside.is_none()).unwrap_or_else(|| Entries::new(listed, slots));
+                    let entries = entries
+                        .filter(|_| aside.is_none())
+                        .unwrap_or_else(|| Entries::new(listed, slots, filled.len()));
                     let banks = banks.into_iter().zip(filled).collect();
                     let (backups, singles) = aside.map(|aside| (aside.backups, aside.singles)).unwrap_or_default();
                     return Ok(Some(Dealt { banks, entries, backups, singles }));
@@ -545,9 +582,9 @@ impl<'r> Run<'r> {
         }
         let columns = (0..self.units.tiers.len()).map(|tier| Column { tier, bank: None }).collect();
         let (base, exceptions) = (outcome.base, outcome.exceptions);
-        let entries = Entries::new(field, self.cluster.vm_slots_len());
-        let (targets, ()) = entries.targets(&base, budget.threads(), || ());
-        let certificate = self.certificate(standing, entries, Covers::AtOnce, columns, targets, exceptions);
+        let mut entries = Entries::new(field, self.cluster.vm_slots_len(), base.len());
+        entries.fill(&base, budget.threads(), || ());
+        let certificate = self.certificate(standing, entries, Covers::AtOnce, columns, exceptions);
         Ok(self.holds(certificate, Method { way: Way::Pairs, banks: 0, searched: outcome.searched }))
     }
 
@@ -557,7 +594,6 @@ impl<'r> Run<'r> {
         entries: Entries,
         covers: Covers,
         columns: IdVec<ColumnIx, Column>,
-        targets: IdVec<ColumnIx, Vec<NodeSlot>>,
         exceptions: Vec<super::certificate::Exception>,
     ) -> Certificate {
         Certificate {
@@ -574,8 +610,8 @@ impl<'r> Run<'r> {
             evicts: Vec::new(),
             standing: standing.to_vec(),
             vms: entries.vms,
+            targets: entries.targets,
             columns,
-            targets,
             exceptions,
             backups: Vec::new(),
             singles: Vec::new(),
