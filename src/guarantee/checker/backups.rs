@@ -115,10 +115,10 @@ impl Check<'_> {
         for (id, need) in needs {
             let Ok(node) = self.cluster.node(*id) else { continue };
             let mut room = node.failover_allocatable().to_vec();
-            // Whoever came from where all is lost asks for nothing any more, and whoever may be evicted goes.
+            // Whoever is on the way here from what is lost asks for nothing any more, and whoever may be evicted goes.
             let is_lost = |node: &NodeId| failed.contains(node) || self.class.gone.contains(node);
-            let incoming = node.incoming().filter_map(|vm| self.cluster.vm(vm).ok());
-            let released = incoming.filter(|vm| vm.node().as_ref().is_some_and(is_lost));
+            let goes = |vm: &VmRef<'_>| self.evicts.contains_key(&vm.id()) || vm.node().as_ref().is_some_and(is_lost);
+            let released = node.incoming().filter_map(|vm| self.cluster.vm(vm).ok()).filter(goes);
             let evicted =
                 node.vms().filter(|vm| self.evicts.contains_key(vm)).filter_map(|vm| self.cluster.vm(vm).ok());
             for vm in released.chain(evicted) {
