@@ -38,6 +38,8 @@ pub(super) struct Aside {
     pub(super) backups: Vec<Backup>,
     /// The places for one item at a time, sorted.
     pub(super) singles: Vec<NodeSlot>,
+    /// Node evaluations spent.
+    pub(super) work: u64,
 }
 
 impl Aside {
@@ -52,6 +54,7 @@ impl Aside {
     ) -> Option<Self> {
         let lists = Lists { cluster, units, bonds };
         let (backups, needs) = lists.make(vms)?;
+        let looked_at = backups.len().saturating_mul(cluster.room_index().len());
         let mut without = cluster.clone();
         for target in needs.targets() {
             without.take_room(target, &needs.most(target));
@@ -62,7 +65,8 @@ impl Aside {
         concern.left_out.sort_unstable();
         let census = Census::new(&without, &concern, threads);
         let field = Field::new(&without, units, &concern, census, threads);
-        Some(Self { cluster: without, concern, field, backups, singles })
+        let work = u64::try_from(looked_at.saturating_add(field.vms.len()) / 8).unwrap_or(u64::MAX);
+        Some(Self { cluster: without, concern, field, backups, singles, work })
     }
 
     /// Whether plans leave the room of the lists free as their VMs run, too: banks count what those need to start.
@@ -112,6 +116,8 @@ type Taken = BTreeSet<(ApartIx, DomainKey)>;
 impl<'l> Lists<'l> {
     /// So many times as many places as losses a list has at most.
     const MOST: u32 = 4;
+    /// Room is kept for them many times over: they must be few.
+    const MOST_ITEMS: usize = 400;
 
     fn make(&self, vms: &[VmSlot]) -> Option<(Vec<Backup>, Needs<'l>)> {
         let mut items = self.items(vms)?;
@@ -178,6 +184,9 @@ impl<'l> Lists<'l> {
                     return None;
                 }
                 waiting.extend(self.aparts(*vm).flat_map(|rule| &mates[rule]));
+            }
+            if items.len() == Self::MOST_ITEMS {
+                return None;
             }
             let item = Item { vms: together, home, need, targets: Vec::new() };
             let targets = self.cluster.room_index().iter().filter(|node| self.suits(&item, *node)).collect();

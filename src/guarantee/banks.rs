@@ -213,6 +213,8 @@ fn plan_open(
         } else {
             let before = lacking.len();
             lacking.extend(scarce::lacking(setting, bank, *unit, &members, false));
+            // Running out is noticed by whoever goes on.
+            let _ = budget.spend(u64::from(to_u32(members.len() * bank.nodes().len() / 16)));
             lacking.len() > before
         };
         if !hopeless && by_planner(setting, *unit, within, planner, budget, &members, &mut filled.targets)? {

@@ -167,20 +167,17 @@ impl Cover<'_> {
         self.certificate
     }
 
-    /// Whether a place of a VM's own is left to it.
+    /// Whether a place of a VM's own is left to it (`guarantee::needs`).
     fn is_left(&self, backup: &Backup, target: NodeSlot) -> bool {
         if self.failed.binary_search(&target).is_ok() {
             return false;
         }
-        let item = |backup: &Backup| {
-            let home = self.certificate.entry(backup.vm).map(|entry| self.base.home(entry));
-            (home, backup.targets.clone())
-        };
-        let is_there = |other: &Backup| {
-            let entry = self.certificate.entry(other.vm);
-            entry.and_then(|entry| self.moved.get(&entry)) == Some(&target) && item(other) != item(backup)
-        };
-        self.certificate.singles.binary_search(&target).is_err() || !self.certificate.backups.iter().any(is_there)
+        let entry = |backup: &Backup| self.certificate.entry(backup.vm);
+        let home = |backup: &Backup| entry(backup).map(|entry| self.base.home(entry));
+        let is_there = |other: &Backup| entry(other).and_then(|entry| self.moved.get(&entry)) == Some(&target);
+        let is_one_with = |other: &Backup| other.targets == backup.targets && home(other) == home(backup);
+        let is_single = self.certificate.singles.binary_search(&target).is_ok();
+        !is_single || self.certificate.backups.iter().filter(|other| is_there(other)).all(is_one_with)
     }
 
     /// Calls `visit` with every node that VMs have as a place of their own, and with what more of them can come to need there.
@@ -262,16 +259,7 @@ impl Cover<'_> {
 
     /// The same for nodes that can fail; `evicting` is what `self` had.
     fn lose_batch(&mut self, batch: &[NodeSlot], evicting: Option<&mut Evicting>) -> Result<Promise, CertificateError> {
-        let mut next = self.clone();
-        next.failed.extend_from_slice(batch);
-        next.failed.sort_unstable();
-        next.lost = self
-            .base
-            .units
-            .explain(&self.lost, batch)
-            .or_else(|| self.base.units.explain(&[], &next.failed))
-            .ok_or(CertificateError::BeyondTolerance)?;
-        let mut placed = next.answer(batch)?;
+        let (mut next, mut placed) = self.explained(batch)?;
         if !core::mem::replace(&mut next.begun, true) {
             // Those that waited and whose place has not failed at once.
             for (vm, _) in &self.certificate.standing {
@@ -293,6 +281,31 @@ impl Cover<'_> {
         };
         *self = next;
         Ok(Promise { placements, evictions })
+    }
+
+    /// After a batch, and the positions of those that are placed because of it. What was lost before may count as other units in
+    /// hindsight, as a node that is alone in its domain may be lost as either: the explanation by which fewest nodes are
+    /// lost that are still there goes first, since the plan for a whole unit may count on all of it being gone.
+    fn explained(&self, batch: &[NodeSlot]) -> Result<(Self, Vec<usize>), CertificateError> {
+        let mut after = self.clone();
+        after.failed.extend_from_slice(batch);
+        after.failed.sort_unstable();
+        let units = &self.base.units;
+        let explanations = [units.explain(&self.lost, batch), units.explain(&[], &after.failed)];
+        let still_there = |lost: &Vec<UnitIx>| {
+            units.union(lost).iter().filter(|node| after.failed.binary_search(node).is_err()).count()
+        };
+        let mut explanations: Vec<Vec<UnitIx>> = explanations.into_iter().flatten().collect();
+        explanations.sort_by_key(still_there);
+        let mut error = CertificateError::BeyondTolerance;
+        for lost in explanations {
+            let mut next = Self { lost, ..after.clone() };
+            match next.answer(batch) {
+                Ok(placed) => return Ok((next, placed)),
+                Err(without) => error = without,
+            }
+        }
+        Err(error)
     }
 
     /// The positions of the VMs that are on some nodes now, in order.

@@ -139,3 +139,113 @@ impl<'n> Needs<'n> {
         targets.len() > to_usize(most)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::cluster::Node;
+    use crate::dice::Dice;
+    use crate::policy::{FailureClass, Policy};
+    use crate::resources::ResourceKinds;
+    use alloc::format;
+
+    /// Items on places, the nodes that have failed, and how many units of each tier may still be lost.
+    #[derive(Clone)]
+    struct Game<'g> {
+        needs: &'g Needs<'g>,
+        on: Vec<NodeSlot>,
+        failed: BTreeSet<NodeSlot>,
+        left: Vec<u32>,
+    }
+
+    impl Game<'_> {
+        /// Loses a unit; whether everyone whom that hits finds a place.
+        fn lose(&mut self, unit: UnitIx) -> bool {
+            self.failed.extend(self.needs.units.nodes(unit));
+            for item in 0..self.on.len() {
+                if !self.failed.contains(&self.on[item]) {
+                    continue;
+                }
+                let others = |target| (0..self.on.len()).any(|other| other != item && self.on[other] == target);
+                let homes = |target| self.needs.items.iter().any(|(home, ..)| *home == target);
+                let is_left = |target: &NodeSlot| {
+                    // Who is at home on a node is not on a place of its own there.
+                    let taken = others(*target) && !(homes(*target) && self.is_home_alone(*target));
+                    !self.failed.contains(target) && !(self.needs.is_single(*target) && taken)
+                };
+                match self.needs.items[item].1.iter().copied().find(is_left) {
+                    Some(target) => self.on[item] = target,
+                    None => return false,
+                }
+            }
+            true
+        }
+
+        /// Whether all items on a node are at home there.
+        fn is_home_alone(&self, node: NodeSlot) -> bool {
+            let there = (0..self.on.len()).filter(|item| self.on[*item] == node);
+            there.into_iter().all(|item| self.needs.items[item].0 == node)
+        }
+
+        /// Whether everyone finds a place whatever is lost in whichever order.
+        fn is_survived(&self) -> bool {
+            self.needs.units.tiers.iter().enumerate().all(|(at, tier)| {
+                self.left[at] == 0
+                    || tier.units().all(|unit| {
+                        let mut next = self.clone();
+                        next.left[at] -= 1;
+                        next.lose(unit) && next.is_survived()
+                    })
+            })
+        }
+    }
+
+    /// What is said of lists against every order of losses.
+    #[test]
+    fn a_place_is_always_left_where_that_is_said() {
+        let mut dice = Dice(5);
+        let (mut yes, mut no) = (0, 0);
+        for _ in 0..4_000 {
+            let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), ["rack"]).unwrap();
+            let (nodes, racks) = (6 + dice.below(3), 4 + dice.below(5));
+            let slots: Vec<NodeSlot> = (0..nodes)
+                .map(|at| {
+                    let node = Node::named(format!("n{at}")).domain("rack", format!("r{}", at % racks));
+                    cluster.add_node(node.capacity([9])).unwrap().slot
+                })
+                .collect();
+            let mut class = FailureClass::nodes(1 + u32::try_from(dice.below(2)).unwrap());
+            if dice.chance(3) {
+                class = FailureClass::nodes(1);
+                class.fail.push(("rack".into(), 1));
+            }
+            let units = Units::new(&cluster, &Policy::default(), &class).unwrap();
+            let singles = slots.iter().copied().filter(|_| dice.chance(2)).collect();
+            let mut needs = Needs::new(&units, 1, singles);
+            for _ in 0..1 + dice.below(4) {
+                let any = |dice: &mut Dice| slots[usize::try_from(dice.below(nodes)).unwrap()];
+                let home = any(&mut dice);
+                let mut places = alloc::vec![home];
+                for _ in 0..3 + dice.below(9) {
+                    let place = any(&mut dice);
+                    let meets = |tier: &Tier| places.iter().any(|other| tier.unit_of[*other] == tier.unit_of[place]);
+                    if !units.tiers.iter().any(meets) {
+                        places.push(place);
+                    }
+                }
+                needs.push(home, &places[1..], smallvec::smallvec![1]);
+            }
+            let said = needs.is_always_left();
+            let on = needs.items.iter().map(|(home, ..)| *home).collect();
+            let left = units.tiers.iter().map(|tier| tier.count).collect();
+            let game = Game { needs: &needs, on, failed: BTreeSet::new(), left };
+            if said {
+                assert!(game.is_survived(), "{needs:?}");
+            }
+            yes += u32::from(said);
+            no += u32::from(!said);
+        }
+        assert!(yes > 500 && no > 500, "{yes} {no}");
+    }
+}

@@ -6,10 +6,11 @@
 //! **The data's path**, per class: `units` resolves what may fail; `uncoverable` sets VMs aside that nothing could take;
 //! `outright` looks for a refutation that needs no list of the VMs that count; `field` lists them. VMs that wait for a
 //! place get one (`standing`), and what follows looks at the cluster as that leaves it. Meanwhile `deal` deals targets to
-//! banks, and `banks` proves the class in bulk, for losses in any order; where that does not apply, `prices` looks for a refutation by all families, and `pairs` proves
-//! the class for losses at once, looking at the failures in which base plans collide one by one. What the budget leaves is
-//! undecided. Where the policy allows evictions and a class is not settled with everyone in place, the same is done on a
-//! copy of the cluster without those who may go (`evict`).
+//! banks, and `banks` proves the class in bulk, for losses in any order. Members that have hardly a place in some bank are seen to
+//! by the next deal (`scarce`) or get places of their own (`backups`). Where banks do not apply, `prices` looks for a refutation
+//! by all families, and `pairs` proves the class for losses at once, looking at the failures in which base plans collide
+//! one by one. What the budget leaves is undecided. Where the policy allows evictions and a class is not settled with
+//! everyone in place, the same is done on a copy of the cluster without those who may go (`evict`).
 
 use super::backups::Aside;
 use super::banks::{self, Bank, Filled, Setting};
@@ -526,7 +527,10 @@ impl<'r> Run<'r> {
                 if let (false, Some(bonds)) = (scarce.aside.is_empty(), &deals.bonds) {
                     let threads = budget.threads();
                     aside = Aside::new(deals.cluster, &self.units, &self.concern, bonds, &scarce.aside, threads);
-                    next = if aside.is_some() { Next::Again } else { Next::GiveUp };
+                    next = match &aside {
+                        Some(aside) if budget.spend(aside.work).is_ok() => Next::Again,
+                        _ => Next::GiveUp,
+                    };
                 }
             }
             if next == Next::GiveUp {

@@ -13,7 +13,7 @@
 use super::{Check, Class, suits, vm_fault};
 use crate::cluster::{NodeState, VmRef};
 use crate::guarantee::certificate::NOWHERE;
-use crate::ids::{NodeId, VmId};
+use crate::ids::{NodeId, NodeSlot, VmId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -98,6 +98,27 @@ impl Check<'_> {
         }
         self.leave_free(&BTreeSet::new(), &kept);
         self.kept = kept;
+    }
+
+    /// Where those of some VMs go that have places of their own, if nobody is on one yet.
+    pub(super) fn own_places(&self, displaced: &BTreeSet<VmId>) -> Vec<(VmId, NodeId)> {
+        let mut taken: BTreeMap<NodeId, (NodeId, &[NodeSlot])> = BTreeMap::new();
+        let mut own = Vec::new();
+        for backup in &self.certificate.backups {
+            let vm = self.cluster.vm_id_of(backup.vm);
+            let Some(home) = self.home.get(&vm).filter(|_| displaced.contains(&vm)) else { continue };
+            let item = (*home, backup.targets.as_slice());
+            let is_left = |node: &NodeId| {
+                self.certificate.singles.binary_search(&node.slot).is_err()
+                    || taken.get(node).is_none_or(|other| *other == item)
+            };
+            let targets = backup.targets.iter().map(|node| self.cluster.node_id_of(*node));
+            if let Some(node) = targets.into_iter().find(is_left) {
+                taken.insert(node, item);
+                own.push((vm, node));
+            }
+        }
+        own
     }
 
     /// Notes nodes on which a plan leaves less than has to stay free.

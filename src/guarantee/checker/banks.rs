@@ -123,15 +123,16 @@ impl Check<'_> {
     /// those are looked at again for whom the plan can change anything: those on nodes that it uses, and those that a rule
     /// or a prerequisite ties.
     fn unit_is_legal(&mut self, nodes: &BTreeSet<NodeId>, moved: &[(VmId, NodeId)], standing: &Standing) {
-        let in_bank = |vm: &VmId| self.certificate.backup(vm.slot).is_none();
-        let displaced: BTreeSet<VmId> = self.homes_on(nodes).map(|(vm, _)| vm).filter(in_bank).collect();
-        self.displaced_are_placed(&displaced, moved);
-        let used: BTreeSet<NodeId> = moved.iter().map(|(_, node)| *node).collect();
+        let displaced: BTreeSet<VmId> = self.homes_on(nodes).map(|(vm, _)| vm).collect();
+        let own = self.own_places(&displaced);
+        let all: Vec<(VmId, NodeId)> = moved.iter().chain(&own).copied().collect();
+        self.displaced_are_placed(&displaced, &all);
+        let used: BTreeSet<NodeId> = all.iter().map(|(_, node)| *node).collect();
         let free = used.iter().filter_map(|node| standing.free_on.get(node)).flatten();
         let beside = free.chain(&standing.tied).filter(|placed| self.stands(nodes, placed));
-        let placements: Vec<(VmId, NodeId)> = moved.iter().chain(beside).copied().collect();
+        let placements: Vec<(VmId, NodeId)> = all.iter().chain(beside).copied().collect();
         let settled = self.certificate.covers == Covers::AnyOrder;
-        self.placements_are_legal(nodes, &placements, settled.then_some(moved));
+        self.placements_are_legal(nodes, &placements, settled.then_some(&all));
         self.kept_room_is_free(nodes, moved);
     }
 

@@ -15,7 +15,7 @@
 //!   must have the same ones.
 
 use super::{Check, VerdictFault, unit_name};
-use crate::cluster::{Cluster, NODE_LEVEL, RuleKind, RuleRef, Strength};
+use crate::cluster::{Cluster, NODE_LEVEL, NodeRef, NodeState, RuleKind, RuleRef, Strength};
 use crate::ids::{NodeId, VmId};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
@@ -161,7 +161,12 @@ impl Check<'_> {
         let backup = self.certificate.backup(vm.id().slot).filter(|_| entry.is_some());
         let own = backup.into_iter().flat_map(|backup| &backup.targets).map(|node| self.cluster.node_id_of(*node));
         let own: Vec<NodeId> = own.collect();
-        let going = vm.migrating_to().filter(|_| vm.node() == Some(home));
+        // On its way to a node that is down, or that fails in every scenario, it comes nowhere.
+        let comes = |node: &NodeId| {
+            let state = self.cluster.node(*node).map(NodeRef::state);
+            matches!(state, Ok(NodeState::Online | NodeState::Cordoned))
+        };
+        let going = vm.migrating_to().filter(|target| vm.node() == Some(home) && comes(target));
         let range = core::iter::once(home).chain(going).chain(targets.iter().flatten().chain(&own).copied()).collect();
         let may_go = self.evicts.contains_key(&vm.id());
         Some(Member { promised: entry.is_some(), may_go, side, home, range, targets, own, going })
