@@ -150,11 +150,12 @@ mod tests {
     use crate::resources::ResourceKinds;
     use alloc::format;
 
-    /// Items on places, the nodes that have failed, and how many units of each tier may still be lost.
+    /// Which place each item is on, if it is not at home, the nodes that have failed, and how many units of each tier may still
+    /// be lost.
     #[derive(Clone)]
     struct Game<'g> {
         needs: &'g Needs<'g>,
-        on: Vec<NodeSlot>,
+        on: Vec<Option<NodeSlot>>,
         failed: BTreeSet<NodeSlot>,
         left: Vec<u32>,
     }
@@ -163,29 +164,20 @@ mod tests {
         /// Loses a unit; whether everyone whom that hits finds a place.
         fn lose(&mut self, unit: UnitIx) -> bool {
             self.failed.extend(self.needs.units.nodes(unit));
-            for item in 0..self.on.len() {
-                if !self.failed.contains(&self.on[item]) {
+            for (item, (home, targets, _)) in self.needs.items.iter().enumerate() {
+                if !self.failed.contains(&self.on[item].unwrap_or(*home)) {
                     continue;
                 }
-                let others = |target| (0..self.on.len()).any(|other| other != item && self.on[other] == target);
-                let homes = |target| self.needs.items.iter().any(|(home, ..)| *home == target);
                 let is_left = |target: &NodeSlot| {
-                    // Who is at home on a node is not on a place of its own there.
-                    let taken = others(*target) && !(homes(*target) && self.is_home_alone(*target));
-                    !self.failed.contains(target) && !(self.needs.is_single(*target) && taken)
+                    let is_taken = self.needs.is_single(*target) && self.on.contains(&Some(*target));
+                    !self.failed.contains(target) && !is_taken
                 };
-                match self.needs.items[item].1.iter().copied().find(is_left) {
-                    Some(target) => self.on[item] = target,
-                    None => return false,
+                self.on[item] = targets.iter().copied().find(is_left);
+                if self.on[item].is_none() {
+                    return false;
                 }
             }
             true
-        }
-
-        /// Whether all items on a node are at home there.
-        fn is_home_alone(&self, node: NodeSlot) -> bool {
-            let there = (0..self.on.len()).filter(|item| self.on[*item] == node);
-            there.into_iter().all(|item| self.needs.items[item].0 == node)
         }
 
         /// Whether everyone finds a place whatever is lost in whichever order.
@@ -223,7 +215,7 @@ mod tests {
             let units = Units::new(&cluster, &Policy::default(), &class).unwrap();
             let singles = slots.iter().copied().filter(|_| dice.chance(2)).collect();
             let mut needs = Needs::new(&units, 1, singles);
-            for _ in 0..1 + dice.below(4) {
+            for _ in 0..=dice.below(4) {
                 let any = |dice: &mut Dice| slots[usize::try_from(dice.below(nodes)).unwrap()];
                 let home = any(&mut dice);
                 let mut places = alloc::vec![home];
@@ -237,7 +229,7 @@ mod tests {
                 needs.push(home, &places[1..], smallvec::smallvec![1]);
             }
             let said = needs.is_always_left();
-            let on = needs.items.iter().map(|(home, ..)| *home).collect();
+            let on = alloc::vec![None; needs.items.len()];
             let left = units.tiers.iter().map(|tier| tier.count).collect();
             let game = Game { needs: &needs, on, failed: BTreeSet::new(), left };
             if said {

@@ -40,6 +40,7 @@ use crate::placement::budget::{Budget, Cancelled, Control};
 use crate::policy::{FailureClass, Policy, Preemption, Uncoverable};
 use crate::restart::{Concern, Found, Planner};
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Proves that every failure in the policy's tolerance is survived, or shows one that is not.
@@ -127,6 +128,14 @@ struct Run<'r> {
     uncoverable: Vec<NotCovered>,
     /// Whether a search that finds no plan proves that there is none: evictions, which it does not see, could make one.
     exact: bool,
+}
+
+/// What settles a class at the first look, after so much work.
+type Settled = Box<(Judged, u64)>;
+
+fn counted((judged, work): (Judged, u64), budget: &mut Budget<'_>) -> Judged {
+    let _ = budget.spend(work);
+    judged
 }
 
 /// Banks with their plans, the order of a certificate, and the members with places of their own.
@@ -291,26 +300,20 @@ impl<'r> Run<'r> {
             let states = States { settled: &settled, ..nobody };
             let look_and_deal = |census: &Census| {
                 let look = self.look(census)?;
-                Ok((look, self.deal(&settled, census)))
+                Ok::<_, Settled>((look, self.deal(&settled, census)))
             };
             let threads = budget.threads();
             let listed = Field::unless(&settled, &self.units, &self.concern, census, threads, look_and_deal);
             let (field, (look, deals)) = match listed {
                 Ok(listed) => listed,
-                Err((judged, work)) => {
-                    let _ = budget.spend(work);
-                    return Ok(judged);
-                }
+                Err(settled) => return Ok(counted(*settled, budget)),
             };
             let mut prices = self.prices(&field, look, budget);
             return self.by_banks(&states, &field, deals, &mut prices, planner, budget);
         }
         let look = match self.look(&census) {
             Ok(look) => look,
-            Err((judged, work)) => {
-                let _ = budget.spend(work);
-                return Ok(judged);
-            }
+            Err(settled) => return Ok(counted(*settled, budget)),
         };
         let field = Field::new(self.cluster, &self.units, &self.concern, census, budget.threads());
         let mut prices = self.prices(&field, look, budget);
@@ -347,7 +350,7 @@ impl<'r> Run<'r> {
     }
 
     /// Looks for a refutation that needs no list of members. `Err`: there is one that settles the class, after so much work.
-    fn look(&self, census: &Census) -> Result<Look, (Judged, u64)> {
+    fn look(&self, census: &Census) -> Result<Look, Settled> {
         let released = Released::new(self.cluster, self.policy.preemption != Preemption::Never);
         let mut outright = Outright::new(self.cluster, &self.units, &self.concern, census, &released);
         let mut outlook = if self.units.losses() == 1 { outright.refute_each() } else { outright.refute() };
@@ -359,7 +362,7 @@ impl<'r> Run<'r> {
                 || (!census.has_homeless() && u128::from(to_u32(outlook.units.len())) == self.units.scenarios())
         };
         match outlook.refuted.take_if(settles) {
-            Some(refuted) => Err((self.fails(refuted, outlook.units, Way::Prices, 0), work)),
+            Some(refuted) => Err(Box::new((self.fails(refuted, outlook.units, Way::Prices, 0), work))),
             None => Ok(Look { released, outlook, tightest, work }),
         }
     }

@@ -145,8 +145,9 @@ impl Check<'_> {
             for vm in released.chain(evicted) {
                 add(&mut room, vm.demand());
             }
-            let asked = node.used().iter().zip(need).map(|(used, need)| used.saturating_add(*need));
-            if asked.zip(&room).any(|(asked, room)| asked > *room) {
+            // Who asks for nothing may be where more is used than there is.
+            let free = room.iter().zip(node.used()).map(|(room, used)| room.saturating_sub(*used));
+            if need.iter().zip(free).any(|(need, free)| *need > free) {
                 let vm = self.certificate.backups.iter().find(|backup| backup.targets.contains(&id.slot));
                 let vm = vm.map(|backup| self.cluster.vm_id_of(backup.vm));
                 let what = "has a place of its own where its room is not free";
