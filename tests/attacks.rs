@@ -219,14 +219,7 @@ fn changed_certificates_are_refused_or_good() {
                         tamper(&mut value["classes"][0], &mut choices, cluster.node_count() as u64);
                     }
                     let Ok(read) = serde_json::from_value::<StoredCertificates>(value) else { continue };
-                    let Ok(read) = read.certificates(&cluster) else {
-                        tally(&mut seen, format!("{name}: unreadable"));
-                        continue;
-                    };
-                    if let Err(wrong) = check_certificate(&cluster, &policy, &read[0]) {
-                        tally(&mut seen, format!("{name}: refused for {}", wrong[0].code()));
-                        continue;
-                    }
+                    let Some(read) = accepted(&cluster, &policy, &read, name, &mut seen) else { continue };
                     let covers = read[0].covers().name();
                     tally(&mut seen, format!("{name}: accepted {covers}"));
                     let left_out: BTreeSet<VmId> = found.uncoverable().iter().map(|found| found.vm).collect();
@@ -262,14 +255,7 @@ fn changed_places_of_their_own_are_refused_or_good() {
             let mut changed = own.clone();
             let change = tamper_with_places(&mut changed["classes"][0], choices, cluster.node_count() as u64);
             let read: StoredCertificates = serde_json::from_value(changed).unwrap();
-            let Ok(read) = read.certificates(&cluster) else {
-                tally(&mut seen, format!("{change}: unreadable"));
-                continue;
-            };
-            if let Err(wrong) = check_certificate(&cluster, &policy, &read[0]) {
-                tally(&mut seen, format!("{change}: refused for {}", wrong[0].code()));
-                continue;
-            }
+            let Some(read) = accepted(&cluster, &policy, &read, change, &mut seen) else { continue };
             tally(&mut seen, format!("{change}: accepted"));
             if let Err(broken) = look_up(&cluster, &policy, &policy.tolerate[0], &left_out, &read[0]) {
                 let stored = serde_json::to_string(&StoredCertificates::new(&cluster, [&read[0]])).unwrap();
@@ -280,6 +266,25 @@ fn changed_places_of_their_own_are_refused_or_good() {
     }
     report("places of their own", &seen, &faults);
     assert!(seen.keys().any(|key| key.ends_with("accepted")) && seen.keys().any(|key| key.contains("refused")));
+}
+
+/// Certificates as they were stored, if they can be read and the checker takes the first.
+fn accepted(
+    cluster: &Cluster,
+    policy: &Policy,
+    stored: &StoredCertificates,
+    name: &str,
+    seen: &mut Seen,
+) -> Option<Vec<Certificate>> {
+    let Ok(read) = stored.certificates(cluster) else {
+        tally(seen, format!("{name}: unreadable"));
+        return None;
+    };
+    if let Err(wrong) = check_certificate(cluster, policy, &read[0]) {
+        tally(seen, format!("{name}: refused for {}", wrong[0].code()));
+        return None;
+    }
+    Some(read)
 }
 
 fn tamper_with_places(class: &mut serde_json::Value, choices: &mut Choices<'_>, nodes: u64) -> &'static str {
@@ -653,14 +658,7 @@ fn forms_that_nobody_gives_out_are_refused_or_good() {
             }
             for (name, form) in forms {
                 let read: StoredCertificates = serde_json::from_value(form).unwrap();
-                let Ok(read) = read.certificates(&cluster) else {
-                    tally(&mut seen, format!("{name}: unreadable"));
-                    continue;
-                };
-                if let Err(wrong) = check_certificate(&cluster, &policy, &read[0]) {
-                    tally(&mut seen, format!("{name}: refused for {}", wrong[0].code()));
-                    continue;
-                }
+                let Some(read) = accepted(&cluster, &policy, &read, name, &mut seen) else { continue };
                 if let Err(broken) = look_up(&cluster, &policy, class, &left_out, &read[0]) {
                     tally(&mut seen, format!("{name}: ACCEPTED AND BROKEN"));
                     faults.push(format!("{name}: seed {seed} {:?}: accepted, {broken:?}", class.fail));

@@ -13,11 +13,11 @@
 //! are listed, each with targets in domains where no other member is or comes to.
 
 use super::banks::{Bank, Filled};
-use super::bonds::{ApartIx, Bond, Bonds, PartyIx};
+use super::bonds::{ApartIx, Bond, Bonds};
 use super::certificate::Backup;
 use super::field::{Census, Field};
 use super::needs::{Needs, Row, add, held};
-use super::units::{NO_UNIT, Tier, Units};
+use super::units::{Tier, Units};
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, fits, to_usize};
 use crate::ids::{DomainKey, NodeSlot, VmSlot};
@@ -115,7 +115,7 @@ type Taken = BTreeSet<(ApartIx, DomainKey)>;
 
 impl<'l> Lists<'l> {
     /// So many times as many places as losses a list has at most.
-    const MOST: u32 = 4;
+    const MOST: usize = 4;
     /// Room is kept for them many times over: they must be few.
     const MOST_ITEMS: usize = 400;
 
@@ -202,13 +202,10 @@ impl<'l> Lists<'l> {
 
     /// The members that move as one with a VM, and it.
     fn moving_with(&self, vm: VmSlot, home: NodeSlot) -> SmallVec<[VmSlot; 2]> {
-        let party_of = |vm: VmSlot| -> Option<PartyIx> {
-            self.bonds.of(vm).iter().find_map(|bond| if let Bond::AsOne(party) = bond { Some(*party) } else { None })
-        };
-        let Some(party) = party_of(vm) else { return smallvec::smallvec![vm] };
+        let Some(party) = self.bonds.party_of(vm) else { return smallvec::smallvec![vm] };
         let residents = self.cluster.node_record(home).map_or(&[][..], |record| &record.residents);
         let mut together: SmallVec<[VmSlot; 2]> =
-            residents.iter().copied().filter(|other| party_of(*other) == Some(party)).collect();
+            residents.iter().copied().filter(|other| self.bonds.party_of(*other) == Some(party)).collect();
         together.sort_by(|left, right| self.name(*left).cmp(&self.name(*right)));
         together
     }
@@ -219,10 +216,9 @@ impl<'l> Lists<'l> {
 
     /// Whether the VMs of an item may ever be on a node, whatever else is listed.
     fn suits(&self, item: &Item, node: NodeSlot) -> bool {
-        let same_unit = |tier: &Tier| tier.unit_of[node] == tier.unit_of[item.home] && tier.unit_of[node] != NO_UNIT;
         fits(&item.need, &self.cluster.free_rows()[node])
             && node != item.home
-            && !self.units.tiers.iter().any(same_unit)
+            && !self.units.share_one(node, item.home)
             && item.vms.iter().all(|vm| {
                 self.bonds.colours_allow(self.cluster, *vm, node)
                     && may_run_on(self.cluster, *vm, node)
@@ -254,12 +250,11 @@ impl<'l> Lists<'l> {
         let losses = to_usize(units.losses());
         let mut chosen: Vec<NodeSlot> = Vec::new();
         for (is_single, .., target) in shares {
-            let most = if is_single { losses.saturating_mul(to_usize(Self::MOST)) } else { losses };
+            let most = if is_single { losses.saturating_mul(Self::MOST) } else { losses };
             if chosen.len() == most || (is_single && chosen.len() == losses && !needs.is_single(*chosen.last()?)) {
                 break;
             }
-            let meets = |tier: &Tier| chosen.iter().any(|other| tier.unit_of[*other] == tier.unit_of[target]);
-            if !units.tiers.iter().any(meets) {
+            if !chosen.iter().any(|other| units.share_one(*other, target)) {
                 chosen.push(target);
             }
         }

@@ -198,6 +198,11 @@ impl Bonds {
         parties.any(|(party, target)| *seen.entry(party).or_insert(target) != target)
     }
 
+    /// Those that a VM moves as one with.
+    pub(super) fn party_of(&self, vm: VmSlot) -> Option<PartyIx> {
+        self.of(vm).iter().find_map(|bond| if let Bond::AsOne(party) = bond { Some(*party) } else { None })
+    }
+
     /// Whether a VM has a colour to keep to.
     pub(crate) fn has_colour(&self, vm: VmSlot) -> bool {
         self.of(vm).iter().any(|bond| matches!(bond, Bond::Colour(..)))

@@ -732,22 +732,29 @@ pub fn check_counterexample(
 /// The most that can become free on a node: with all claims of migrations from nodes that may fail released, and, if VMs
 /// may be stopped, without those.
 pub(super) fn room_of(cluster: &Cluster, policy: &Policy, node: NodeRef<'_>) -> Vec<u64> {
+    let runs = |source: NodeId| cluster.node(source).is_ok_and(|source| source.state().runs_vms());
+    let stops = policy.preemption != Preemption::Never;
+    room_without(
+        cluster,
+        node,
+        |vm| vm.node().is_some_and(runs),
+        |vm| stops && vm.is_preemptible() && vm.effective().0 == RestartClass::BestEffort,
+    )
+}
+
+/// What a node can take once these of the VMs on the way to it come no more, and these of its own are gone.
+pub(super) fn room_without(
+    cluster: &Cluster,
+    node: NodeRef<'_>,
+    comes_no_more: impl Fn(VmRef<'_>) -> bool,
+    is_gone: impl Fn(VmRef<'_>) -> bool,
+) -> Vec<u64> {
     let mut used = node.used().to_vec();
-    let mut without = |vm: VmRef<'_>| {
+    let incoming = node.incoming().filter_map(|vm| cluster.vm(vm).ok()).filter(|vm| comes_no_more(*vm));
+    let own = node.vms().filter_map(|vm| cluster.vm(vm).ok()).filter(|vm| is_gone(*vm));
+    for vm in incoming.chain(own) {
         for (used, demand) in used.iter_mut().zip(vm.demand()) {
             *used = used.saturating_sub(*demand);
-        }
-    };
-    for vm in node.incoming().filter_map(|vm| cluster.vm(vm).ok()) {
-        if vm.node().and_then(|source| cluster.node(source).ok()).is_some_and(|source| source.state().runs_vms()) {
-            without(vm);
-        }
-    }
-    if policy.preemption != Preemption::Never {
-        for vm in node.vms().filter_map(|vm| cluster.vm(vm).ok()) {
-            if vm.is_preemptible() && vm.effective().0 == RestartClass::BestEffort {
-                without(vm);
-            }
         }
     }
     node.failover_allocatable().iter().zip(&used).map(|(most, used)| most.saturating_sub(*used)).collect()

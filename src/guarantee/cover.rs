@@ -6,7 +6,7 @@
 //! **The rule of the banks.** Of the units of one batch each takes its own bank, if that is of its tier, untaken, and
 //! its plan there avoids all failed nodes. Every other unit with VMs to place (new ones, and earlier ones whose
 //! restarted VMs were hit) takes any untaken bank of its tier in which its plan for those VMs avoids all failed nodes. VMs with
-//! places of their own go to the first of them that has not failed, and ask for no bank.
+//! places of their own go to the first of them that is left (`needs`), and ask for no bank.
 //! `guarantee::mathematics` has the proof that one is always left.
 
 use super::certificate::{Backup, Certificate, CertificateError, Covers, NOWHERE};
@@ -287,19 +287,17 @@ impl Cover<'_> {
     /// hindsight, as a node that is alone in its domain may be lost as either: the explanation by which fewest nodes are
     /// lost that are still there goes first, since the plan for a whole unit may count on all of it being gone.
     fn explained(&self, batch: &[NodeSlot]) -> Result<(Self, Vec<usize>), CertificateError> {
-        let mut after = self.clone();
-        after.failed.extend_from_slice(batch);
-        after.failed.sort_unstable();
+        let mut failed: Vec<NodeSlot> = self.failed.iter().chain(batch).copied().collect();
+        failed.sort_unstable();
         let units = &self.base.units;
-        let explanations = [units.explain(&self.lost, batch), units.explain(&[], &after.failed)];
-        let still_there = |lost: &Vec<UnitIx>| {
-            units.union(lost).iter().filter(|node| after.failed.binary_search(node).is_err()).count()
-        };
+        let explanations = [units.explain(&self.lost, batch), units.explain(&[], &failed)];
+        let still_there =
+            |lost: &Vec<UnitIx>| units.union(lost).iter().filter(|node| failed.binary_search(node).is_err()).count();
         let mut explanations: Vec<Vec<UnitIx>> = explanations.into_iter().flatten().collect();
         explanations.sort_by_key(still_there);
         let mut error = CertificateError::BeyondTolerance;
         for lost in explanations {
-            let mut next = Self { lost, ..after.clone() };
+            let mut next = Self { lost, failed: failed.clone(), ..self.clone() };
             match next.answer(batch) {
                 Ok(placed) => return Ok((next, placed)),
                 Err(without) => error = without,

@@ -221,8 +221,7 @@ mod tests {
                 let mut places = alloc::vec![home];
                 for _ in 0..3 + dice.below(9) {
                     let place = any(&mut dice);
-                    let meets = |tier: &Tier| places.iter().any(|other| tier.unit_of[*other] == tier.unit_of[place]);
-                    if !units.tiers.iter().any(meets) {
+                    if !places.iter().any(|other| units.share_one(*other, place)) {
                         places.push(place);
                     }
                 }

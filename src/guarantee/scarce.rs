@@ -70,14 +70,14 @@ pub(super) fn lacking(
     for member in members {
         let vm = setting.field.vms[*member];
         let mut need: SmallVec<[u64; 4]> = SmallVec::from_slice(&setting.field.need[*member]);
-        if let Some(party) = party_of(setting, vm) {
+        if let Some(party) = setting.bonds.party_of(vm) {
             if parties.contains(&party) {
                 continue;
             }
             parties.push(party);
             let others = members
                 .iter()
-                .filter(|other| *other != member && party_of(setting, setting.field.vms[**other]) == Some(party));
+                .filter(|other| *other != member && setting.bonds.party_of(setting.field.vms[**other]) == Some(party));
             for other in others {
                 for (sum, need) in need.iter_mut().zip(&setting.field.need[*other]) {
                     *sum = sum.saturating_add(*need);
@@ -114,15 +114,8 @@ pub(super) fn lacking(
     found
 }
 
-fn party_of(setting: &Setting<'_>, vm: VmSlot) -> Option<PartyIx> {
-    setting.bonds.of(vm).iter().find_map(|bond| match bond {
-        Bond::AsOne(party) => Some(*party),
-        Bond::Colour(..) | Bond::Apart(..) | Bond::Planned => None,
-    })
-}
-
 /// What to do about them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
     /// Deal the same way again, with what is [`wanted`](Scarce::wanted).
     Again,

@@ -146,6 +146,12 @@ impl Units {
         self.fallible.contains(node)
     }
 
+    /// Whether one loss can take both of these nodes.
+    pub(crate) fn share_one(&self, left: NodeSlot, right: NodeSlot) -> bool {
+        let both = |tier: &Tier| tier.unit_of[left] == tier.unit_of[right] && tier.unit_of[left] != NO_UNIT;
+        self.tiers.iter().any(both)
+    }
+
     /// The nodes of a unit.
     #[inline]
     pub(crate) fn nodes(&self, unit: UnitIx) -> &[NodeSlot] {

@@ -139,7 +139,7 @@ fn counted((judged, work): (Judged, u64), budget: &mut Budget<'_>) -> Judged {
 }
 
 /// Banks with their plans, the order of a certificate, and the members with places of their own.
-struct Dealt {
+struct InBanks {
     banks: Vec<(Bank, Filled)>,
     entries: Entries,
     backups: Vec<Backup>,
@@ -428,7 +428,7 @@ impl<'r> Run<'r> {
         let is_hopeless = |unit: UnitIx| prices.outlook.has_refuted(unit);
         let tolerated: Option<&dyn Fn(UnitIx) -> bool> = if single { Some(&is_hopeless) } else { None };
         let in_banks = self.fill_banks(deals, field, tolerated, planner, budget)?;
-        let Some(Dealt { banks: filled, mut entries, backups, singles }) = in_banks else {
+        let Some(InBanks { banks: filled, mut entries, backups, singles }) = in_banks else {
             let ties = Ties::new(states.settled, &self.units, field, &self.concern);
             return self.by_pairs(states, states.standing, field, &ties, prices, planner, budget);
         };
@@ -494,7 +494,7 @@ impl<'r> Run<'r> {
         tolerated: Option<&dyn Fn(UnitIx) -> bool>,
         planner: &mut Planner,
         budget: &mut Budget<'_>,
-    ) -> Result<Option<Dealt>, Cancelled> {
+    ) -> Result<Option<InBanks>, Cancelled> {
         let slots = self.cluster.vm_slots_len();
         let mut entries = None;
         let mut scarce = Scarce::new();
@@ -518,7 +518,7 @@ impl<'r> Run<'r> {
                         .unwrap_or_else(|| Entries::new(listed, slots, filled.len()));
                     let banks = banks.into_iter().zip(filled).collect();
                     let (backups, singles) = aside.map(|aside| (aside.backups, aside.singles)).unwrap_or_default();
-                    return Ok(Some(Dealt { banks, entries, backups, singles }));
+                    return Ok(Some(InBanks { banks, entries, backups, singles }));
                 }
                 Ok(_) => Vec::new(),
                 Err(lacking) => lacking,

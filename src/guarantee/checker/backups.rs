@@ -10,7 +10,7 @@
 //! What stays free beside every plan of a bank: on a single place what any one item needs, on others what all items of as many
 //! lost units as there may be need together, counted as they start and as they run, whichever is more.
 
-use super::{Check, Class, suits, vm_fault};
+use super::{Check, Class, room_without, suits, vm_fault};
 use crate::cluster::{NodeState, VmRef};
 use crate::guarantee::certificate::NOWHERE;
 use crate::ids::{NodeId, NodeSlot, VmId};
@@ -135,18 +135,12 @@ impl Check<'_> {
     fn leave_free(&mut self, failed: &BTreeSet<NodeId>, needs: &BTreeMap<NodeId, Vec<u64>>) {
         for (id, need) in needs {
             let Ok(node) = self.cluster.node(*id) else { continue };
-            let mut room = node.failover_allocatable().to_vec();
-            // Whoever is on the way here from what is lost asks for nothing any more, and whoever may be evicted goes.
-            let is_lost = |node: &NodeId| failed.contains(node) || self.class.gone.contains(node);
-            let goes = |vm: &VmRef<'_>| self.evicts.contains_key(&vm.id()) || vm.node().as_ref().is_some_and(is_lost);
-            let released = node.incoming().filter_map(|vm| self.cluster.vm(vm).ok()).filter(goes);
-            let evicted =
-                node.vms().filter(|vm| self.evicts.contains_key(vm)).filter_map(|vm| self.cluster.vm(vm).ok());
-            for vm in released.chain(evicted) {
-                add(&mut room, vm.demand());
-            }
-            // Who asks for nothing may be where more is used than there is.
-            let free = room.iter().zip(node.used()).map(|(room, used)| room.saturating_sub(*used));
+            // Whoever is on the way here from what is lost asks for nothing any more, and whoever may be evicted goes. Who asks for
+            // nothing may be where more is used than there is.
+            let is_lost = |node: NodeId| failed.contains(&node) || self.class.gone.contains(&node);
+            let is_evicted = |vm: VmRef<'_>| self.evicts.contains_key(&vm.id());
+            let comes_no_more = |vm: VmRef<'_>| is_evicted(vm) || vm.node().is_some_and(is_lost);
+            let free = room_without(self.cluster, node, comes_no_more, is_evicted);
             if need.iter().zip(free).any(|(need, free)| *need > free) {
                 let vm = self.certificate.backups.iter().find(|backup| backup.targets.contains(&id.slot));
                 let vm = vm.map(|backup| self.cluster.vm_id_of(backup.vm));

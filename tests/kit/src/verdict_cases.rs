@@ -151,13 +151,8 @@ pub fn ruled_from_seed(seed: u64) -> VerdictCase {
 pub fn ruled(choices: &mut Choices<'_>) -> VerdictCase {
     let racks = choices.between(2, 6);
     let (mut cluster, nodes, on_node) = third_full(choices, racks, 20);
-    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
-    for number in 0..choices.between(1, 7) {
-        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
-        if members.len() > 1 {
-            add_rule(choices, &mut cluster, number, &nodes, &members);
-        }
-    }
+    let count = choices.between(1, 7);
+    add_rules(choices, &mut cluster, count, &nodes, &on_node);
     let mut policy = policy(choices, true);
     policy.tolerate.retain(|class| class.fail.iter().map(|(_, count)| count).sum::<u32>() <= 2);
     if choices.chance(1, 6) {
@@ -248,12 +243,8 @@ pub fn scarce(choices: &mut Choices<'_>) -> VerdictCase {
         }
         cluster.update_vm(vm, changed).expect("a good VM");
     }
-    for number in 0..choices.between(0, 4) {
-        let members = if choices.chance(1, 3) { choices.pick(&on_node) } else { all.clone() };
-        if members.len() > 1 {
-            add_rule(choices, &mut cluster, number, &nodes, &members);
-        }
-    }
+    let count = choices.between(0, 4);
+    add_rules(choices, &mut cluster, count, &nodes, &on_node);
     let mut policy = Policy::default();
     let mut rack_and_node = FailureClass::nodes(1);
     rack_and_node.fail.push(("rack".to_string(), 1));
@@ -298,6 +289,17 @@ fn third_full(choices: &mut Choices<'_>, racks: u64, migrating: u64) -> (Cluster
         on_node.push(vms);
     }
     (cluster, nodes, on_node)
+}
+
+/// So many rules, each of VMs anywhere or now and then of those on one node.
+fn add_rules(choices: &mut Choices<'_>, cluster: &mut Cluster, count: u64, nodes: &[NodeId], on_node: &[Vec<VmId>]) {
+    let all: Vec<VmId> = on_node.iter().flatten().copied().collect();
+    for number in 0..count {
+        let members = if choices.chance(1, 3) { choices.pick(on_node) } else { all.clone() };
+        if members.len() > 1 {
+            add_rule(choices, cluster, number, nodes, &members);
+        }
+    }
 }
 
 fn empty(width: usize, levels: &[&str]) -> Cluster {
