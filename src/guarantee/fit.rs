@@ -3,8 +3,8 @@
 //! Uses `cluster`, `guarantee::{banks, bonds, listed, units}`, `restart` (where a VM may run). Used by `banks`.
 //!
 //! Holes lie side by side, the largest first, in groups with the largest amounts of each, so that a group without room is
-//! passed over at once. A unit's VMs go in, larger ones first, each into the first hole that takes it; of a unit with
-//! bonds those that move as one go before the others.
+//! passed over at once. A unit's VMs go in, larger ones first, each into the first hole that takes it; those that move as one
+//! go before the others, and those with few places before those that are free or only kept apart.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -14,10 +14,10 @@
 use super::banks::Setting;
 use super::bonds::{Bond, Mate, PartyIx};
 use super::certificate::NOWHERE;
-use super::listed::{Freedom, Items, Listed, Manner, Span, Tied};
+use super::listed::{Items, Listed, Manner, Span, Tied, TiedBy};
 use super::units::{Tier, UnitIx};
 use crate::cluster::Cluster;
-use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
+use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::restart::{may_run_on, may_run_on_few};
 use alloc::vec::Vec;
@@ -70,8 +70,8 @@ impl Layout {
         Self { nodes, free, most, position_of }
     }
 
-    fn position(&self, node: NodeSlot) -> Option<usize> {
-        self.position_of.lookup(node).copied().filter(|at| *at != NO_POSITION).map(to_usize)
+    fn position(&self, node: NodeSlot) -> Option<PositionIx> {
+        self.position_of.lookup(node).copied().filter(|at| *at != NO_POSITION).map(PositionIx)
     }
 }
 
@@ -154,13 +154,12 @@ impl Kernel {
             let (own_targets, behind) = targets.split_at_mut(task.items.vms.len().min(targets.len()));
             targets = behind;
             let complete = match own.manner {
-                Manner::Free => self.first_fit::<WIDTH>(&task, own_targets),
-                Manner::Bonded { few, parties } => {
+                Manner::FirstFit { few, parties } => {
                     self.mates.clear();
                     self.mates.extend_from_slice(task.items.mates);
                     (!parties || self.place_parties::<WIDTH>(&task, own_targets))
-                        && (!few || self.place_some::<WIDTH>(&task, true, own_targets))
-                        && self.place_some::<WIDTH>(&task, false, own_targets)
+                        && (!few || self.place_few::<WIDTH>(&task, own_targets))
+                        && self.place_others::<WIDTH>(&task, own_targets)
                 }
                 Manner::Planned => false,
             };
@@ -176,28 +175,34 @@ impl Kernel {
         fitted
     }
 
-    /// Puts every item on the first position that takes it; `false` if one finds none.
-    fn first_fit<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
-        let items = task.items;
+    /// Puts items that are free on the first positions that take them; `false` if one finds none.
+    fn place_free<'n, const WIDTH: usize>(
+        &mut self,
+        task: &Task<'_>,
+        needs: &'n [u64],
+        targets: &mut [NodeSlot],
+        last: &mut Last<'n>,
+    ) -> bool {
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        // Where the last item went, and what it needed: one of the same need finds nothing before.
-        let mut last = 0;
-        let mut last_need: &[u64] = &[];
-        let needs = items.need.chunks_exact(width.max(1));
-        for (((need, vm), limited), target) in needs.zip(items.vms).zip(items.limited).zip(targets) {
-            let from = if are_same(need, last_need) { last } else { 0 };
-            let found = if *limited {
-                self.search_limited::<WIDTH>(task, *vm, need, |node| may_run_on(task.listed.setting.cluster, *vm, node))
-            } else {
-                search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, |node| task.is_outside(node))
-            };
+        let mut before = *last;
+        for (need, target) in needs.chunks_exact(width.max(1)).zip(targets) {
+            let from = before.from(need);
+            if let Some(from) = from {
+                let left = self.left.row_mut::<WIDTH>(from);
+                if fits(need, left) {
+                    subtract(left, need);
+                    *target = before.node;
+                    continue;
+                }
+            }
+            let outside = |node| task.is_outside(node);
+            let found = search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, outside);
             let Some((position, node)) = found else { return false };
             self.take::<WIDTH>(position, need);
             *target = node;
-            if !*limited {
-                (last, last_need) = (position, need);
-            }
+            before = Last { position, node, need };
         }
+        *last = before;
         true
     }
 
@@ -205,9 +210,8 @@ impl Kernel {
     fn place_parties<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
         let items = task.items;
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        let all = 0..items.vms.len();
         let mut seen: SmallVec<[PartyIx; 4]> = SmallVec::new();
-        let parties = all.clone().flat_map(|item| items.bonds(item)).filter_map(|tied| match tied.bond {
+        let parties = items.tied.iter().flat_map(|tied| items.bonds(tied)).filter_map(|by| match by.bond {
             Bond::AsOne(party) => Some(party),
             _ => None,
         });
@@ -216,10 +220,10 @@ impl Kernel {
                 continue;
             }
             seen.push(party);
-            let of_party = |item: &usize| items.bonds(*item).iter().any(|tied| tied.bond == Bond::AsOne(party));
-            let group: Vec<usize> = all.clone().filter(of_party).collect();
+            let of_party = |tied: &&Tied| items.bonds(tied).iter().any(|by| by.bond == Bond::AsOne(party));
+            let group: Vec<Tied> = items.tied.iter().filter(of_party).copied().collect();
             let mut sum: SmallVec<[u64; 4]> = smallvec::smallvec![0; width];
-            for item in &group {
+            for Tied { item, .. } in &group {
                 let need = items.need.get(item * width..(item + 1) * width).unwrap_or_default();
                 for (sum, need) in sum.iter_mut().zip(need) {
                     *sum = sum.saturating_add(*need);
@@ -227,13 +231,13 @@ impl Kernel {
             }
             let Self { left, mates, work, .. } = self;
             let takes = |node| task.is_outside(node) && task.takes_all(mates, &group, node);
-            let Some((position, node)) = search::<WIDTH>(left, work, task.layout, &sum, 0, takes) else {
+            let Some((position, node)) = search::<WIDTH>(left, work, task.layout, &sum, None, takes) else {
                 return false;
             };
             self.take::<WIDTH>(position, &sum);
-            for item in group {
-                self.settle(task, item, node);
-                if let Some(target) = targets.get_mut(item) {
+            for tied in &group {
+                self.settle(task, tied, node);
+                if let Some(target) = targets.get_mut(tied.item) {
                     *target = node;
                 }
             }
@@ -241,76 +245,82 @@ impl Kernel {
         true
     }
 
-    /// Puts every item on the first position that takes it, beside those that have their places: of a unit with bonds, those
-    /// with few places, or the others.
-    fn place_some<const WIDTH: usize>(&mut self, task: &Task<'_>, few: bool, targets: &mut [NodeSlot]) -> bool {
+    /// Puts every item with few places that has none yet on the first position that takes it.
+    fn place_few<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
+        task.items.tied.iter().filter(|tied| tied.few).all(|tied| {
+            let target = targets.get_mut(tied.item).filter(|target| **target == NOWHERE);
+            target.is_none_or(|target| self.place_tied::<WIDTH>(task, tied, None, target))
+        })
+    }
+
+    /// Puts every item that has no place yet on the first position that takes it.
+    fn place_others<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
         let items = task.items;
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
-        // Where the last one went that may go anywhere, and what it needed: one of the same need finds nothing before.
-        let mut last = 0;
-        let mut last_need: &[u64] = &[];
-        let needs = items.need.chunks_exact(width.max(1));
-        for (item, ((need, freedom), target)) in needs.zip(items.freedoms).zip(targets).enumerate() {
-            if (*freedom == Freedom::Few) != few || *target != NOWHERE {
-                continue;
+        let (mut needs, mut targets) = (items.need, targets);
+        let mut last = Last { position: PositionIx(0), node: NOWHERE, need: &[] };
+        let mut next = 0;
+        for tied in items.tied {
+            let free = tied.item - next;
+            next = tied.item + 1;
+            let (of_free, behind) = needs.split_at(free * width);
+            let (targets_of_free, targets_behind) = targets.split_at_mut(free);
+            let (need, others) = behind.split_at(width);
+            needs = others;
+            let Some((target, others)) = targets_behind.split_first_mut() else { return false };
+            targets = others;
+            if !self.place_free::<WIDTH>(task, of_free, targets_of_free, &mut last) {
+                return false;
             }
-            let from = if are_same(need, last_need) { last } else { 0 };
-            if *freedom == Freedom::All {
-                let outside = |node| task.is_outside(node);
-                let found = search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, outside);
-                let Some((position, node)) = found else { return false };
-                self.take::<WIDTH>(position, need);
-                (*target, last, last_need) = (node, position, need);
-            } else {
-                let Some(node) = self.place_bonded::<WIDTH>(task, item, need, from) else { return false };
-                *target = node;
+            if *target == NOWHERE && !self.place_tied::<WIDTH>(task, tied, last.from(need), target) {
+                return false;
             }
         }
-        true
+        self.place_free::<WIDTH>(task, needs, targets, &mut last)
     }
 
     /// Puts an item with bonds or limits on the first position that takes it; one without limits, from here on. Not a part of
     /// the loop that calls it: most items are free, and have the registers for themselves.
     #[inline(never)]
-    fn place_bonded<const WIDTH: usize>(
+    fn place_tied<const WIDTH: usize>(
         &mut self,
         task: &Task<'_>,
-        item: usize,
-        need: &[u64],
-        from: usize,
-    ) -> Option<NodeSlot> {
+        tied: &Tied,
+        from: Option<PositionIx>,
+        target: &mut NodeSlot,
+    ) -> bool {
+        let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
+        let need = task.items.need.get(tied.item * width..(tied.item + 1) * width).unwrap_or_default();
         let mates = core::mem::take(&mut self.mates);
-        let keeps = |node: NodeSlot| task.takes_all(&mates, &[item], node);
-        let found = if task.items.limited.get(item) == Some(&true) {
-            let vm = task.items.vms.get(item)?;
-            self.search_limited::<WIDTH>(task, *vm, need, keeps)
+        let keeps = |node: NodeSlot| task.takes(&mates, tied, node, |_| false);
+        let found = if tied.limited {
+            let vm = task.items.vms.get(tied.item);
+            vm.and_then(|vm| self.search_limited::<WIDTH>(task, *vm, need, keeps))
         } else {
             let takes = |node| task.is_outside(node) && keeps(node);
             search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, takes)
         };
         self.mates = mates;
-        let (position, node) = found?;
+        let Some((position, node)) = found else { return false };
         self.take::<WIDTH>(position, need);
-        self.settle(task, item, node);
-        Some(node)
+        self.settle(task, tied, node);
+        *target = node;
+        true
     }
 
     /// Notes where an item goes.
-    fn settle(&mut self, task: &Task<'_>, item: usize, node: NodeSlot) {
-        for tied in task.items.bonds(item) {
-            let of_rule = self.mates.get_mut(tied.mates()).unwrap_or_default();
-            if let Some((_, mate)) = of_rule.iter_mut().find(|(other, _)| *other == item) {
+    fn settle(&mut self, task: &Task<'_>, tied: &Tied, node: NodeSlot) {
+        for by in task.items.bonds(tied) {
+            let of_rule = self.mates.get_mut(by.mates()).unwrap_or_default();
+            if let Some((_, mate)) = of_rule.iter_mut().find(|(other, _)| *other == tied.item) {
                 mate.target = Some(node);
             }
         }
     }
 
     #[inline]
-    fn take<const WIDTH: usize>(&mut self, position: usize, need: &[u64]) {
-        let here = PositionIx::from_index(position);
-        for (left, need) in self.left.row_mut::<WIDTH>(here).iter_mut().zip(need) {
-            *left -= need;
-        }
+    fn take<const WIDTH: usize>(&mut self, here: PositionIx, need: &[u64]) {
+        subtract(self.left.row_mut::<WIDTH>(here), need);
         self.taken.push(here);
     }
 
@@ -327,15 +337,15 @@ impl Kernel {
         vm: VmSlot,
         need: &[u64],
         suits: impl Fn(NodeSlot) -> bool,
-    ) -> Option<(usize, NodeSlot)> {
+    ) -> Option<(PositionIx, NodeSlot)> {
         let cluster = task.listed.setting.cluster;
         let takes = |node: NodeSlot| task.is_outside(node) && suits(node);
         if !may_run_on_few(cluster, vm, &mut self.few) {
-            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, 0, takes);
+            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, None, takes);
         }
         self.work += u64::from(to_u32(self.few.len()));
         let few = self.few.iter().filter_map(|node| Some((task.layout.position(*node)?, *node)));
-        let has_room = |position: usize| fits(need, self.left.row::<WIDTH>(PositionIx::from_index(position)));
+        let has_room = |position: PositionIx| fits(need, self.left.row::<WIDTH>(position));
         few.filter(|(position, node)| has_room(*position) && takes(*node)).min()
     }
 }
@@ -346,23 +356,45 @@ impl Task<'_> {
         self.listed.tier.unit_of[node] != self.unit
     }
 
-    /// Whether a node suits the limits and bonds of all these items, put there together.
-    fn takes_all(&self, mates: &[(usize, Mate)], group: &[usize], node: NodeSlot) -> bool {
+    /// Whether a node suits the limits and bonds of an item, if those that come with it are put there, too.
+    #[inline]
+    fn takes(&self, mates: &[(usize, Mate)], tied: &Tied, node: NodeSlot, comes: impl Fn(usize) -> bool) -> bool {
         let Setting { cluster, bonds, .. } = *self.listed.setting;
-        group.iter().enumerate().all(|(done, item)| {
+        let allows = |by: &TiedBy| {
+            let Bond::Apart(apart, side) = by.bond else { return bonds.colour_allows(cluster, &by.bond, node) };
+            let mates = mates
+                .get(by.mates())
+                .unwrap_or_default()
+                .iter()
+                .map(|(other, mate)| Mate { target: if comes(*other) { Some(node) } else { mate.target }, ..*mate });
+            bonds.is_apart(cluster, (apart, side), node, mates)
+        };
+        self.items.bonds(tied).iter().all(allows)
+            && (!tied.limited || self.items.vms.get(tied.item).is_some_and(|vm| may_run_on(cluster, *vm, node)))
+    }
+
+    /// The same of all these items, put there together.
+    fn takes_all(&self, mates: &[(usize, Mate)], group: &[Tied], node: NodeSlot) -> bool {
+        group.iter().enumerate().all(|(done, tied)| {
             let before = group.get(..done).unwrap_or_default();
-            let allows = |tied: &Tied| {
-                let Bond::Apart(apart, side) = tied.bond else { return bonds.colour_allows(cluster, &tied.bond, node) };
-                let mates = mates.get(tied.mates()).unwrap_or_default().iter().map(|(other, mate)| Mate {
-                    target: if before.contains(other) { Some(node) } else { mate.target },
-                    ..*mate
-                });
-                bonds.is_apart(cluster, (apart, side), node, mates)
-            };
-            self.items.bonds(*item).iter().all(allows)
-                && (self.items.limited.get(*item) != Some(&true)
-                    || self.items.vms.get(*item).is_some_and(|vm| may_run_on(cluster, *vm, node)))
+            self.takes(mates, tied, node, |item| before.iter().any(|tied| tied.item == item))
         })
+    }
+}
+
+/// Where the last item went that is free, and what it needed: one of the same need finds nothing before.
+#[derive(Clone, Copy)]
+struct Last<'n> {
+    position: PositionIx,
+    node: NodeSlot,
+    need: &'n [u64],
+}
+
+impl Last<'_> {
+    /// Where one may find something at the earliest, if there is somewhere.
+    #[inline]
+    fn from(&self, need: &[u64]) -> Option<PositionIx> {
+        are_same(need, self.need).then_some(self.position)
     }
 }
 
@@ -372,26 +404,35 @@ fn are_same(left: &[u64], right: &[u64]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }
 
-/// The first position from `from` on that has the room and that `accepts` takes.
+#[inline]
+fn subtract(left: &mut [u64], need: &[u64]) {
+    for (left, need) in left.iter_mut().zip(need) {
+        *left -= need;
+    }
+}
+
+/// The first position, from `from` on if that is said, that has the room and that `accepts` takes.
 #[inline]
 fn search<const WIDTH: usize>(
     left: &Rows<PositionIx>,
     work: &mut u64,
     layout: &Layout,
     need: &[u64],
-    from: usize,
+    from: Option<PositionIx>,
     accepts: impl Fn(NodeSlot) -> bool,
-) -> Option<(usize, NodeSlot)> {
-    let mut position = from;
+) -> Option<(PositionIx, NodeSlot)> {
+    let mut position = from.map_or(0, PositionIx::index);
     while position < layout.nodes.len() {
         *work += 1;
         let group = position / GROUP;
         let end = ((group + 1) * GROUP).min(layout.nodes.len());
         if fits(need, layout.most.row::<WIDTH>(GroupIx::from_index(group))) {
             let nodes = layout.nodes.get(position..end).unwrap_or_default();
-            for (at, node) in (position..).zip(nodes) {
-                if fits(need, left.row::<WIDTH>(PositionIx::from_index(at))) && accepts(*node) {
-                    return Some((at, *node));
+            let rows = left.cells().get(position * need.len()..end * need.len()).unwrap_or_default();
+            let width = if WIDTH == 0 { need.len() } else { WIDTH };
+            for ((at, node), row) in (to_u32(position)..).zip(nodes).zip(rows.chunks_exact(width.max(1))) {
+                if fits(need, row) && accepts(*node) {
+                    return Some((PositionIx(at), *node));
                 }
             }
         }

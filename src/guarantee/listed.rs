@@ -3,7 +3,8 @@
 //! Uses `cluster`, `guarantee::{banks, bonds, field, units}`. Used by `fit`.
 //!
 //! Every member goes into several banks, one after the other. What is looked up in many places (its bonds, who else of its unit
-//! is in the same `separate` rule) is therefore looked up once, and stands in the members' order.
+//! is in the same `separate` rule) is therefore looked up once, and stands in the members' order. Most members are free to go
+//! anywhere: of those nothing is noted, so that first fit runs over them without a look at anything but needs.
 
 #![expect(clippy::arithmetic_side_effects, reason = "INVARIANT: counts of members and bonds are below 2^31")]
 
@@ -17,6 +18,7 @@ use crate::ids::{NodeSlot, VmSlot};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::ops::Range;
+use smallvec::SmallVec;
 
 /// Which units. Members of single nodes stand node by node, those of wider units are listed unit by unit.
 #[derive(Clone)]
@@ -33,51 +35,49 @@ pub(super) struct Listed<'l> {
     vms: Cow<'l, [VmSlot]>,
     need: Cow<'l, [u64]>,
     limited: Cow<'l, [bool]>,
-    /// How free each member is, and where its bonds begin and end; nothing, if nobody has bonds.
-    freedoms: Vec<Freedom>,
-    spans: Vec<(u32, u32)>,
-    bonds: Vec<Tied>,
+    tied: Vec<Tied>,
+    bonds: Vec<TiedBy>,
     mates: Vec<(usize, Mate)>,
 }
 
-/// A unit, and where its members and mates are.
+/// A unit, and where its members are, those of them that are not free, and its mates.
 pub(super) struct Own {
     pub(super) unit: UnitIx,
     pub(super) manner: Manner,
     members: Range<usize>,
+    tied: Range<usize>,
     mates: Range<usize>,
 }
 
 /// How the members of a unit are placed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// None has bonds.
-    Free,
-    /// Some have. `few`: whether some of them have few places; `parties`: whether some move as one.
-    Bonded { few: bool, parties: bool },
+    /// By first fit: those that move as one, if there are `parties`, then those with `few` places, then the others.
+    FirstFit { few: bool, parties: bool },
     /// As the planner finds.
     Planned,
 }
 
-/// How free a VM is in where it goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Freedom {
-    /// Anywhere.
-    All,
-    /// Kept apart from others.
-    Bonded,
-    /// Limited to few places: by labels, rules or a colour.
-    Few,
+/// A member that is limited in where it goes, or has bonds.
+#[derive(Clone, Copy)]
+pub(super) struct Tied {
+    /// Which of the unit's.
+    pub(super) item: usize,
+    /// Whether labels or rules about nodes limit where it goes.
+    pub(super) limited: bool,
+    /// Whether it is limited to few places, by those or by a colour; and not only kept apart from others.
+    pub(super) few: bool,
+    bonds: (u32, u32),
 }
 
 /// A bond, and for one that keeps apart where those of the rule are among the mates of the unit.
 #[derive(Clone, Copy)]
-pub(super) struct Tied {
+pub(super) struct TiedBy {
     pub(super) bond: Bond,
     mates: (u32, u32),
 }
 
-impl Tied {
+impl TiedBy {
     pub(super) fn mates(&self) -> Range<usize> {
         to_usize(self.mates.0)..to_usize(self.mates.1)
     }
@@ -88,19 +88,18 @@ impl Tied {
 pub(super) struct Items<'i> {
     pub(super) vms: &'i [VmSlot],
     pub(super) need: &'i [u64],
-    pub(super) limited: &'i [bool],
-    pub(super) freedoms: &'i [Freedom],
-    spans: &'i [(u32, u32)],
-    bonds: &'i [Tied],
+    /// Those that are not free, in order.
+    pub(super) tied: &'i [Tied],
+    bonds: &'i [TiedBy],
     /// Members of `separate` rules: which item, and what is known of it before it has a target. Rule by rule.
     pub(super) mates: &'i [(usize, Mate)],
 }
 
 impl Items<'_> {
-    /// The bonds of an item.
     #[inline]
-    pub(super) fn bonds(&self, item: usize) -> &[Tied] {
-        self.spans.get(item).map_or(&[][..], |(start, end)| within(self.bonds, to_usize(*start)..to_usize(*end)))
+    pub(super) fn bonds(&self, tied: &Tied) -> &[TiedBy] {
+        let (start, end) = tied.bonds;
+        within(self.bonds, to_usize(start)..to_usize(end))
     }
 }
 
@@ -120,8 +119,7 @@ impl<'l> Listed<'l> {
             vms: Cow::Borrowed(&[]),
             need: Cow::Borrowed(&[]),
             limited: Cow::Borrowed(&[]),
-            freedoms: Vec::new(),
-            spans: Vec::new(),
+            tied: Vec::new(),
             bonds: Vec::new(),
             mates: Vec::new(),
         };
@@ -157,10 +155,8 @@ impl<'l> Listed<'l> {
         let members = own.members.clone();
         Items {
             need: within(&self.need, members.start * kinds..members.end * kinds),
-            vms: within(&self.vms, members.clone()),
-            limited: within(&self.limited, members.clone()),
-            freedoms: within(&self.freedoms, members.clone()),
-            spans: within(&self.spans, members),
+            vms: within(&self.vms, members),
+            tied: within(&self.tied, own.tied.clone()),
             bonds: &self.bonds,
             mates: within(&self.mates, own.mates.clone()),
         }
@@ -168,41 +164,48 @@ impl<'l> Listed<'l> {
 
     /// A unit with the next so many members.
     fn enter(&mut self, unit: UnitIx, count: usize) {
+        if count == 0 {
+            return;
+        }
         let first = self.units.last().map_or(0, |last| last.members.end);
         let members = first..first + count;
-        let before = self.mates.len();
-        let manner = if self.setting.bonds.is_empty() { Manner::Free } else { self.bind(members.clone()) };
-        if count > 0 {
-            self.units.push(Own { unit, manner, members, mates: before..self.mates.len() });
-        }
+        let (tied, mates) = (self.tied.len(), self.mates.len());
+        let Setting { field, bonds, .. } = self.setting;
+        let all_are_free = bonds.is_empty() && !field.census.any_limited();
+        let free = Manner::FirstFit { few: false, parties: false };
+        let manner = if all_are_free { free } else { self.bind(members.clone()) };
+        let (tied, mates) = (tied..self.tied.len(), mates..self.mates.len());
+        self.units.push(Own { unit, manner, members, tied, mates });
     }
 
     /// Looks up the bonds of the members of a unit.
     fn bind(&mut self, members: Range<usize>) -> Manner {
         let Setting { cluster, units, bonds, .. } = *self.setting;
-        let mut apart: Vec<(ApartIx, usize, u32, Mate)> = Vec::new();
-        let (mut any, mut few, mut parties, mut planned) = (false, false, false, false);
+        let mut apart: SmallVec<[(ApartIx, usize, u32, Mate); 8]> = SmallVec::new();
+        let (mut few, mut parties, mut planned) = (false, false, false);
         let vms = within(&self.vms, members.clone()).iter().zip(within(&self.limited, members));
         for (item, (vm, limited)) in vms.enumerate() {
+            let of_vm = bonds.of(*vm);
+            if of_vm.is_empty() && !limited {
+                continue;
+            }
             let start = to_u32(self.bonds.len());
-            let mut freedom = if *limited { Freedom::Few } else { Freedom::All };
-            for bond in bonds.of(*vm) {
-                any = true;
-                freedom = if freedom == Freedom::Few { freedom } else { Freedom::Bonded };
+            let mut tied = Tied { item, limited: *limited, few: *limited, bonds: (start, start) };
+            for bond in of_vm {
                 match bond {
                     Bond::Planned => planned = true,
                     Bond::AsOne(_) => parties = true,
-                    Bond::Colour(..) => freedom = Freedom::Few,
+                    Bond::Colour(..) => tied.few = true,
                     Bond::Apart(rule, side) => match mate(cluster, units, *vm, *side) {
                         Some(mate) => apart.push((*rule, item, to_u32(self.bonds.len()), mate)),
                         None => planned = true,
                     },
                 }
-                self.bonds.push(Tied { bond: *bond, mates: (0, 0) });
+                self.bonds.push(TiedBy { bond: *bond, mates: (0, 0) });
             }
-            few |= freedom == Freedom::Few;
-            self.spans.push((start, to_u32(self.bonds.len())));
-            self.freedoms.push(freedom);
+            tied.bonds.1 = to_u32(self.bonds.len());
+            few |= tied.few;
+            self.tied.push(tied);
         }
         apart.sort_unstable_by_key(|(rule, item, ..)| (*rule, *item));
         let mut first = 0_u32;
@@ -216,11 +219,7 @@ impl<'l> Listed<'l> {
             }
             first = end;
         }
-        match (any, planned) {
-            (false, _) => Manner::Free,
-            (true, true) => Manner::Planned,
-            (true, false) => Manner::Bonded { few, parties },
-        }
+        if planned { Manner::Planned } else { Manner::FirstFit { few, parties } }
     }
 }
 

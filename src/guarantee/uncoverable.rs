@@ -62,7 +62,7 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
     // With no limits any targets will do that take the largest need of each kind.
     let take_all = targets.iter().copied().filter(|node| fits(&census.most, &cluster.failover_rows()[*node]));
-    if !census.any_limited && witnesses(units, take_all, &mut met).is_some() {
+    if !census.any_limited() && witnesses(units, take_all, &mut met).is_some() {
         return Vec::new();
     }
     let largest = largest(cluster, units, &targets);
@@ -73,12 +73,14 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let mut sorted = false;
     let mut found = Vec::new();
     let mut few = Vec::new();
-    let doubtful = threads.map(
-        cluster.all_facts().as_slice().chunks(PART).enumerate().collect(),
-        || (),
-        |(), (at, facts)| doubtful(cluster, at * PART, facts, least.as_deref()),
-    );
-    for vm in doubtful.into_iter().flatten() {
+    let doubtful = if least.as_ref().is_some_and(|least| fits(&census.most, least)) {
+        census.limited.clone()
+    } else {
+        let parts = cluster.all_facts().as_slice().chunks(PART).enumerate().collect();
+        let of_part = |(): &mut (), (at, facts)| doubtful(cluster, at * PART, facts, least.as_deref());
+        threads.map(parts, || (), of_part).into_iter().flatten().collect()
+    };
+    for vm in doubtful {
         let need = &cluster.restart_rows()[vm];
         let plain = !is_limited(cluster, vm);
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
