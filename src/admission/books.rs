@@ -106,14 +106,17 @@ impl Books {
         }
         let known = about.and_then(|vm| cluster.vm_slot(vm).ok());
         let mut touched = Touched::new();
-        if let Some(vm) = known {
-            self.before(cluster, vm, &mut touched);
-        }
         let followed = known.is_none_or(|vm| is_followed(cluster, vm));
+        match known {
+            Some(vm) if followed => self.before(cluster, vm, &mut touched),
+            Some(vm) => places(cluster, vm, &mut touched),
+            None => {}
+        }
         let done = change.apply(cluster, policy);
         let vm = known.or_else(|| done.as_ref().ok().copied().flatten().map(|vm| vm.slot));
-        if let Some(vm) = vm {
-            if done.is_ok() && !(followed && is_followed(cluster, vm)) {
+        // One that is not followed is still where the books have it, if nothing was done.
+        if let Some(vm) = vm.filter(|_| followed || done.is_ok()) {
+            if !(followed && is_followed(cluster, vm)) {
                 self.classes.fill(None);
             }
             self.after(cluster, vm, &mut touched);

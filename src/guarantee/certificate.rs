@@ -208,7 +208,7 @@ impl Certificate {
     }
 
     /// Enters VMs with places of their own, sorted, that it does not speak of yet.
-    pub(super) fn add_backups(&mut self, backups: Vec<Backup>, singles: Vec<NodeSlot>) {
+    pub(crate) fn add_backups(&mut self, backups: Vec<Backup>, singles: Vec<NodeSlot>) {
         for backup in &backups {
             if let Err(at) = self.vms.binary_search(&backup.vm) {
                 self.vms.insert(at, backup.vm);

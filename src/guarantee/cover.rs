@@ -182,21 +182,15 @@ impl Cover<'_> {
 
     /// Calls `visit` with every node that VMs have as a place of their own, and with what more of them can come to need there.
     pub(super) fn each_kept_room(&self, cluster: &Cluster, mut visit: impl FnMut(NodeSlot, &[u64])) {
-        let mut items: BTreeMap<(NodeSlot, &[NodeSlot]), Row> = BTreeMap::new();
         let mut taken: BTreeMap<NodeSlot, Row> = BTreeMap::new();
         for backup in &self.certificate.backups {
-            let Some(entry) = self.certificate.entry(backup.vm) else { continue };
-            let need = held(cluster, backup.vm);
-            add(items.entry((self.base.home(entry), &backup.targets)).or_default(), &need);
-            if let Some(node) = self.moved.get(&entry) {
-                add(taken.entry(*node).or_default(), &need);
+            let entry = self.certificate.entry(backup.vm);
+            if let Some(node) = entry.and_then(|entry| self.moved.get(&entry)) {
+                add(taken.entry(*node).or_default(), &held(cluster, backup.vm));
             }
         }
-        let singles = self.certificate.singles.iter().copied().collect();
-        let mut needs = Needs::new(&self.base.units, cluster.kinds().len(), singles);
-        for ((home, targets), need) in items {
-            needs.push(home, targets, need);
-        }
+        let home = |vm: VmSlot| self.certificate.entry(vm).map(|entry| self.base.home(entry));
+        let needs = Needs::of(self.certificate, cluster, &self.base.units, home);
         for target in needs.targets() {
             let mut most = needs.most(target);
             for (most, taken) in most.iter_mut().zip(taken.get(&target).into_iter().flatten()) {

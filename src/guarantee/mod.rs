@@ -36,8 +36,8 @@ mod verify;
 mod words;
 
 pub(crate) use bonds::{Bond, Bonds, one_per_domain};
+pub(crate) use certificate::{Backup, Column, NOWHERE};
 pub use certificate::{Certificate, CertificateError, Covers};
-pub(crate) use certificate::{Column, NOWHERE};
 pub use checker::{
     Evidence, VerdictFault, check_certificate, check_certificate_controlled, check_counterexample, check_verdict,
 };

@@ -1,6 +1,7 @@
 //! What places of VMs' own come to: the room that has to stay free for them, and whether one is always left.
 //!
-//! Uses `cluster`, `guarantee::units`. Used by `backups`, which chooses the places, and by `cover`.
+//! Uses `cluster`, `guarantee::{certificate, units}`. Used by `backups`, which chooses the places, by `cover` and by the ledgers of
+//! `admission`.
 //!
 //! An *item* is VMs of one home with one list, which are always together. It is on the first place that is left: one that has not
 //! failed and, if it is a *single* one, where no other item is. A place that is not single has room for all that can come to
@@ -11,10 +12,12 @@
 //! losses each takes at most one of its places, as no two are in one unit, and displaces items of its own, of which each
 //! can be on one of its single places; the loss of its home takes none, and may displace others, too.
 
+use super::certificate::Certificate;
 use super::units::{NO_UNIT, Tier, UnitIx, Units};
 use crate::cluster::Cluster;
 use crate::dense::to_usize;
 use crate::ids::{NodeSlot, VmSlot};
+use crate::resources::Amounts;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -49,6 +52,26 @@ pub(super) struct Needs<'n> {
 impl<'n> Needs<'n> {
     pub(super) fn new(units: &'n Units, kinds: usize, singles: BTreeSet<NodeSlot>) -> Self {
         Self { units, kinds, singles, items: Vec::new(), at: BTreeMap::new() }
+    }
+
+    /// Of the places of a certificate, whose VMs have or had these homes.
+    pub(super) fn of(
+        certificate: &Certificate,
+        cluster: &Cluster,
+        units: &'n Units,
+        home: impl Fn(VmSlot) -> Option<NodeSlot>,
+    ) -> Self {
+        let mut items: BTreeMap<(NodeSlot, &[NodeSlot]), Row> = BTreeMap::new();
+        for backup in &certificate.backups {
+            if let Some(home) = home(backup.vm) {
+                add(items.entry((home, &backup.targets)).or_default(), &held(cluster, backup.vm));
+            }
+        }
+        let mut needs = Self::new(units, cluster.kinds().len(), certificate.singles.iter().copied().collect());
+        for ((home, targets), need) in items {
+            needs.push(home, targets, need);
+        }
+        needs
     }
 
     pub(super) fn is_single(&self, target: NodeSlot) -> bool {
@@ -137,6 +160,15 @@ impl<'n> Needs<'n> {
         let losses = to_usize(self.units.losses().saturating_sub(1));
         let most = harm.into_iter().take(losses).fold(own, u32::saturating_add);
         targets.len() > to_usize(most)
+    }
+}
+
+impl Certificate {
+    /// What has to stay free for VMs with places of their own, all of them at home, by node.
+    pub(crate) fn kept_room(&self, cluster: &Cluster, units: &Units) -> Vec<(NodeSlot, Amounts)> {
+        let home = |vm: VmSlot| cluster.vm_record(vm).and_then(|record| record.node);
+        let needs = Needs::of(self, cluster, units, home);
+        needs.targets().map(|target| (target, needs.most(target).into_iter().collect())).collect()
     }
 }
 

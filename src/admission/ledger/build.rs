@@ -8,6 +8,7 @@
 
 use super::claims::{Claims, Targets};
 use super::class::{Bank, ClassLedger, NO_BANK};
+use super::lists::Lists;
 use crate::cluster::Cluster;
 use crate::dense::{IdVec, Rows, fits, to_u32};
 use crate::guarantee::{Bonds, Certificate, Column, Covers, NO_UNIT, NOWHERE, Units, one_per_domain};
@@ -26,16 +27,18 @@ impl ClassLedger {
         let applies = certificate.covers == Covers::AnyOrder
             && banked
             && certificate.exceptions.is_empty()
-            && certificate.backups.is_empty()
             && certificate.standing.is_empty()
             && certificate.evicts.is_empty()
             && cluster.unreachable_nodes().is_empty();
         let units = Units::new(cluster, policy, class).ok().filter(|_| applies)?;
-        let concern = Concern { min_priority: class.min_priority, left_out: certificate.left_out.clone() };
+        let lists = Lists::new(cluster, &units, certificate);
+        let mut left_out = certificate.left_out.clone();
+        left_out.extend(lists.backups.iter().map(|backup| backup.vm));
+        left_out.sort_unstable();
+        let concern = Concern { min_priority: class.min_priority, left_out };
         let respected: Vec<LevelIx> =
             cluster.levels.named_levels().filter(|level| is_respected(cluster, certificate, *level)).collect();
-        // What `separate` rules say is read from the cluster as it is (`apart`).
-        let bonds = Bonds::new(cluster, &units, &concern, &|_| true, &[])?;
+        let bonds = bonds_of(cluster, &units, &concern, certificate)?;
         let width = cluster.kinds().len();
         let mut most = Rows::new(width);
         most.resize(cluster.node_slots());
@@ -43,6 +46,7 @@ impl ClassLedger {
             class: class.clone(),
             units,
             concern,
+            lists,
             bonds,
             respected,
             banks: Vec::new(),
@@ -54,7 +58,7 @@ impl ClassLedger {
             without: Vec::new(),
             broken: false,
         };
-        for vm in &certificate.vms {
+        for vm in certificate.vms.iter().filter(|vm| !ledger.lists.lists(**vm)) {
             ledger.home[*vm] = cluster.vm_record(*vm)?.node?;
         }
         for (column, targets) in certificate.columns.iter().zip(certificate.targets.iter()) {
@@ -64,8 +68,9 @@ impl ClassLedger {
         ledger.stale = true;
         ledger.tighten();
         // A plan may count on room that a migration from the failed unit releases: the books know of no such room.
-        let fits_all = |node: NodeSlot| fits(&ledger.most[node], &cluster.free_rows()[node]);
-        (0..to_u32(cluster.node_slots())).map(NodeSlot).all(fits_all).then_some(ledger)
+        let fits_all = |node: NodeSlot| fits(&ledger.most[node], &ledger.lists.free(cluster, node));
+        let fit = (0..to_u32(cluster.node_slots())).map(NodeSlot).all(fits_all);
+        (fit && ledger.lists.are_free(cluster)).then_some(ledger)
     }
 
     fn add_bank(&mut self, cluster: &Cluster, column: &Column, vms: &[VmSlot], targets: &[NodeSlot]) -> Option<()> {
@@ -75,18 +80,23 @@ impl ClassLedger {
         let nodes = fill_order(cluster, column.bank.as_deref()?);
         let mut room = RoomIndex::new(width);
         for (rank, node) in nodes.iter().enumerate() {
-            room.insert(*node, RoomKey::from(to_u32(rank)), &cluster.free_rows()[*node]);
+            room.insert(*node, RoomKey::from(to_u32(rank)), &self.lists.free(cluster, *node));
             self.bank_of[*node] = to_u32(at);
         }
         let mut by_vm: Targets = IdVec::filled(NOWHERE, cluster.vm_slots_len());
         let mut claims = Claims::new(width, tier.first, tier.len());
-        for (vm, target) in vms.iter().zip(targets) {
+        for (vm, target) in vms.iter().zip(targets).filter(|(vm, _)| !self.lists.lists(**vm)) {
             let unit = tier.unit_of[self.home[*vm]];
             if *target == NOWHERE || unit == NO_UNIT {
                 return None;
             }
+            let need = &cluster.restart_rows()[*vm];
+            // Plans that count more than that beside kept room are not followed.
+            if self.lists.is_kept(*target) && !fits(&cluster.demand_rows()[*vm], need) {
+                return None;
+            }
             by_vm[*vm] = *target;
-            claims.add(unit, *target, &cluster.restart_rows()[*vm]);
+            claims.add(unit, *target, need);
         }
         self.banks.push(Bank { tier: column.tier, room, targets: by_vm, claims });
         Some(())
@@ -112,12 +122,13 @@ impl ClassLedger {
             Column { tier: bank.tier, bank: Some(nodes) }
         };
         let levels = self.units.tiers.iter().map(|tier| (cluster.levels.name(tier.level).into(), tier.count));
-        Certificate {
+        let left_out = self.concern.left_out.iter().copied().filter(|vm| !self.lists.lists(*vm)).collect();
+        let mut certificate = Certificate {
             class: self.class.clone(),
             tiers: levels.collect(),
             covers: Covers::AnyOrder,
             state: cluster.state(),
-            left_out: self.concern.left_out.clone(),
+            left_out,
             evicts: Vec::new(),
             standing: Vec::new(),
             columns: self.banks.iter().map(column).collect(),
@@ -126,8 +137,34 @@ impl ClassLedger {
             exceptions: Vec::new(),
             backups: Vec::new(),
             singles: Vec::new(),
-        }
+        };
+        certificate.add_backups(self.lists.backups.clone(), self.lists.singles.clone());
+        certificate
     }
+}
+
+/// The bonds that the plans of a certificate keep to; `None`: they cannot be told. What `separate` rules say is not among them: it is
+/// read from the cluster as it is (`apart`). Other rules may have been painted so that members short of places have some: those
+/// whose targets go against the usual colours tell.
+fn bonds_of(cluster: &Cluster, units: &Units, concern: &Concern, certificate: &Certificate) -> Option<Bonds> {
+    let strayed = |bonds: &Bonds| -> Vec<VmSlot> {
+        let keeps = |at: usize, vm: VmSlot| {
+            let mut targets = certificate.targets.iter().filter_map(|targets| targets.get(at));
+            targets.all(|target| *target == NOWHERE || bonds.colours_allow(cluster, vm, *target))
+        };
+        let vms = certificate.vms.iter().enumerate();
+        vms.filter(|(at, vm)| bonds.has_colour(**vm) && !keeps(*at, **vm)).map(|(_, vm)| *vm).collect()
+    };
+    let mut bonds = Bonds::new(cluster, units, concern, &|_| true, &[])?;
+    if units.losses() == 1 {
+        // Every plan stands alone, and keeps to no colours.
+        return Some(bonds);
+    }
+    let short_of_places = strayed(&bonds);
+    if !short_of_places.is_empty() {
+        bonds = Bonds::new(cluster, units, concern, &|_| true, &short_of_places)?;
+    }
+    strayed(&bonds).is_empty().then_some(bonds)
 }
 
 /// Whether no domain of a level meets two banks.

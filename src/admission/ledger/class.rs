@@ -4,6 +4,7 @@
 
 use super::claims::{Claims, Targets, raise_most};
 use super::keeps::Moved;
+use super::lists::Lists;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass};
 use crate::dense::{DenseId, IdVec, Rows, fits, to_u32, to_usize};
 use crate::guarantee::{Bonds, NO_UNIT, NOWHERE, Newcomers, UnitIx, Units, is_limited, most_more_of};
@@ -21,7 +22,9 @@ pub(super) const NO_BANK: u32 = u32::MAX;
 pub(crate) struct ClassLedger {
     pub(super) class: FailureClass,
     pub(super) units: Units,
+    /// Whom it concerns, but for those with places of their own.
     pub(super) concern: Concern,
+    pub(super) lists: Lists,
     /// What plans must keep to for the sake of rules, `separate` rules aside, which `apart` reads. VMs with other bonds do not
     /// come or go while the ledger lasts.
     pub(super) bonds: Bonds,
@@ -75,13 +78,15 @@ impl ClassLedger {
         restart == RestartClass::Protected && self.concern.min_priority.is_none_or(|least| priority >= least)
     }
 
-    /// Whether the class leaves a VM out because nothing could take it.
+    /// Whether the books do not follow a VM, so that a change of it ends them: the class leaves it out because nothing could take
+    /// it, or it has to do with places of VMs' own.
     pub(crate) fn leaves_out(&self, vm: VmSlot) -> bool {
-        !self.concern.left_out.is_empty() && self.concern.left_out.binary_search(&vm).is_ok()
+        let left_out = &self.concern.left_out;
+        !left_out.is_empty() && (left_out.binary_search(&vm).is_ok() || self.lists.fixes(vm))
     }
 
     /// A proved bound on how many more VMs the class can bear: [`most_more_of`]. Whatever is uncoverable is left out, because
-    /// there is no plan for it.
+    /// there is no plan for it, and so is what has places of its own.
     pub(crate) fn most_more(&self, cluster: &Cluster, policy: &Policy, newcomers: &Newcomers<'_>) -> Option<u128> {
         most_more_of(cluster, policy, (&self.units, &self.concern), newcomers)
     }
@@ -112,6 +117,7 @@ impl ClassLedger {
         let limited = ask.vm.filter(|vm| is_limited(cluster, *vm));
         let suits = |node: NodeSlot| {
             self.unit(bank, node) != ask.unit
+                && self.lists.allow(cluster, ask, node)
                 && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
                 && ask.vm.is_none_or(|vm| {
                     self.bonds.colours_allow(cluster, vm, node)
@@ -204,9 +210,9 @@ impl ClassLedger {
     pub(crate) fn refresh(&mut self, cluster: &Cluster, node: NodeSlot) {
         let at = self.bank_of.lookup(node).copied().unwrap_or(NO_BANK);
         let Some(bank) = self.banks.get_mut(to_usize(at)) else { return };
-        let free = &cluster.free_rows()[node];
-        bank.room.set(node, free);
-        if !fits(&self.most[node], free) {
+        let free = self.lists.free(cluster, node);
+        bank.room.set(node, &free);
+        if !fits(&self.most[node], &free) || !self.lists.is_free(cluster, node) {
             self.short.push(node);
         }
     }
@@ -230,6 +236,10 @@ impl ClassLedger {
     /// Compares everything that is kept with what it is kept from, and every plan with the room it has.
     pub(crate) fn audit(&self, cluster: &Cluster) -> Result<(), &'static str> {
         use alloc::collections::BTreeMap;
+        let mut free: Rows<NodeSlot> = Rows::new(cluster.kinds().len());
+        for node in (0..cluster.node_slots()).map(NodeSlot::from_index) {
+            free.push(&self.lists.free(cluster, node));
+        }
         for (at, bank) in self.banks.iter().enumerate() {
             let mut sums: BTreeMap<(UnitIx, NodeSlot), Vec<u64>> = BTreeMap::new();
             for vm in (0..cluster.vm_slots_len()).map(VmSlot::from_index) {
@@ -267,13 +277,16 @@ impl ClassLedger {
                 if !fits(sum, &self.most[*target]) {
                     return Err("more is claimed than the largest claim");
                 }
-                if !fits(&self.most[*target], &cluster.free_rows()[*target]) {
+                if !fits(&self.most[*target], &free[*target]) {
                     return Err("more is claimed than there is");
                 }
             }
-            if !bank.room.is_consistent(|node| &cluster.free_rows()[node]) {
+            if !bank.room.is_consistent(|node| &free[node]) {
                 return Err("a bank's index is not what its nodes have free");
             }
+        }
+        if !self.lists.are_free(cluster) {
+            return Err("the room of VMs with places of their own is not free");
         }
         Ok(())
     }

@@ -15,7 +15,7 @@
 use super::claims::Claims;
 use super::class::{ClassLedger, NO_BANK};
 use crate::cluster::{Cluster, Priority, RestartClass};
-use crate::dense::{Rows, to_usize};
+use crate::dense::{Rows, fits, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::resources::Amounts;
 use crate::restart::may_run_on;
@@ -144,8 +144,12 @@ impl<'l> Paper<'l> {
     fn beside_claims(&self, ghost: &Ghost<'_>, node: NodeSlot) -> u64 {
         let bank = to_usize(self.ledger.bank_of.lookup(node).copied().unwrap_or(NO_BANK));
         let Some(free) = self.sheets.get(bank).and_then(|sheet| sheet.room.free_of(node)) else { return u64::MAX };
-        let kinds = ghost.demand.iter().zip(free).zip(&self.most[node]).filter(|(_, most)| **most > 0);
-        let takes = kinds.map(|((demand, free), most)| how_often(*demand, free.checked_sub(*most)));
+        let kept = self.ledger.lists.kept_on(node);
+        let is_asked = |kind: usize, most: u64| most > 0 || kept.get(kind).is_some_and(|kept| *kept > 0);
+        let kinds = ghost.demand.iter().zip(free).zip(&self.most[node]).enumerate();
+        let takes = kinds
+            .filter(|(kind, (_, most))| is_asked(*kind, **most))
+            .map(|(_, ((demand, free), most))| how_often(*demand, free.checked_sub(*most)));
         takes.min().unwrap_or(u64::MAX)
     }
 
@@ -222,7 +226,12 @@ impl<'l> Paper<'l> {
 impl Ghost<'_> {
     /// Whether what they are like leaves them a node.
     fn suits(&self, cluster: &Cluster, ledger: &ClassLedger, node: NodeSlot) -> bool {
-        self.like.is_none_or(|like| may_run_on(cluster, like, node) && ledger.bonds.colours_allow(cluster, like, node))
+        // As for VMs that are there ([`Lists::allow`](super::lists::Lists::allow)).
+        let holds_no_more = || fits(self.demand, self.need);
+        (!ledger.lists.is_kept(node) || holds_no_more())
+            && self
+                .like
+                .is_none_or(|like| may_run_on(cluster, like, node) && ledger.bonds.colours_allow(cluster, like, node))
     }
 }
 

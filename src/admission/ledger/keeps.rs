@@ -1,6 +1,7 @@
 //! Whether the books would still balance after a change, without making it.
 //!
-//! Uses `ledger::class`. Called by `admission::guard` for every request, so nothing here allocates.
+//! Uses `ledger::{class, lists}`. Called by `admission::guard` for every request, so nothing here allocates (but for a node
+//! where room is kept for VMs with places of their own).
 
 use super::apart::Arrival;
 use super::class::{Ask, ClassLedger, NO_BANK};
@@ -53,11 +54,12 @@ impl ClassLedger {
         if self.broken || after.vm.is_some_and(|vm| self.leaves_out(vm)) {
             return false;
         }
+        let Some(moved) = self.lists.beside(after.moved) else { return false };
         let claimed = |moved: &Moved| {
             let bank = self.bank_of.lookup(moved.node).copied().unwrap_or(NO_BANK);
             bank == NO_BANK || fits(&self.most[moved.node], &moved.free)
         };
-        if !after.moved.iter().all(claimed) {
+        if !moved.iter().all(claimed) {
             return false;
         }
         if let (Some(vm), Some(node)) = (after.vm, after.arrives) {
@@ -73,7 +75,7 @@ impl ClassLedger {
             // What it claims already, if it stays in its unit.
             let back = was.filter(|(_, old)| self.unit(bank, *old) == unit);
             let back = back.map(|(vm, _)| (target, &cluster.restart_rows()[vm]));
-            let ask = Ask { vm: after.vm, need: after.need, unit, first: target, moved: after.moved, back };
+            let ask = Ask { vm: after.vm, need: after.need, unit, first: target, moved: &moved, back };
             self.find(cluster, bank, &ask).is_some()
         })
     }

@@ -4,8 +4,9 @@
 //! `capacity` for headroom.
 //!
 //! **The data's path.** A class that holds by banks, for losses in any order, without exceptions and evictions, leaves a
-//! certificate: a target for every VM in every bank. A [`ClassLedger`] takes it apart: per bank and unit what the unit
-//! claims where (`claims`), per node the most that any one unit claims there. Before an edit of a VM the owner calls
+//! certificate: a target for every VM in every bank; VMs with places of their own aside, which stay as they are (`lists`). A
+//! [`ClassLedger`] takes it apart: per bank and unit what the unit claims where (`claims`), per node the most that any one unit
+//! claims there. Before an edit of a VM the owner calls
 //! [`leave`](ClassLedger::leave), after it [`refresh`](ClassLedger::refresh) for every node that it touched and
 //! [`enter`](ClassLedger::enter), at the end of a transaction [`settle`](ClassLedger::settle), which packs anew what no
 //! longer fits (`repair`). [`keeps`](ClassLedger::keeps) tells beforehand whether a change would need any of that.
@@ -29,6 +30,7 @@ mod claims;
 mod class;
 mod ghosts;
 mod keeps;
+mod lists;
 mod plain;
 mod repair;
 

@@ -19,14 +19,18 @@ impl ClassLedger {
             return false;
         }
         if !self.short.is_empty() {
-            let fit = |ledger: &Self, node: NodeSlot| fits(&ledger.most[node], &cluster.free_rows()[node]);
+            let fit = |ledger: &Self, node: NodeSlot| fits(&ledger.most[node], &ledger.lists.free(cluster, node));
+            if !self.short.iter().all(|node| self.lists.is_free(cluster, *node)) {
+                self.broken = true;
+                return false;
+            }
             let mut short = core::mem::take(&mut self.short);
             short.retain(|node| !fit(self, *node));
             if !short.is_empty() {
                 self.tighten();
             }
             for node in &short {
-                if !fit(self, *node) && !self.vacate(cluster, *node, &cluster.free_rows()[*node]) {
+                if !fit(self, *node) && !self.vacate(cluster, *node, &self.lists.free(cluster, *node)) {
                     self.broken = true;
                     return false;
                 }
@@ -53,15 +57,17 @@ impl ClassLedger {
         if self.broken || after.vm.is_some_and(|vm| self.leaves_out(vm)) {
             return false;
         }
+        let Some(moved) = self.lists.beside(after.moved) else { return false };
         self.tighten();
-        for moved in after.moved {
+        for moved in &*moved {
             let bank = self.bank_of.lookup(moved.node).copied().unwrap_or(NO_BANK);
             if bank == NO_BANK || fits(&self.most[moved.node], &moved.free) {
                 continue;
             }
             // The plans must fit now as well: nothing has changed yet.
-            let both = moved.free.iter().zip(&cluster.free_rows()[moved.node]).map(|(then, now)| *then.min(now));
-            if !self.vacate(cluster, moved.node, &both.collect::<Amounts>()) {
+            let free = self.lists.free(cluster, moved.node);
+            let both: Amounts = moved.free.iter().zip(&*free).map(|(then, now)| *then.min(now)).collect();
+            if !self.vacate(cluster, moved.node, &both) {
                 return false;
             }
         }
@@ -154,17 +160,19 @@ impl ClassLedger {
         true
     }
 
-    /// Whether plans of a unit can be changed with its VMs' bonds kept: not where VMs move as one, or where the plan as a
-    /// whole is what keeps a rule.
+    /// Whether plans of a unit can be changed with its VMs' bonds kept: not where VMs move as one, where the plan as a whole is
+    /// what keeps a rule, or where a rule ties one to a VM with places of its own.
     fn may_pack(&self, cluster: &Cluster, at: usize, unit: UnitIx, only: Option<NodeSlot>) -> bool {
-        let Some(bank) = self.banks.get(at).filter(|_| !self.bonds.is_empty()) else { return true };
+        let Some(bank) = self.banks.get(at).filter(|_| !self.bonds.is_empty() || !self.lists.is_empty()) else {
+            return true;
+        };
         let nodes = self.units.nodes(unit).iter().filter_map(|node| cluster.node_record(*node));
         nodes.flat_map(|node| &node.residents).filter(|vm| self.home_of(**vm).is_some()).all(|vm| {
             let target = bank.targets[*vm];
             let moves = only.is_none_or(|only| only == target);
             let as_it_is = |bond: &Bond| matches!(bond, Bond::AsOne(_) | Bond::Planned);
             let kept = target == NOWHERE || self.bonds.colours_allow(cluster, *vm, target);
-            kept && !(moves && self.bonds.of(*vm).iter().any(as_it_is))
+            kept && !(moves && (self.lists.fixes(*vm) || self.bonds.of(*vm).iter().any(as_it_is)))
         })
     }
 

@@ -1,0 +1,160 @@
+//! The guard's ledgers where VMs have few places: deals saw to them, rules were painted anew, or they have places of their own.
+//!
+//! Requests and facts with ledgers and without, side by side, and every certificate kept up is checked by independent code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+use lifeboat::{
+    Answer, Change, Cluster, Guard, Item, Newcomer, Node, NodeId, NodeRef, Vm, VmId, VmRef, check_certificate,
+    headroom, verify,
+};
+use lifeboat_testkit::Choices;
+use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
+use std::collections::BTreeMap;
+
+type Counts = BTreeMap<&'static str, u64>;
+
+/// One operation on a VM, most of them such as can be carried out.
+fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64) -> Change {
+    let nodes: Vec<NodeId> = cluster.nodes().map(NodeRef::id).collect();
+    let of = |wanted: &dyn Fn(&VmRef<'_>) -> bool| -> Vec<VmId> {
+        let vms = cluster.vms().filter(wanted).map(VmRef::id).collect::<Vec<_>>();
+        if vms.is_empty() { cluster.vms().map(VmRef::id).collect() } else { vms }
+    };
+    let node = choices.pick(&nodes);
+    let open = choices.chance(1, 2).then_some(node);
+    let on = choices.pick(&of(&|vm| vm.is_on() && vm.migrating_to().is_none()));
+    let demand: Vec<u64> = (0..cluster.kinds().len()).map(|_| choices.between(1, 6)).collect();
+    match choices.weighted(&[(0, 6), (1, 6), (2, 3), (3, 2), (4, 3), (5, 3), (6, 3)]) {
+        0 => Change::Start { vm: choices.pick(&of(&|vm| !vm.is_on())), node: open },
+        1 => Change::Stop { vm: on },
+        2 => {
+            let mut vm = Vm::named(format!("new-{step}")).demand(demand);
+            vm.power = Some(lifeboat::Power::On);
+            vm.node = open;
+            if choices.chance(1, 3) {
+                vm.restart_demand = Some(vec![choices.between(1, 6); cluster.kinds().len()].into());
+            }
+            Change::AddVm(Box::new(vm))
+        }
+        3 => Change::RemoveVm { vm: on },
+        4 => Change::Resize { vm: on, demand: demand.into() },
+        5 => Change::Migrate { vm: on, to: open },
+        _ => Change::MigrateDone { vm: choices.pick(&of(&|vm| vm.migrating_to().is_some())) },
+    }
+}
+
+/// Says whether the guard's yes is one by a verdict made anew, and whether its certificates are good.
+fn check(guard: &mut Guard, what: &str, counts: &mut Counts) {
+    guard.check_ledgers().unwrap_or_else(|fault| panic!("{fault}: {what}"));
+    let (cluster, policy) = (guard.cluster().clone(), guard.policy().clone());
+    let fresh = verify(&cluster, &policy).unwrap();
+    let items = guard.items().unwrap().to_vec();
+    for (class, item) in fresh.classes().iter().zip(&items) {
+        let Item::Tolerate(state) = &item.item else { continue };
+        let same = state.answer == class.rest() || (state.answer == Answer::Holds && class.rest() == Answer::Undecided);
+        assert!(same, "{:?} {:?}: {what}", state.answer, class.rest());
+    }
+    for class in &policy.tolerate {
+        let Some(certificate) = guard.certificate(class).unwrap() else { continue };
+        check_certificate(&cluster, &policy, &certificate).unwrap_or_else(|faults| panic!("{faults:?}: {what}"));
+        *counts.entry(if certificate.backups() > 0 { "own places" } else { "without" }).or_default() += 1;
+    }
+}
+
+fn has_own_places(guard: &mut Guard) -> bool {
+    let classes = guard.policy().tolerate.clone();
+    classes.iter().any(|class| guard.certificate(class).unwrap().is_some_and(|one| one.backups() > 0))
+}
+
+fn churn(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) {
+    let mut choices = Choices::from_seed(seed);
+    let mut guard = Guard::new(case.cluster.clone(), case.policy.clone());
+    for step in 0..steps {
+        let changes = [change(&mut choices, guard.cluster(), step)];
+        let what = format!("seed {seed}, step {step}, {changes:?}");
+        let own = has_own_places(&mut guard);
+        let by_ledger = guard.judged().0;
+        let decision = guard.admit(&changes).unwrap();
+        if guard.judged().0 > by_ledger {
+            *counts.entry(if own { "by a ledger with own places" } else { "by a ledger" }).or_default() += 1;
+        }
+        if decision.is_admitted() {
+            guard.apply(decision).unwrap();
+        } else if choices.chance(1, 4) {
+            // It happens all the same.
+            let _ = guard.observe(&changes);
+        }
+        check(&mut guard, &what, counts);
+    }
+}
+
+fn churn_many(cases: fn(u64) -> VerdictCase, seeds: std::ops::Range<u64>, steps: u64) -> Counts {
+    let mut counts = Counts::new();
+    for seed in seeds {
+        churn(&cases(seed), seed, steps, &mut counts);
+    }
+    println!("{counts:?}");
+    counts
+}
+
+#[test]
+fn ledgers_keep_few_places() {
+    let counts = churn_many(scarce_from_seed, 0..150, 12);
+    assert!(counts["by a ledger with own places"] > 50, "{counts:?}");
+}
+
+#[test]
+fn ledgers_keep_colours() {
+    churn_many(ruled_from_seed, 0..60, 12);
+    churn_many(roomy_from_seed, 0..60, 12);
+}
+
+/// A tied VM keeps its place in the books when what is said to have happened to it cannot have.
+#[test]
+fn what_very_many_cases_found_stays_mended() {
+    churn(&scarce_from_seed(4_807), 4_807, 16, &mut Counts::new());
+}
+
+/// Copies are counted beside what VMs with places of their own keep.
+#[test]
+fn headroom_leaves_own_places_alone() {
+    let (mut own, mut copies) = (0, 0);
+    for seed in 0..150 {
+        let mut case = scarce_from_seed(seed);
+        let width = case.cluster.kinds().len();
+        // So many nodes that it is not a verdict that counts.
+        for number in 0..10 {
+            let node = Node::named(format!("small{number}")).domain("rack", "small").domain("site", "small");
+            case.cluster.add_node(node.capacity(vec![3; width])).unwrap();
+        }
+        let verdict = verify(&case.cluster, &case.policy).unwrap();
+        let Some(certificate) = verdict.certificates().next().filter(|one| one.backups() > 0) else { continue };
+        assert!(certificate.banks() > 0);
+        own += 1;
+        let shape = vec![1 + seed % 3; width];
+        let found = headroom(&case.cluster, &case.policy, &Newcomer::Shape(shape.clone().into())).unwrap();
+        copies += found.placements.len();
+        for (at, node) in found.placements.iter().enumerate() {
+            case.cluster.add_vm(Vm::named(format!("copy {at}")).demand(shape.clone()).on(*node)).unwrap();
+        }
+        let after = verify(&case.cluster, &case.policy).unwrap();
+        assert_ne!(after.classes()[0].rest(), Answer::Fails, "seed {seed}: {found:?}");
+    }
+    println!("{own} with places of their own, {copies} copies");
+    assert!(own > 10 && copies > 50, "{own}, {copies}");
+}
+
+/// `cargo test --release --test ledger_few -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn ledgers_keep_very_many_few_places() {
+    churn_many(scarce_from_seed, 1_000..9_000, 16);
+    churn_many(ruled_from_seed, 1_000..1_500, 16);
+}
