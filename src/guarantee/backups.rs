@@ -13,7 +13,7 @@
 //! are listed, each with targets in domains where no other member is or comes to.
 
 use super::banks::{Bank, Filled};
-use super::bonds::{ApartIx, Bond, Bonds};
+use super::bonds::{ApartIx, Bond, Bonds, Mate};
 use super::certificate::Backup;
 use super::field::{Census, Field};
 use super::needs::{Needs, Row, add, held};
@@ -224,6 +224,20 @@ impl<'l> Lists<'l> {
                     && may_run_on(self.cluster, *vm, node)
                     && self.aparts(*vm).all(|rule| !self.bonds.is_there(self.cluster, rule, node))
             })
+            && self.may_meet(item, node)
+    }
+
+    /// Whether the VMs of an item may be together on a node, where nobody else of their rules is.
+    fn may_meet(&self, item: &Item, node: NodeSlot) -> bool {
+        item.vms.iter().enumerate().all(|(done, vm)| {
+            let before = item.vms.get(..done).unwrap_or_default();
+            self.aparts(*vm).all(|rule| {
+                let there = |side: u32| Mate { side, home: item.home, going: None, target: Some(node) };
+                let mates = before.iter().filter_map(|other| self.bonds.side_in(*other, rule)).map(there);
+                let side = self.bonds.side_in(*vm, rule).unwrap_or_default();
+                self.bonds.is_apart(self.cluster, (rule, side), node, mates)
+            })
+        })
     }
 
     /// Places for an item: as many as losses that need not be single ones, those that are left with most room for its size;

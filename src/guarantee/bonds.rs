@@ -203,6 +203,14 @@ impl Bonds {
         self.of(vm).iter().find_map(|bond| if let Bond::AsOne(party) = bond { Some(*party) } else { None })
     }
 
+    /// On which side of a `separate` rule a VM is that is kept apart by it.
+    pub(super) fn side_in(&self, vm: VmSlot, rule: ApartIx) -> Option<u32> {
+        self.of(vm).iter().find_map(|bond| match bond {
+            Bond::Apart(known, side) if *known == rule => Some(*side),
+            _ => None,
+        })
+    }
+
     /// Whether a VM has a colour to keep to.
     pub(crate) fn has_colour(&self, vm: VmSlot) -> bool {
         self.of(vm).iter().any(|bond| matches!(bond, Bond::Colour(..)))

@@ -114,7 +114,8 @@ pub enum CertificateError {
     /// It needs evictions, and the policy allows none.
     #[error("the certificate needs evictions, and the policy allows none")]
     EvictionsForbidden,
-    /// No plan is left: this does not happen within what a checked certificate covers.
+    /// No plan is left: this does not happen within what a checked certificate covers, counted by [`Cover::remaining`](
+    /// super::Cover::remaining).
     #[error("the certificate has no plan left for this loss")]
     NoPlan,
 }

@@ -151,11 +151,22 @@ impl Certificate {
 
 impl Cover<'_> {
     /// How many more units may be lost and are covered: none after a loss if only losses at once are covered.
+    ///
+    /// Losses are counted as they were answered. In hindsight they may be fewer, wider units: then a loss beyond this may
+    /// be answered still, or be refused as [`CertificateError::NoPlan`].
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        // Losses that came one by one may be fewer, wider units in hindsight.
+        self.after(self.lost.len())
+    }
+
+    /// How many more may be answered at most.
+    pub(super) fn may_remain(&self) -> u32 {
         let fewest = self.base.units.explain(&[], &self.failed).map_or(self.lost.len(), |units| units.len());
-        let used = u32::try_from(fewest.min(self.lost.len())).unwrap_or(u32::MAX);
+        self.after(fewest.min(self.lost.len()))
+    }
+
+    fn after(&self, lost: usize) -> u32 {
+        let used = u32::try_from(lost).unwrap_or(u32::MAX);
         match self.certificate.covers {
             Covers::AtOnce if used > 0 => 0,
             _ => self.base.units.losses().saturating_sub(used),

@@ -12,6 +12,7 @@
 use super::certificate::{Certificate, CertificateError};
 use super::cover::Cover;
 use super::evict;
+use super::needs::held;
 use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, RuleRecord, Strength, VmRef};
 use crate::dense::{DenseId, Rows};
 use crate::failure::Failure;
@@ -139,7 +140,7 @@ impl Planner {
         let mut places: Vec<(VmSlot, NodeSlot)> =
             promise.placements.iter().map(|(vm, node)| (vm.slot, node.slot)).collect();
         places.sort_unstable();
-        let more = next.remaining() > 0;
+        let more = next.may_remain() > 0;
         if !promise.evictions.is_empty() && policy.preemption == Preemption::Never {
             return Err(CertificateError::EvictionsForbidden.into());
         }
@@ -177,6 +178,11 @@ impl Planner {
         let keeps = kept.places.iter().all(|(vm, _)| {
             !waits(&cluster.vm_id_of(*vm)) || own.placements().iter().any(|placed| placed.vm.slot == *vm)
         });
+        // Nor does one that runs where it was promised a place have to go for good.
+        let places = |vm: VmId| own.placements().iter().any(|placed| placed.vm == vm);
+        let is_promised = |vm: VmId| cover.certificate().entry(vm.slot).is_some();
+        let mut gone = own.evictions().iter().map(|eviction| eviction.vm);
+        let keeps = keeps && gone.all(|vm| places(vm) || !is_promised(vm));
         let rank = |plan: &RestartPlan| (net(cluster, plan), Reverse(plan.evictions().len()));
         Ok(if keeps && rank(&own) > rank(&plan) { own } else { plan })
     }
@@ -218,9 +224,15 @@ impl Cover<'_> {
             most.grow_to(NodeSlot::from_index(last));
         }
         let mut load = most.clone();
+        // There plans have been made for VMs as they run, too (`backups`).
+        let mut has_own: Vec<NodeSlot> = Vec::new();
+        self.each_kept_room(cluster, |target, _| has_own.push(target));
+        has_own.sort_unstable();
         self.each_open_plan(|plan| {
             for (vm, target) in plan {
-                for (load, need) in load[*target].iter_mut().zip(&cluster.restart_rows()[*vm]) {
+                let as_it_runs = has_own.binary_search(target).is_ok().then(|| held(cluster, *vm));
+                let need = as_it_runs.as_deref().unwrap_or(&cluster.restart_rows()[*vm]);
+                for (load, need) in load[*target].iter_mut().zip(need) {
                     *load = load.saturating_add(*need);
                 }
             }

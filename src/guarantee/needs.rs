@@ -10,7 +10,8 @@
 //!
 //! **One is always left** to an item whose list is longer than all that can happen to it ([`Needs::is_always_left`]): of the other
 //! losses each takes at most one of its places, as no two are in one unit, and displaces items of its own, of which each
-//! can be on one of its single places; the loss of its home takes none, and may displace others, too.
+//! can be on one of its single places; the loss of its home takes none, and may displace others, too. Where levels cross, its
+//! home is in several units, of which one is that loss and the others may be lost besides.
 
 use super::certificate::Certificate;
 use super::units::{NO_UNIT, Tier, UnitIx, Units};
@@ -154,7 +155,19 @@ impl<'n> Needs<'n> {
             let harm = harm.entry(unit).or_default();
             *harm = harm.saturating_add(1);
         }
-        let own = units_of(*home).filter_map(|unit| harm.remove(&unit)).max().unwrap_or(0);
+        // Of a unit of its home that lies within another one nothing more is lost.
+        let lies_within = |unit: UnitIx, other: UnitIx| {
+            let (inner, outer) = (self.units.nodes(unit), self.units.nodes(other));
+            let is_first = (outer.len(), unit) > (inner.len(), other);
+            is_first && inner.iter().all(|node| outer.contains(node))
+        };
+        for unit in units_of(*home) {
+            if units_of(*home).any(|other| other != unit && lies_within(unit, other)) {
+                harm.remove(&unit);
+            }
+        }
+        let first = units_of(*home).max_by_key(|unit| harm.get(unit).copied());
+        let own = first.and_then(|unit| harm.remove(&unit)).unwrap_or(0);
         let mut harm: Vec<u32> = harm.into_values().collect();
         harm.sort_unstable_by_key(|harm| Reverse(*harm));
         let losses = to_usize(self.units.losses().saturating_sub(1));

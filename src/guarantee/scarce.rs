@@ -88,11 +88,7 @@ pub(super) fn lacking(
         let keeps_apart = |rule: ApartIx, side: u32, node: NodeSlot| {
             let of_rule = |other: &MemberIx| {
                 let other = setting.field.vms[*other];
-                let side = setting.bonds.of(other).iter().find_map(|bond| match bond {
-                    Bond::Apart(known, side) if *known == rule => Some(*side),
-                    _ => None,
-                });
-                mate(setting.cluster, setting.units, other, side?)
+                mate(setting.cluster, setting.units, other, setting.bonds.side_in(other, rule)?)
             };
             setting.bonds.is_apart(setting.cluster, (rule, side), node, members.iter().filter_map(of_rule))
         };

@@ -4,7 +4,8 @@
 //! a plan that it has.
 //!
 //! **The data's path.** On a copy of the cluster those with a promise stand in their places and what is claimed for later is
-//! taken; the planner plans for everyone else there. What it finds and what was promised then become one plan of the
+//! taken; the planner plans for everyone else there. Where some of them would come to hold more as they run than is left beside
+//! the claims, it plans once more with what they hold then. What it finds and what was promised then become one plan of the
 //! cluster itself, with waves over all.
 
 use super::costs::Costs;
@@ -12,13 +13,13 @@ use super::plan::{RestartPlan, Unplaced};
 use super::planner::{Detail, PlanError, Planner};
 use super::preempt;
 use crate::cluster::{Cluster, NodeState, RestartClass, Vm};
-use crate::dense::{DenseId, Rows};
+use crate::dense::{DenseId, Rows, fits};
 use crate::failure::Failure;
 use crate::ids::{NodeSlot, VmId, VmSlot};
 use crate::placement::budget::Control;
 use crate::policy::{Policy, Preemption};
 use crate::resources::Amounts;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -85,7 +86,11 @@ impl Planner {
         if let Some(claims) = &kept.claims {
             claim(&mut around, claims);
         }
-        let rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
+        let mut rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
+        if kept.claims.as_ref().is_some_and(|claims| !leaves_free(&around, claims, &rest)) {
+            start_as_they_run(&mut around, failure)?;
+            rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
+        }
         let mut planned: Vec<(VmSlot, NodeSlot)> =
             rest.placements.iter().map(|placed| (placed.vm.slot, placed.node.slot)).collect();
         planned.sort_unstable();
@@ -142,6 +147,37 @@ fn waits(cluster: &Cluster, failure: &Failure, vm: VmSlot) -> bool {
     let state = node.and_then(|node| cluster.node_record(node)).map(|node| node.state);
     node.is_none_or(|node| failure.contains(cluster.node_id_of(node)))
         || matches!(state, Some(NodeState::Failed | NodeState::Maintenance))
+}
+
+/// Whether the VMs of a plan leave what is claimed free once they run: losses may come one after another. `cluster`: with the
+/// claims taken.
+fn leaves_free(cluster: &Cluster, claims: &Rows<NodeSlot>, plan: &RestartPlan) -> bool {
+    let mut held: BTreeMap<NodeSlot, Vec<u64>> = BTreeMap::new();
+    for placed in plan.placements() {
+        let (vm, node) = (placed.vm.slot, placed.node.slot);
+        if claims[node].iter().any(|amount| *amount > 0) {
+            let sum = held.entry(node).or_insert_with(|| alloc::vec![0; claims.width()]);
+            let rows = cluster.restart_rows()[vm].iter().zip(&cluster.demand_rows()[vm]);
+            sum.iter_mut().zip(rows).for_each(|(sum, (restart, runs))| *sum = sum.saturating_add(*restart.max(runs)));
+        }
+    }
+    held.iter().all(|(node, held)| fits(held, &cluster.free_rows()[*node]))
+}
+
+/// Has the VMs that wait for a place ask for as much as they start as they hold once they run, if that is more.
+fn start_as_they_run(cluster: &mut Cluster, failure: &Failure) -> Result<(), PlanError> {
+    let starts_small = |vm: &VmSlot| !fits(&cluster.demand_rows()[*vm], &cluster.restart_rows()[*vm]);
+    let vms = cluster.vms().filter(|vm| vm.is_on()).map(|vm| vm.id().slot).filter(starts_small);
+    for slot in vms.filter(|vm| waits(cluster, failure, *vm)).collect::<Vec<_>>() {
+        let id = cluster.vm_id_of(slot);
+        let mut vm = cluster.vm(id)?.to_vm();
+        if let (Some(restart), Some(runs)) = (&vm.restart_demand, &vm.demand) {
+            vm.restart_demand = Some(restart.iter().zip(&**runs).map(|(restart, runs)| *restart.max(runs)).collect());
+            vm.restart_kinds = None;
+            cluster.update_vm(id, vm)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes what is claimed on each node, by a VM that nobody restarts.

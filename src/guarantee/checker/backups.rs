@@ -5,7 +5,8 @@
 //! VMs of one home with one list are always together: an *item*. No place is in a unit of its home, no two are in one unit. Of
 //! places for one item at a time (*single* ones) some may be taken: another item is on one at most, and only once its own
 //! home is lost. So the loss of a unit takes as many places as it holds (one at most) and items that meet this one on single
-//! places; a list that is longer than the losses beside that of the home can take, and what that displaces, never ends.
+//! places; a list that is longer than the losses beside that of the home can take, and what that displaces, never ends. Of
+//! several units of the home, where none lies within another, one is that loss, and the others may be among those beside.
 //!
 //! What stays free beside every plan of a bank: on a single place what any one item needs, on others what all items of as many
 //! lost units as there may be need together, counted as they start and as they run, whichever is more.
@@ -91,11 +92,6 @@ impl Check<'_> {
             }
         }
         self.faults.append(&mut faults);
-        for (vm, node) in &self.standing {
-            if let (Some(kept), Ok(vm)) = (kept.get_mut(node), self.cluster.vm(*vm)) {
-                add(kept, &held(vm));
-            }
-        }
         self.leave_free(&BTreeSet::new(), &kept);
         self.kept = kept;
     }
@@ -140,7 +136,11 @@ impl Check<'_> {
             let is_lost = |node: NodeId| failed.contains(&node) || self.class.gone.contains(&node);
             let is_evicted = |vm: VmRef<'_>| self.evicts.contains_key(&vm.id());
             let comes_no_more = |vm: VmRef<'_>| is_evicted(vm) || vm.node().is_some_and(is_lost);
-            let free = room_without(self.cluster, node, comes_no_more, is_evicted);
+            let mut free = room_without(self.cluster, node, comes_no_more, is_evicted);
+            let standing = self.standing.iter().filter(|(_, place)| place == id);
+            for vm in standing.filter_map(|(vm, _)| self.cluster.vm(*vm).ok()) {
+                free.iter_mut().zip(held(vm)).for_each(|(free, held)| *free = free.saturating_sub(held));
+            }
             if need.iter().zip(free).any(|(need, free)| *need > free) {
                 let vm = self.certificate.backups.iter().find(|backup| backup.targets.contains(&id.slot));
                 let vm = vm.map(|backup| self.cluster.vm_id_of(backup.vm));
@@ -164,20 +164,26 @@ fn is_left<'i>(
         .filter(|(other, list)| (other, list) != (home, targets) && meets(list))
         .map(|(other, _)| *other)
         .collect();
-    let (mut own, mut each) = (0, Vec::new());
-    for unit in class.tiers.iter().flat_map(|(_, _, units)| units.values()) {
+    let units = || class.tiers.iter().flat_map(|(_, _, units)| units.values());
+    let harm = |unit: &BTreeSet<NodeId>| {
         let takes = targets.iter().filter(|node| unit.contains(node)).count();
         let displaces = others.iter().filter(|other| unit.contains(other)).count();
-        let harm = takes.saturating_add(displaces);
-        if unit.contains(home) {
-            own = own.max(harm);
-        } else {
-            each.push(harm);
+        takes.saturating_add(displaces)
+    };
+    let mut own: Vec<&BTreeSet<NodeId>> = Vec::new();
+    for unit in units().filter(|unit| unit.contains(home)) {
+        if !own.iter().any(|other| unit.is_subset(other)) {
+            own.retain(|other| !other.is_subset(unit));
+            own.push(unit);
         }
     }
-    each.sort_unstable();
-    let besides = each.iter().rev().take(usize::try_from(losses).unwrap_or(usize::MAX).saturating_sub(1));
-    targets.len() > besides.copied().fold(own, usize::saturating_add)
+    let mut own: Vec<usize> = own.into_iter().map(harm).collect();
+    own.sort_unstable();
+    let first = own.pop().unwrap_or(0);
+    let mut besides: Vec<usize> = units().filter(|unit| !unit.contains(home)).map(harm).chain(own).collect();
+    besides.sort_unstable();
+    let besides = besides.iter().rev().take(usize::try_from(losses).unwrap_or(usize::MAX).saturating_sub(1));
+    targets.len() > besides.copied().fold(first, usize::saturating_add)
 }
 
 /// Whether one loss can take two of these nodes.

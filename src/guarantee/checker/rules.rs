@@ -202,7 +202,12 @@ impl Check<'_> {
             nodes.map(|node| node.map(|node| domain(self.cluster, level, node))).collect::<BTreeSet<_>>().len()
         };
         let columns = members.first().map_or(0, |member| member.targets.len());
-        let alike = |member: &Member| promised().next().is_some_and(|first| first.own == member.own);
+        // Of two homes they are not always together on places for one item at a time.
+        let alike = |member: &Member| {
+            let is_single = |node: &NodeId| self.certificate.singles.contains(&node.slot);
+            let first = promised().next().filter(|first| first.own == member.own);
+            first.is_some_and(|first| first.home == member.home || !member.own.iter().any(is_single))
+        };
         setting.whole.contains(level)
             && promised().all(alike)
             && domains(&mut members.iter().flat_map(|member| [Some(member.home), member.going.or(Some(member.home))]))
