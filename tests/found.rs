@@ -62,16 +62,11 @@ fn who_is_kept_apart_has_no_list_together() {
     checked(&cluster, &policy);
 }
 
-/// A node in two units that cross: both may be lost.
+/// A node in two units that cross: both may be lost, which the places of its VM do not outlast.
 #[test]
 fn units_that_cross_are_counted_both() {
     let (cluster, policy) = read("crossing-levels");
-    let verdict = checked(&cluster, &policy);
-    for certificate in verdict.certificates() {
-        let names = ["h00", "hx0", "hx1", "hy0", "hy1"];
-        let both = Failure::of(names.iter().map(|name| cluster.node_id(name).unwrap()));
-        certificate.plan_for(&cluster, &both).unwrap();
-    }
+    assert_eq!(checked(&cluster, &policy).answer(), Answer::Undecided);
 }
 
 /// Best-effort VMs that start small and run large took what is claimed for the next loss.

@@ -140,7 +140,7 @@ impl Books {
     fn after(&mut self, cluster: &Cluster, vm: VmSlot, touched: &mut Touched) {
         places(cluster, vm, touched);
         for ledger in &mut self.classes {
-            if ledger.as_ref().is_some_and(|books| books.leaves_out(vm)) {
+            if ledger.as_ref().is_some_and(|books| books.leaves_out(cluster, vm)) {
                 *ledger = None;
             }
         }

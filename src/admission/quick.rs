@@ -136,7 +136,7 @@ impl<'d> Desk<'d> {
                 return None;
             }
             let moved = [Moved::new(cluster, node, &demand, was)];
-            let after = After { need: &again, ..self.after(slot, Some(node), &moved) };
+            let after = After { need: &again, runs: &demand, ..self.after(slot, Some(node), &moved) };
             if !self.ensure(&after) {
                 return None;
             }
@@ -182,8 +182,8 @@ impl<'d> Desk<'d> {
     {
         let cluster = self.cluster;
         let (restart, priority) = cluster.effective(vm);
-        let need = &cluster.restart_rows()[vm];
-        After { vm: Some(vm), home, restart, priority, need, arrives: None, moved }
+        let (need, runs) = (&cluster.restart_rows()[vm], &cluster.demand_rows()[vm]);
+        After { vm: Some(vm), home, restart, priority, need, runs, arrives: None, moved }
     }
 
     /// Whether every class is kept, if need be once claims are moved.
@@ -247,7 +247,7 @@ impl<'d> Desk<'d> {
         let Seeker { vm, live, restart, priority, demand, again } = *seeker;
         let moved = [Moved::new(self.cluster, node, demand, &[])];
         let home = Some(node);
-        let after = After { vm, home, restart, priority, need: again, arrives: home, moved: &moved };
+        let after = After { vm, home, restart, priority, need: again, runs: demand, arrives: home, moved: &moved };
         let source = vm.and_then(|vm| self.cluster.vm_record(vm)).and_then(|record| record.node).filter(|_| live);
         let lasts = After { home: source, ..after };
         self.ensure(&after) && (source.is_none() || self.ensure(&lasts))

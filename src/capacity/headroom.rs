@@ -384,7 +384,7 @@ impl<'a> Ask<'a> {
                     .map(Cow::Owned),
                 None => None,
             };
-            match ledger.filter(|ledger| ghost.like.is_none_or(|like| !ledger.leaves_out(like))) {
+            match ledger.filter(|ledger| ghost.like.is_none_or(|like| !ledger.leaves_out(self.cluster, like))) {
                 Some(ledger) => fresh.push(ledger),
                 None => return Ok(best),
             }

@@ -197,6 +197,12 @@ impl Cluster {
         &self.restart_demand
     }
 
+    /// What a VM holds where it is started, per kind: as it starts or as it runs, whichever is more.
+    pub(crate) fn held_by(&self, vm: VmSlot) -> impl Iterator<Item = u64> + '_ {
+        let rows = self.restart_demand[vm].iter().zip(&self.demand[vm]);
+        rows.map(|(restart, runs)| *restart.max(runs))
+    }
+
     #[inline]
     pub(crate) fn room_index(&self) -> &crate::room::RoomIndex {
         &self.room

@@ -231,10 +231,10 @@ impl<'l> Lists<'l> {
     fn may_meet(&self, item: &Item, node: NodeSlot) -> bool {
         item.vms.iter().enumerate().all(|(done, vm)| {
             let before = item.vms.get(..done).unwrap_or_default();
-            self.aparts(*vm).all(|rule| {
+            self.bonds.of(*vm).iter().all(|bond| {
+                let Bond::Apart(rule, side) = *bond else { return true };
                 let there = |side: u32| Mate { side, home: item.home, going: None, target: Some(node) };
                 let mates = before.iter().filter_map(|other| self.bonds.side_in(*other, rule)).map(there);
-                let side = self.bonds.side_in(*vm, rule).unwrap_or_default();
                 self.bonds.is_apart(self.cluster, (rule, side), node, mates)
             })
         })

@@ -191,8 +191,8 @@ impl Cover<'_> {
         !is_single || self.certificate.backups.iter().filter(|other| is_there(other)).all(is_one_with)
     }
 
-    /// Calls `visit` with every node that VMs have as a place of their own, and with what more of them can come to need there.
-    pub(super) fn each_kept_room(&self, cluster: &Cluster, mut visit: impl FnMut(NodeSlot, &[u64])) {
+    /// What more of the VMs that have a node as a place of their own can come to need there, by node.
+    pub(super) fn kept_room(&self, cluster: &Cluster) -> BTreeMap<NodeSlot, Row> {
         let mut taken: BTreeMap<NodeSlot, Row> = BTreeMap::new();
         for backup in &self.certificate.backups {
             let entry = self.certificate.entry(backup.vm);
@@ -202,13 +202,14 @@ impl Cover<'_> {
         }
         let home = |vm: VmSlot| self.certificate.entry(vm).map(|entry| self.base.home(entry));
         let needs = Needs::of(self.certificate, cluster, &self.base.units, home);
-        for target in needs.targets() {
+        let left = |target: NodeSlot| {
             let mut most = needs.most(target);
             for (most, taken) in most.iter_mut().zip(taken.get(&target).into_iter().flatten()) {
                 *most = most.saturating_sub(*taken);
             }
-            visit(target, &most);
-        }
+            (target, most)
+        };
+        needs.targets().map(left).collect()
     }
 
     /// Calls `visit` with the plan of every unit in every column that is not taken: VMs and their targets.

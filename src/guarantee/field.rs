@@ -188,8 +188,15 @@ impl Sums {
             self.most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
         }
         if are_limits(facts.traits) {
-            self.limited.push(vm);
+            self.note_limited(vm);
         }
+    }
+
+    /// Not a part of the loop that calls it: most are not.
+    #[cold]
+    #[inline(never)]
+    fn note_limited(&mut self, vm: VmSlot) {
+        self.limited.push(vm);
     }
 
     fn with(mut self, other: Self) -> Self {

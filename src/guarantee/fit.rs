@@ -196,7 +196,8 @@ impl Kernel {
                 }
             }
             let outside = |node| task.is_outside(node);
-            let found = search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from, outside);
+            let found =
+                search::<WIDTH>(&self.left, &mut self.work, task.layout, need, from.unwrap_or(PositionIx(0)), outside);
             let Some((position, node)) = found else { return false };
             self.take::<WIDTH>(position, need);
             *target = node;
@@ -231,7 +232,7 @@ impl Kernel {
             }
             let Self { left, mates, work, .. } = self;
             let takes = |node| task.is_outside(node) && task.takes_all(mates, &group, node);
-            let Some((position, node)) = search::<WIDTH>(left, work, task.layout, &sum, None, takes) else {
+            let Some((position, node)) = search::<WIDTH>(left, work, task.layout, &sum, PositionIx(0), takes) else {
                 return false;
             };
             self.take::<WIDTH>(position, &sum);
@@ -249,7 +250,7 @@ impl Kernel {
     fn place_few<const WIDTH: usize>(&mut self, task: &Task<'_>, targets: &mut [NodeSlot]) -> bool {
         task.items.tied.iter().filter(|tied| tied.few).all(|tied| {
             let target = targets.get_mut(tied.item).filter(|target| **target == NOWHERE);
-            target.is_none_or(|target| self.place_tied::<WIDTH>(task, tied, None, target))
+            target.is_none_or(|target| self.place_tied::<WIDTH>(task, tied, PositionIx(0), target))
         })
     }
 
@@ -272,7 +273,9 @@ impl Kernel {
             if !self.place_free::<WIDTH>(task, of_free, targets_of_free, &mut last) {
                 return false;
             }
-            if *target == NOWHERE && !self.place_tied::<WIDTH>(task, tied, last.from(need), target) {
+            if *target == NOWHERE
+                && !self.place_tied::<WIDTH>(task, tied, last.from(need).unwrap_or(PositionIx(0)), target)
+            {
                 return false;
             }
         }
@@ -286,7 +289,7 @@ impl Kernel {
         &mut self,
         task: &Task<'_>,
         tied: &Tied,
-        from: Option<PositionIx>,
+        from: PositionIx,
         target: &mut NodeSlot,
     ) -> bool {
         let width = if WIDTH == 0 { self.left.width() } else { WIDTH };
@@ -341,7 +344,7 @@ impl Kernel {
         let cluster = task.listed.setting.cluster;
         let takes = |node: NodeSlot| task.is_outside(node) && suits(node);
         if !may_run_on_few(cluster, vm, &mut self.few) {
-            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, None, takes);
+            return search::<WIDTH>(&self.left, &mut self.work, task.layout, need, PositionIx(0), takes);
         }
         self.work += u64::from(to_u32(self.few.len()));
         let few = self.few.iter().filter_map(|node| Some((task.layout.position(*node)?, *node)));
@@ -411,17 +414,17 @@ fn subtract(left: &mut [u64], need: &[u64]) {
     }
 }
 
-/// The first position, from `from` on if that is said, that has the room and that `accepts` takes.
+/// The first position from `from` on that has the room and that `accepts` takes.
 #[inline]
 fn search<const WIDTH: usize>(
     left: &Rows<PositionIx>,
     work: &mut u64,
     layout: &Layout,
     need: &[u64],
-    from: Option<PositionIx>,
+    from: PositionIx,
     accepts: impl Fn(NodeSlot) -> bool,
 ) -> Option<(PositionIx, NodeSlot)> {
-    let mut position = from.map_or(0, PositionIx::index);
+    let mut position = from.index();
     while position < layout.nodes.len() {
         *work += 1;
         let group = position / GROUP;

@@ -1,13 +1,13 @@
 //! The planner that keeps the promise: the certificate's places for its VMs, and everyone else around them.
 //!
-//! Uses `guarantee::{certificate, cover}`, `restart` (the planner). Called by embedders.
+//! Uses `guarantee::{certificate, cover, needs}`, `restart` (the planner). Called by embedders.
 //!
 //! While further losses are covered, others get only room that no plan of an untaken bank claims: of each node the largest
 //! claim of any one unit stays free. A best-effort VM that a required rule ties to a VM of the certificate is kept back then,
 //! since a place for it could spoil a promised one; at the last loss only where it did. Where the certificate evicts,
 //! whoever stands in the way of its places is stopped, and may be placed elsewhere like all others. Once nothing
-//! further is covered, the planner's own plan replaces this one where it gives every promised VM a place and is better:
-//! more placed, class by class, less what is evicted for good; or as much with fewer victims.
+//! further is covered, the planner's own plan replaces this one where it gives every promised VM a place, evicts none of them
+//! for good, and is better: more placed, class by class, less what is evicted for good; or as much with fewer victims.
 
 use super::certificate::{Certificate, CertificateError};
 use super::cover::Cover;
@@ -175,16 +175,14 @@ impl Planner {
         let own = self.run(cluster, policy, failure, control)?;
         // All that can fail is behind.
         *cover = next;
-        let keeps = kept.places.iter().all(|(vm, _)| {
-            !waits(&cluster.vm_id_of(*vm)) || own.placements().iter().any(|placed| placed.vm.slot == *vm)
-        });
+        let starts: BTreeSet<VmId> = own.placements().iter().map(|placed| placed.vm).collect();
+        let has_place = |vm: VmId| !waits(&vm) || starts.contains(&vm);
+        let all_start = kept.places.iter().all(|(vm, _)| has_place(cluster.vm_id_of(*vm)));
         // Nor does one that runs where it was promised a place have to go for good.
-        let places = |vm: VmId| own.placements().iter().any(|placed| placed.vm == vm);
         let is_promised = |vm: VmId| cover.certificate().entry(vm.slot).is_some();
-        let mut gone = own.evictions().iter().map(|eviction| eviction.vm);
-        let keeps = keeps && gone.all(|vm| places(vm) || !is_promised(vm));
+        let none_goes = own.evictions().iter().all(|gone| starts.contains(&gone.vm) || !is_promised(gone.vm));
         let rank = |plan: &RestartPlan| (net(cluster, plan), Reverse(plan.evictions().len()));
-        Ok(if keeps && rank(&own) > rank(&plan) { own } else { plan })
+        Ok(if all_start && none_goes && rank(&own) > rank(&plan) { own } else { plan })
     }
 }
 
@@ -225,12 +223,10 @@ impl Cover<'_> {
         }
         let mut load = most.clone();
         // There plans have been made for VMs as they run, too (`backups`).
-        let mut has_own: Vec<NodeSlot> = Vec::new();
-        self.each_kept_room(cluster, |target, _| has_own.push(target));
-        has_own.sort_unstable();
+        let kept = self.kept_room(cluster);
         self.each_open_plan(|plan| {
             for (vm, target) in plan {
-                let as_it_runs = has_own.binary_search(target).is_ok().then(|| held(cluster, *vm));
+                let as_it_runs = kept.contains_key(target).then(|| held(cluster, *vm));
                 let need = as_it_runs.as_deref().unwrap_or(&cluster.restart_rows()[*vm]);
                 for (load, need) in load[*target].iter_mut().zip(need) {
                     *load = load.saturating_add(*need);
@@ -242,11 +238,11 @@ impl Cover<'_> {
                 }
             }
         });
-        self.each_kept_room(cluster, |target, room| {
-            for (most, room) in most[target].iter_mut().zip(room) {
+        for (target, room) in &kept {
+            for (most, room) in most[*target].iter_mut().zip(room) {
                 *most = most.saturating_add(*room);
             }
-        });
+        }
         most
     }
 }

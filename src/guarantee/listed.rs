@@ -1,6 +1,6 @@
 //! The members of some units, and what first fit asks about them whatever bank they go into.
 //!
-//! Uses `cluster`, `guarantee::{banks, bonds, field, units}`. Used by `fit`.
+//! Uses `cluster`, `guarantee::{banks, bonds, field, units}`. Used by `fit`, by `banks` (spans) and `scarce`.
 //!
 //! Every member goes into several banks, one after the other. What is looked up in many places (its bonds, who else of its unit
 //! is in the same `separate` rule) is therefore looked up once, and stands in the members' order. Most members are free to go
@@ -65,7 +65,7 @@ pub(super) struct Tied {
     pub(super) item: usize,
     /// Whether labels or rules about nodes limit where it goes.
     pub(super) limited: bool,
-    /// Whether it is limited to few places, by those or by a colour; and not only kept apart from others.
+    /// Whether those or a colour limit it to few places; bonds that only keep it apart do not.
     pub(super) few: bool,
     bonds: (u32, u32),
 }
@@ -213,8 +213,8 @@ impl<'l> Listed<'l> {
             let end = first + to_u32(of_rule.len());
             for (_, item, at, mate) in of_rule {
                 self.mates.push((*item, *mate));
-                if let Some(tied) = self.bonds.get_mut(to_usize(*at)) {
-                    tied.mates = (first, end);
+                if let Some(by) = self.bonds.get_mut(to_usize(*at)) {
+                    by.mates = (first, end);
                 }
             }
             first = end;

@@ -1,7 +1,7 @@
 //! What places of VMs' own come to: the room that has to stay free for them, and whether one is always left.
 //!
-//! Uses `cluster`, `guarantee::{certificate, units}`. Used by `backups`, which chooses the places, by `cover` and by the ledgers of
-//! `admission`.
+//! Uses `cluster`, `guarantee::{certificate, units}`. Used by `backups`, which chooses the places, by `cover`, `keep` and the
+//! ledgers of `admission`.
 //!
 //! An *item* is VMs of one home with one list, which are always together. It is on the first place that is left: one that has not
 //! failed and, if it is a *single* one, where no other item is. A place that is not single has room for all that can come to
@@ -29,8 +29,7 @@ pub(super) type Row = SmallVec<[u64; 4]>;
 
 /// What a VM holds where it is started: as it starts or as it runs, whichever is more, since losses may come one by one.
 pub(super) fn held(cluster: &Cluster, vm: VmSlot) -> Row {
-    let rows = cluster.restart_rows()[vm].iter().zip(&cluster.demand_rows()[vm]);
-    rows.map(|(restart, demand)| *restart.max(demand)).collect()
+    cluster.held_by(vm).collect()
 }
 
 pub(super) fn add(sum: &mut Row, need: &[u64]) {
@@ -157,9 +156,9 @@ impl<'n> Needs<'n> {
         }
         // Of a unit of its home that lies within another one nothing more is lost.
         let lies_within = |unit: UnitIx, other: UnitIx| {
-            let (inner, outer) = (self.units.nodes(unit), self.units.nodes(other));
-            let is_first = (outer.len(), unit) > (inner.len(), other);
-            is_first && inner.iter().all(|node| outer.contains(node))
+            let inner = self.units.nodes(unit);
+            let is_first = (self.units.nodes(other).len(), unit) > (inner.len(), other);
+            is_first && inner.iter().all(|node| units_of(*node).any(|unit| unit == other))
         };
         for unit in units_of(*home) {
             if units_of(*home).any(|other| other != unit && lies_within(unit, other)) {

@@ -5,7 +5,7 @@
 //!
 //! **The data's path.** On a copy of the cluster those with a promise stand in their places and what is claimed for later is
 //! taken; the planner plans for everyone else there. Where some of them would come to hold more as they run than is left beside
-//! the claims, it plans once more with what they hold then. What it finds and what was promised then become one plan of the
+//! the claims, it plans once more with what they hold then, wherever they go. What it finds and what was promised then become one plan of the
 //! cluster itself, with waves over all.
 
 use super::costs::Costs;
@@ -88,8 +88,10 @@ impl Planner {
         }
         let mut rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
         if kept.claims.as_ref().is_some_and(|claims| !leaves_free(&around, claims, &rest)) {
+            let before = rest.work;
             start_as_they_run(&mut around, failure)?;
             rest = self.plan_as_it_is(&around, policy, failure, control, detail)?;
+            rest.work = rest.work.saturating_add(before);
         }
         let mut planned: Vec<(VmSlot, NodeSlot)> =
             rest.placements.iter().map(|placed| (placed.vm.slot, placed.node.slot)).collect();
@@ -157,8 +159,7 @@ fn leaves_free(cluster: &Cluster, claims: &Rows<NodeSlot>, plan: &RestartPlan) -
         let (vm, node) = (placed.vm.slot, placed.node.slot);
         if claims[node].iter().any(|amount| *amount > 0) {
             let sum = held.entry(node).or_insert_with(|| alloc::vec![0; claims.width()]);
-            let rows = cluster.restart_rows()[vm].iter().zip(&cluster.demand_rows()[vm]);
-            sum.iter_mut().zip(rows).for_each(|(sum, (restart, runs))| *sum = sum.saturating_add(*restart.max(runs)));
+            sum.iter_mut().zip(cluster.held_by(vm)).for_each(|(sum, held)| *sum = sum.saturating_add(held));
         }
     }
     held.iter().all(|(node, held)| fits(held, &cluster.free_rows()[*node]))

@@ -1,6 +1,6 @@
 //! From a certificate to the books, and back.
 //!
-//! Uses `guarantee` (certificates), `ledger::class`.
+//! Uses `guarantee` (certificates), `ledger::{claims, class, lists}`.
 //!
 //! Plans of a certificate fill the largest holes to the brim: the next VM to be started would be put exactly there, and
 //! every plan would have to move. So plans are packed again, first into holes of middling size, leaving an eighth of each;
@@ -58,7 +58,7 @@ impl ClassLedger {
             without: Vec::new(),
             broken: false,
         };
-        for vm in certificate.vms.iter().filter(|vm| !ledger.lists.lists(**vm)) {
+        for vm in certificate.vms.iter().filter(|vm| !ledger.lists.has(**vm)) {
             ledger.home[*vm] = cluster.vm_record(*vm)?.node?;
         }
         for (column, targets) in certificate.columns.iter().zip(certificate.targets.iter()) {
@@ -70,7 +70,9 @@ impl ClassLedger {
         // A plan may count on room that a migration from the failed unit releases: the books know of no such room.
         let fits_all = |node: NodeSlot| fits(&ledger.most[node], &ledger.lists.free(cluster, node));
         let fit = (0..to_u32(cluster.node_slots())).map(NodeSlot).all(fits_all);
-        (fit && ledger.lists.are_free(cluster)).then_some(ledger)
+        // What is free is followed only of nodes in banks.
+        let followed = ledger.lists.nodes().all(|node| ledger.bank_of[node] != NO_BANK);
+        (fit && followed && ledger.lists.are_free(cluster)).then_some(ledger)
     }
 
     fn add_bank(&mut self, cluster: &Cluster, column: &Column, vms: &[VmSlot], targets: &[NodeSlot]) -> Option<()> {
@@ -85,7 +87,7 @@ impl ClassLedger {
         }
         let mut by_vm: Targets = IdVec::filled(NOWHERE, cluster.vm_slots_len());
         let mut claims = Claims::new(width, tier.first, tier.len());
-        for (vm, target) in vms.iter().zip(targets).filter(|(vm, _)| !self.lists.lists(**vm)) {
+        for (vm, target) in vms.iter().zip(targets).filter(|(vm, _)| !self.lists.has(**vm)) {
             let unit = tier.unit_of[self.home[*vm]];
             if *target == NOWHERE || unit == NO_UNIT {
                 return None;
@@ -122,7 +124,7 @@ impl ClassLedger {
             Column { tier: bank.tier, bank: Some(nodes) }
         };
         let levels = self.units.tiers.iter().map(|tier| (cluster.levels.name(tier.level).into(), tier.count));
-        let left_out = self.concern.left_out.iter().copied().filter(|vm| !self.lists.lists(*vm)).collect();
+        let left_out = self.concern.left_out.iter().copied().filter(|vm| !self.lists.has(*vm)).collect();
         let mut certificate = Certificate {
             class: self.class.clone(),
             tiers: levels.collect(),

@@ -1,6 +1,6 @@
 //! The ledger of one class: who claims what where, and VMs that leave and enter.
 //!
-//! Uses `cluster`, `guarantee` (units), `ledger::claims`. The way in is told in `ledger`.
+//! Uses `cluster`, `guarantee` (units, bonds), `ledger::{claims, keeps, lists}`. The way in is told in `ledger`.
 
 use super::claims::{Claims, Targets, raise_most};
 use super::keeps::Moved;
@@ -63,6 +63,8 @@ pub(super) struct Ask<'a> {
     /// `None`: a VM that is not there yet, which nothing limits.
     pub(super) vm: Option<VmSlot>,
     pub(super) need: &'a [u64],
+    /// What it will hold once it runs.
+    pub(super) runs: &'a [u64],
     pub(super) unit: UnitIx,
     /// A node to try first.
     pub(super) first: NodeSlot,
@@ -80,9 +82,9 @@ impl ClassLedger {
 
     /// Whether the books do not follow a VM, so that a change of it ends them: the class leaves it out because nothing could take
     /// it, or it has to do with places of VMs' own.
-    pub(crate) fn leaves_out(&self, vm: VmSlot) -> bool {
+    pub(crate) fn leaves_out(&self, cluster: &Cluster, vm: VmSlot) -> bool {
         let left_out = &self.concern.left_out;
-        !left_out.is_empty() && (left_out.binary_search(&vm).is_ok() || self.lists.fixes(vm))
+        !left_out.is_empty() && (left_out.binary_search(&vm).is_ok() || self.lists.fix(cluster, vm))
     }
 
     /// A proved bound on how many more VMs the class can bear: [`most_more_of`]. Whatever is uncoverable is left out, because
@@ -117,7 +119,7 @@ impl ClassLedger {
         let limited = ask.vm.filter(|vm| is_limited(cluster, *vm));
         let suits = |node: NodeSlot| {
             self.unit(bank, node) != ask.unit
-                && self.lists.allow(cluster, ask, node)
+                && self.lists.allow(node, ask.runs, ask.need)
                 && limited.is_none_or(|vm| may_run_on(cluster, vm, node))
                 && ask.vm.is_none_or(|vm| {
                     self.bonds.colours_allow(cluster, vm, node)
@@ -186,7 +188,8 @@ impl ClassLedger {
         let need = &cluster.restart_rows()[vm];
         let unit = self.unit(bank, home);
         let first = bank.targets.lookup(vm).copied().unwrap_or(NOWHERE);
-        let found = self.find(cluster, bank, &Ask { vm: Some(vm), need, unit, first, moved: &[], back: None });
+        let runs = &cluster.demand_rows()[vm];
+        let found = self.find(cluster, bank, &Ask { vm: Some(vm), need, runs, unit, first, moved: &[], back: None });
         if let Some(target) = found {
             self.claim(at, unit, vm, target, need);
             return;

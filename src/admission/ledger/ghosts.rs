@@ -1,6 +1,6 @@
 //! VMs that are all alike, started on paper: what headroom asks.
 //!
-//! Uses `ledger::{class, claims}`. Used by `capacity`.
+//! Uses `ledger::{class, claims, lists}`. Used by `capacity`.
 //!
 //! **The data's path.** A [`Paper`] holds beside a ledger, which stays as it is, what ghosts have taken and claimed.
 //! [`room_for`](Paper::room_for) tells how many can start on a node: as many as go beside what is claimed there, and as
@@ -15,7 +15,7 @@
 use super::claims::Claims;
 use super::class::{ClassLedger, NO_BANK};
 use crate::cluster::{Cluster, Priority, RestartClass};
-use crate::dense::{Rows, fits, to_usize};
+use crate::dense::{Rows, to_usize};
 use crate::ids::{NodeSlot, VmSlot};
 use crate::resources::Amounts;
 use crate::restart::may_run_on;
@@ -226,9 +226,7 @@ impl<'l> Paper<'l> {
 impl Ghost<'_> {
     /// Whether what they are like leaves them a node.
     fn suits(&self, cluster: &Cluster, ledger: &ClassLedger, node: NodeSlot) -> bool {
-        // As for VMs that are there ([`Lists::allow`](super::lists::Lists::allow)).
-        let holds_no_more = || fits(self.demand, self.need);
-        (!ledger.lists.is_kept(node) || holds_no_more())
+        ledger.lists.allow(node, self.demand, self.need)
             && self
                 .like
                 .is_none_or(|like| may_run_on(cluster, like, node) && ledger.bonds.colours_allow(cluster, like, node))

@@ -41,6 +41,8 @@ pub(crate) struct After<'a> {
     pub(crate) priority: Priority,
     /// What it needs to restart.
     pub(crate) need: &'a [u64],
+    /// What it will hold as it runs.
+    pub(crate) runs: &'a [u64],
     /// A node that it comes to.
     pub(crate) arrives: Option<NodeSlot>,
     /// The nodes on which more or less is used than now.
@@ -51,7 +53,7 @@ impl ClassLedger {
     /// Whether the class holds after a change of a VM for all that the books say. `false` means that they do not
     /// know.
     pub(crate) fn keeps(&self, cluster: &Cluster, after: &After<'_>) -> bool {
-        if self.broken || after.vm.is_some_and(|vm| self.leaves_out(vm)) {
+        if self.broken || after.vm.is_some_and(|vm| self.leaves_out(cluster, vm)) {
             return false;
         }
         let Some(moved) = self.lists.beside(after.moved) else { return false };
@@ -75,7 +77,8 @@ impl ClassLedger {
             // What it claims already, if it stays in its unit.
             let back = was.filter(|(_, old)| self.unit(bank, *old) == unit);
             let back = back.map(|(vm, _)| (target, &cluster.restart_rows()[vm]));
-            let ask = Ask { vm: after.vm, need: after.need, unit, first: target, moved: &moved, back };
+            let ask =
+                Ask { vm: after.vm, need: after.need, runs: after.runs, unit, first: target, moved: &moved, back };
             self.find(cluster, bank, &ask).is_some()
         })
     }

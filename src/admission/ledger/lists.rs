@@ -1,6 +1,6 @@
 //! VMs with places of their own: what of a certificate stays as it is while the books go on.
 //!
-//! Uses `cluster`, `guarantee` (certificates), `ledger::keeps`. Used by `ledger` wherever it asks what a node has free.
+//! Uses `cluster`, `guarantee` (certificates), `ledger::{keeps, plain}`. Used by `ledger` wherever it asks what a node has free.
 //!
 //! **Why it is sound.** That one of a VM's own places is always left depends on where VMs with such places are, and on nothing else
 //! (`guarantee::mathematics`). So as long as none of them comes, goes or changes, their lists hold, if what has to stay free
@@ -10,12 +10,12 @@
 //! Beside such room plans count what their VMs hold as they run, too: who holds more then than as it starts gets no target
 //! there.
 
-use super::class::Ask;
 use super::keeps::Moved;
-use crate::cluster::{Cluster, Strength};
+use super::plain::ties;
+use crate::cluster::{Cluster, VmRecord};
 use crate::dense::fits;
 use crate::guarantee::{Backup, Certificate, Units};
-use crate::ids::{NodeSlot, VmSlot};
+use crate::ids::{NodeSlot, RuleSlot, VmSlot};
 use crate::resources::Amounts;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -28,23 +28,20 @@ pub(super) struct Lists {
     pub(super) singles: Vec<NodeSlot>,
     /// What stays free for them, by node.
     kept: BTreeMap<NodeSlot, Amounts>,
-    /// They and whom rules tie to them, sorted.
-    fixed: Vec<VmSlot>,
+    /// The rules that tie them to others, sorted: whoever joins one later is tied, too.
+    rules: Vec<RuleSlot>,
 }
 
 impl Lists {
     pub(super) fn new(cluster: &Cluster, units: &Units, certificate: &Certificate) -> Self {
         let (backups, singles) = (certificate.backups.clone(), certificate.singles.clone());
         let kept = certificate.kept_room(cluster, units).into_iter().collect();
-        let mut fixed: Vec<VmSlot> = backups.iter().map(|backup| backup.vm).collect();
-        let of_vm = |vm: VmSlot| cluster.vm_record(vm).into_iter().flat_map(|vm| vm.rules.iter().chain(&vm.leads));
-        let rules = backups.iter().flat_map(|backup| of_vm(backup.vm)).filter_map(|rule| cluster.rule_record(*rule));
-        let binding = rules.filter(|rule| !matches!(rule.strength, Strength::Preferred { .. }));
-        let tied: Vec<VmSlot> = binding.flat_map(|rule| rule.members.iter().copied()).collect();
-        fixed.extend(tied);
-        fixed.sort_unstable();
-        fixed.dedup();
-        Self { backups, singles, kept, fixed }
+        let records = backups.iter().filter_map(|backup| cluster.vm_record(backup.vm));
+        let all = records.flat_map(|record| record.rules.iter().chain(&record.leads)).copied();
+        let mut rules: Vec<RuleSlot> = all.filter(|rule| cluster.rule_record(*rule).is_some_and(ties)).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        Self { backups, singles, kept, rules }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -52,13 +49,17 @@ impl Lists {
     }
 
     /// Whether a VM has places of its own.
-    pub(super) fn lists(&self, vm: VmSlot) -> bool {
+    pub(super) fn has(&self, vm: VmSlot) -> bool {
         self.backups.binary_search_by_key(&vm, |backup| backup.vm).is_ok()
     }
 
-    /// Whether a VM may not change.
-    pub(super) fn fixes(&self, vm: VmSlot) -> bool {
-        self.fixed.binary_search(&vm).is_ok()
+    /// Whether a VM may not change: it has places of its own, or is tied to one that has.
+    pub(super) fn fix(&self, cluster: &Cluster, vm: VmSlot) -> bool {
+        let is_tied = |record: &VmRecord| {
+            let mut rules = record.rules.iter().chain(&record.leads);
+            rules.any(|rule| self.rules.binary_search(rule).is_ok())
+        };
+        self.has(vm) || (!self.rules.is_empty() && cluster.vm_record(vm).is_some_and(is_tied))
     }
 
     /// Whether room is kept on a node.
@@ -103,10 +104,14 @@ impl Lists {
         moved.iter().map(less).collect()
     }
 
-    /// Whether a node may become a target: where room is kept, of VMs that hold no more as they run than as they start.
-    pub(super) fn allow(&self, cluster: &Cluster, ask: &Ask<'_>, node: NodeSlot) -> bool {
-        let holds_no_more =
-            |vm: VmSlot| cluster.restart_rows()[vm] == *ask.need && fits(&cluster.demand_rows()[vm], ask.need);
-        !self.is_kept(node) || ask.vm.is_some_and(holds_no_more)
+    /// Whether a node may become a target of one that starts with `need` and then holds `runs`: where room is kept, only if that is
+    /// no more.
+    pub(super) fn allow(&self, node: NodeSlot, runs: &[u64], need: &[u64]) -> bool {
+        !self.is_kept(node) || fits(runs, need)
+    }
+
+    /// The nodes where room is kept.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeSlot> + '_ {
+        self.kept.keys().copied()
     }
 }

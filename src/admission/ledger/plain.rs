@@ -20,7 +20,8 @@ enum Tie {
     Other,
 }
 
-fn ties(rule: &RuleRecord) -> bool {
+/// Whether a rule binds its members to one another.
+pub(super) fn ties(rule: &RuleRecord) -> bool {
     !matches!(rule.strength, Strength::Preferred { .. }) && !matches!(rule.body, RuleBody::Place { .. })
 }
 

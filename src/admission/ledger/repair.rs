@@ -1,6 +1,6 @@
 //! What no longer fits is packed anew: claims moved off a node, or all plans of a unit in a bank.
 //!
-//! Uses `ledger::class`. Called at the end of a transaction, and before a request is given to the slow way.
+//! Uses `ledger::{class, lists}`. Called at the end of a transaction, and before a request is given to the slow way.
 
 use super::claims::raise_most;
 use super::class::{Ask, ClassLedger, NO_BANK};
@@ -54,7 +54,7 @@ impl ClassLedger {
     /// Makes room for a change that the books do not allow as they are: puts the largest claims right, and moves claims
     /// off the nodes that will have less. The books balance afterwards in any case.
     pub(crate) fn make_room(&mut self, cluster: &Cluster, after: &After<'_>) -> bool {
-        if self.broken || after.vm.is_some_and(|vm| self.leaves_out(vm)) {
+        if self.broken || after.vm.is_some_and(|vm| self.leaves_out(cluster, vm)) {
             return false;
         }
         let Some(moved) = self.lists.beside(after.moved) else { return false };
@@ -141,7 +141,8 @@ impl ClassLedger {
         for (done, (vm, _)) in members.iter().enumerate() {
             let need = &cluster.restart_rows()[*vm];
             let Some(bank) = self.banks.get(at) else { return false };
-            let ask = Ask { vm: Some(*vm), need, unit, first: NOWHERE, moved, back: None };
+            let runs = &cluster.demand_rows()[*vm];
+            let ask = Ask { vm: Some(*vm), need, runs, unit, first: NOWHERE, moved, back: None };
             if let Some(target) = self.find(cluster, bank, &ask) {
                 self.claim(at, unit, *vm, target, need);
                 continue;
@@ -172,7 +173,7 @@ impl ClassLedger {
             let moves = only.is_none_or(|only| only == target);
             let as_it_is = |bond: &Bond| matches!(bond, Bond::AsOne(_) | Bond::Planned);
             let kept = target == NOWHERE || self.bonds.colours_allow(cluster, *vm, target);
-            kept && !(moves && (self.lists.fixes(*vm) || self.bonds.of(*vm).iter().any(as_it_is)))
+            kept && !(moves && (self.lists.fix(cluster, *vm) || self.bonds.of(*vm).iter().any(as_it_is)))
         })
     }
 
