@@ -130,7 +130,7 @@ fn deal(
         let dealt = || Dealt { room: 0, needed, of_sort: 0, tier, nodes: Vec::new() };
         banks.extend((0..count).map(|_| dealt()));
     }
-    let bank = |Dealt { tier, nodes, .. }| Bank { tier, layout: Layout::new(cluster, nodes, census.any_limited()) };
+    let bank = |Dealt { tier, nodes, .. }| Bank { tier, layout: Layout::new(cluster, nodes, census.any_limited) };
     let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(bank).collect());
     if census.members() == 0 {
         // Nothing to place: banks without nodes will do, however many it takes.
@@ -314,7 +314,7 @@ pub(super) const DOMAIN_SHARE: usize = 4;
 /// Sorts of atoms, rare ones first. VMs that labels or `confine` rules limit to some nodes need such nodes in every bank, and
 /// VMs with colours need holes of every size in the domains of their colours. Without such VMs all are of one sort.
 fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks: usize) -> Vec<u32> {
-    let limited = census.any_limited();
+    let limited = census.any_limited;
     // Where domains have several targets per bank, on average.
     let are_large = |domains: u32| atoms.nodes.len() >= to_usize(domains) * banks * DOMAIN_SHARE;
     let painted: Vec<LevelIx> =

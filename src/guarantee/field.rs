@@ -31,8 +31,8 @@ pub(crate) struct Census {
     pub(crate) load: Rows<NodeSlot>,
     /// Per kind the most that one of them needs.
     pub(crate) most: Vec<u64>,
-    /// Those that labels, allowed nodes, `confine` or `exclude` limit in where they may go, by slot.
-    pub(crate) limited: Vec<VmSlot>,
+    /// Whether labels, allowed nodes, `confine` or `exclude` limit where one of them may go.
+    pub(crate) any_limited: bool,
     /// Per node slot where its members will begin; behind the last node those without a home, and the end.
     starts: IdVec<NodeSlot, u32>,
     /// The home that the members on each node slot count for.
@@ -40,11 +40,6 @@ pub(crate) struct Census {
 }
 
 impl Census {
-    /// Whether labels, allowed nodes, `confine` or `exclude` limit where a member may go.
-    pub(crate) fn any_limited(&self) -> bool {
-        !self.limited.is_empty()
-    }
-
     /// Whether a member waits for a place.
     pub(crate) fn has_homeless(&self) -> bool {
         let [.., homeless, end] = self.starts.as_slice() else { return false };
@@ -119,24 +114,21 @@ impl Census {
             || (),
             |(), (at, facts)| {
                 let mut sums = Sums::new(kinds, nodes);
-                each_of::<WIDTH>(cluster, concern, &home_of, (at * each, facts), |home, vm, facts, need| {
-                    sums.enter::<WIDTH>(home, vm, facts, need);
+                each_of::<WIDTH>(cluster, concern, &home_of, (at * each, facts), |home, _, facts, need| {
+                    sums.enter::<WIDTH>(home, facts, need);
                 });
                 sums
             },
             beside,
         );
         let mut sums = summed.into_iter().reduce(Sums::with).unwrap_or_else(|| Sums::new(kinds, nodes));
-        each_homeless::<WIDTH>(cluster, concern, |home, vm, facts, need| {
-            sums.enter::<WIDTH>(home, vm, facts, need);
-        });
-        let Sums { load, counts: mut starts, most, mut limited } = sums;
-        limited.sort_unstable();
+        each_homeless::<WIDTH>(cluster, concern, |home, _, facts, need| sums.enter::<WIDTH>(home, facts, need));
+        let Sums { load, counts: mut starts, most, any_limited } = sums;
         let mut sum = 0;
         for count in starts.iter_mut() {
             sum += core::mem::replace(count, sum);
         }
-        (Self { load, most, limited, starts, home_of }, beside)
+        (Self { load, most, any_limited, starts, home_of }, beside)
     }
 
     /// Calls `visit` with the home of every member, the member, what is known of it and what it needs. `WIDTH` as for
@@ -167,18 +159,18 @@ struct Sums {
     load: Rows<NodeSlot>,
     counts: IdVec<NodeSlot, u32>,
     most: Vec<u64>,
-    limited: Vec<VmSlot>,
+    any_limited: bool,
 }
 
 impl Sums {
     fn new(kinds: usize, nodes: usize) -> Self {
         let mut load = Rows::new(kinds);
         load.reset(kinds, nodes + 1);
-        Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], limited: Vec::new() }
+        Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], any_limited: false }
     }
 
     #[inline]
-    fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, vm: VmSlot, facts: VmFacts, need: &[u64]) {
+    fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, facts: VmFacts, need: &[u64]) {
         self.counts[home] += 1;
         for (load, need) in self.load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
             *load += need;
@@ -188,22 +180,15 @@ impl Sums {
             self.most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
         }
         if are_limits(facts.traits) {
-            self.note_limited(vm);
+            self.any_limited = true;
         }
-    }
-
-    /// Not a part of the loop that calls it: most are not.
-    #[cold]
-    #[inline(never)]
-    fn note_limited(&mut self, vm: VmSlot) {
-        self.limited.push(vm);
     }
 
     fn with(mut self, other: Self) -> Self {
         self.load.cells_mut().iter_mut().zip(other.load.cells()).for_each(|(sum, load)| *sum += load);
         self.counts.iter_mut().zip(other.counts.iter()).for_each(|(sum, count)| *sum += count);
         self.most.iter_mut().zip(other.most).for_each(|(most, need)| *most = (*most).max(need));
-        self.limited.extend(other.limited);
+        self.any_limited |= other.any_limited;
         self
     }
 }

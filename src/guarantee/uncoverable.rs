@@ -62,7 +62,7 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
     // With no limits any targets will do that take the largest need of each kind.
     let take_all = targets.iter().copied().filter(|node| fits(&census.most, &cluster.failover_rows()[*node]));
-    if !census.any_limited() && witnesses(units, take_all, &mut met).is_some() {
+    if !census.any_limited && witnesses(units, take_all, &mut met).is_some() {
         return Vec::new();
     }
     let largest = largest(cluster, units, &targets);
@@ -73,14 +73,15 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let mut sorted = false;
     let mut found = Vec::new();
     let mut few = Vec::new();
-    let doubtful = if least.as_ref().is_some_and(|least| fits(&census.most, least)) {
-        census.limited.clone()
-    } else {
-        let parts = cluster.all_facts().as_slice().chunks(PART).enumerate().collect();
-        let of_part = |(): &mut (), (at, facts)| doubtful(cluster, at * PART, facts, least.as_deref());
-        threads.map(parts, || (), of_part).into_iter().flatten().collect()
-    };
-    for vm in doubtful {
+    // If the largest needs fit on all witnesses, limits alone are looked for, which is done before another thread has begun.
+    let all_fit = least.as_ref().is_some_and(|least| fits(&census.most, least));
+    let threads = if all_fit { Threads::ONE } else { threads };
+    let doubtful = threads.map(
+        cluster.all_facts().as_slice().chunks(PART).enumerate().collect(),
+        || (),
+        |(), (at, facts)| doubtful(cluster, at * PART, facts, (all_fit, least.as_deref())),
+    );
+    for vm in doubtful.into_iter().flatten() {
         let need = &cluster.restart_rows()[vm];
         let plain = !is_limited(cluster, vm);
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
@@ -122,10 +123,15 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
 }
 
 /// Protected VMs that the witnesses, of which each has at least this much, do not show to be coverable. `facts`: those of the
-/// VMs from the slot `first` on.
-fn doubtful(cluster: &Cluster, first: usize, facts: &[VmFacts], least: Option<&[u64]>) -> Vec<VmSlot> {
+/// VMs from the slot `first` on. `all_fit`: whether it is known that all VMs fit on all witnesses.
+fn doubtful(
+    cluster: &Cluster,
+    first: usize,
+    facts: &[VmFacts],
+    (all_fit, least): (bool, Option<&[u64]>),
+) -> Vec<VmSlot> {
     let is_settled = |vm: VmSlot, facts: &VmFacts| {
-        let fits = || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
+        let fits = || all_fit || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
         facts.restart != RestartClass::Protected || (fits() && !are_limits(facts.traits))
     };
     let vms = (first..).map(VmSlot::from_index).zip(facts);
