@@ -1,6 +1,7 @@
 //! The guard's ledgers where VMs have few places: deals saw to them, rules were painted anew, or they have places of their own.
 //!
-//! Requests and facts with ledgers and without, side by side, and every certificate kept up is checked by independent code.
+//! Requests and facts, and after each the guard's state against a verdict made anew; every certificate kept up is checked by
+//! independent code.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,11 +11,9 @@
     reason = "tests"
 )]
 
-use lifeboat::{
-    Answer, Change, Cluster, Guard, Item, Newcomer, Node, NodeId, NodeRef, Vm, VmId, VmRef, check_certificate,
-    headroom, verify,
-};
+use lifeboat::{Answer, Change, Cluster, Guard, Newcomer, Node, NodeId, NodeRef, Vm, VmId, VmRef, headroom, verify};
 use lifeboat_testkit::Choices;
+use lifeboat_testkit::guarded::compared;
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
 use std::collections::BTreeMap;
 
@@ -63,17 +62,8 @@ fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64) -> Change {
 /// Says whether the guard's yes is one by a verdict made anew, and whether its certificates are good.
 fn check(guard: &mut Guard, what: &str, counts: &mut Counts) {
     guard.check_ledgers().unwrap_or_else(|fault| panic!("{fault}: {what}"));
-    let (cluster, policy) = (guard.cluster().clone(), guard.policy().clone());
-    let fresh = verify(&cluster, &policy).unwrap();
-    let items = guard.items().unwrap().to_vec();
-    for (class, item) in fresh.classes().iter().zip(&items) {
-        let Item::Tolerate(state) = &item.item else { continue };
-        let same = state.answer == class.rest() || (state.answer == Answer::Holds && class.rest() == Answer::Undecided);
-        assert!(same, "{:?} {:?}: {what}", state.answer, class.rest());
-    }
-    for class in &policy.tolerate {
-        let Some(certificate) = guard.certificate(class).unwrap() else { continue };
-        check_certificate(&cluster, &policy, &certificate).unwrap_or_else(|faults| panic!("{faults:?}: {what}"));
+    for (certificate, faults) in compared(guard, what) {
+        assert!(faults.is_empty(), "{faults:?}: {what}");
         *counts.entry(if certificate.backups() > 0 { "own places" } else { "without" }).or_default() += 1;
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! **The data's path.** On a copy of the cluster those with a promise stand in their places and what is claimed for later is
 //! taken; the planner plans for everyone else there. Where some of them would come to hold more as they run than is left beside
-//! the claims, it plans once more with what they hold then, wherever they go. What it finds and what was promised then become one plan of the
-//! cluster itself, with waves over all.
+//! the claims, it plans once more with what they hold then, wherever they go. What it finds and what was promised then become
+//! one plan of the cluster itself, with waves over all.
 
 use super::costs::Costs;
 use super::plan::{RestartPlan, Unplaced};

@@ -84,7 +84,7 @@ impl ClassLedger {
     /// it, or it has to do with places of VMs' own.
     pub(crate) fn leaves_out(&self, cluster: &Cluster, vm: VmSlot) -> bool {
         let left_out = &self.concern.left_out;
-        !left_out.is_empty() && (left_out.binary_search(&vm).is_ok() || self.lists.fix(cluster, vm))
+        !left_out.is_empty() && (left_out.binary_search(&vm).is_ok() || self.lists.is_fixed(cluster, vm))
     }
 
     /// A proved bound on how many more VMs the class can bear: [`most_more_of`]. Whatever is uncoverable is left out, because

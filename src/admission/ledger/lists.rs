@@ -54,7 +54,7 @@ impl Lists {
     }
 
     /// Whether a VM may not change: it has places of its own, or is tied to one that has.
-    pub(super) fn fix(&self, cluster: &Cluster, vm: VmSlot) -> bool {
+    pub(super) fn is_fixed(&self, cluster: &Cluster, vm: VmSlot) -> bool {
         let is_tied = |record: &VmRecord| {
             let mut rules = record.rules.iter().chain(&record.leads);
             rules.any(|rule| self.rules.binary_search(rule).is_ok())

@@ -173,7 +173,7 @@ impl ClassLedger {
             let moves = only.is_none_or(|only| only == target);
             let as_it_is = |bond: &Bond| matches!(bond, Bond::AsOne(_) | Bond::Planned);
             let kept = target == NOWHERE || self.bonds.colours_allow(cluster, *vm, target);
-            kept && !(moves && (self.lists.fix(cluster, *vm) || self.bonds.of(*vm).iter().any(as_it_is)))
+            kept && !(moves && (self.lists.is_fixed(cluster, *vm) || self.bonds.of(*vm).iter().any(as_it_is)))
         })
     }
 
