@@ -19,7 +19,7 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lifeboat::policy::FailureClass;
-use lifeboat::{Change, Control, Guard, Newcomer, NodeId, Policy, Vm, VmId, headroom_guarded};
+use lifeboat::{Change, Control, Guard, Newcomer, NodeId, NodeState, Policy, Vm, VmId, headroom_guarded};
 use lifeboat_testkit::generate::{Layout, Shape};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -159,6 +159,54 @@ fn refusals(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A node is cordoned, drained, taken down and brought back, and its VMs return: how long the four changes of its state took.
+fn maintain(guard: &mut Guard, node: NodeId) -> Duration {
+    let turn = |guard: &mut Guard, state| {
+        let begun = Instant::now();
+        let admitted = make(guard, Change::node_state(node, state));
+        assert!(admitted, "{state:?}");
+        begun.elapsed()
+    };
+    let vms: Vec<VmId> = guard.cluster().node(node).expect("a node").vms().collect();
+    let mut spent = turn(guard, NodeState::Cordoned);
+    for vm in &vms {
+        assert!(make(guard, Change::Stop { vm: *vm }), "a stop");
+    }
+    spent += turn(guard, NodeState::Maintenance) + turn(guard, NodeState::Cordoned) + turn(guard, NodeState::Online);
+    for vm in vms {
+        assert!(make(guard, Change::start_on(vm, node)), "a start of what ran before");
+    }
+    spent
+}
+
+/// Nodes in maintenance, one after the other; beside it what the same changes cost where each takes a verdict.
+fn node_states(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("four changes of a node's state, N+2 kept");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(2));
+    for shape in shapes().into_iter().take(3) {
+        for (what, ledgers) in [("by the ledger", true), ("by verdicts", false)] {
+            let mut made = None;
+            group.bench_function(format!("{what}, {}", name(&shape)), |bencher| {
+                let (guard, nodes) = made.get_or_insert_with(|| {
+                    let guard = if ledgers { guard(&shape) } else { guard(&shape).without_ledger() };
+                    let nodes: Vec<NodeId> = guard.cluster().nodes().map(lifeboat::NodeRef::id).collect();
+                    (guard, nodes)
+                });
+                let mut at = 0;
+                bencher.iter_custom(|iterations| {
+                    let mut spent = Duration::ZERO;
+                    for _ in 0..iterations {
+                        spent += maintain(guard, nodes[at * 7 % nodes.len()]);
+                        at += 1;
+                    }
+                    spent
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 /// What monitoring tells: many VMs demand a little more or less than before.
 fn facts(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("observe");
@@ -220,5 +268,5 @@ fn headroom(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, starts_and_stops, refusals, facts, headroom);
+criterion_group!(benches, starts_and_stops, node_states, refusals, facts, headroom);
 criterion_main!(benches);

@@ -89,6 +89,11 @@ impl RoomIndex {
         self.cell_of.lookup(node).copied().flatten().map(|cell| &self.amounts[cell])
     }
 
+    /// Where a node stands in the order, if it is there.
+    pub(crate) fn key_of(&self, node: NodeSlot) -> Option<RoomKey> {
+        self.cell_of.lookup(node).copied().flatten().map(|cell| self.keys[cell])
+    }
+
     /// Nodes in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = NodeSlot> + '_ {
         self.keyed().map(|(_, node)| node)

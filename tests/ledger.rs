@@ -16,7 +16,7 @@ use lifeboat::{
     RestartClass, Rule, RuleKind, Strength, Vm, VmId, verify,
 };
 use lifeboat_testkit::Choices;
-use lifeboat_testkit::guarded::compared;
+use lifeboat_testkit::guarded::{compared, node_changes};
 use std::collections::BTreeMap;
 
 /// Whether `separate` rules keep VMs apart.
@@ -218,9 +218,10 @@ fn add_rules(cluster: &mut Cluster, choices: &mut Choices<'_>) {
 }
 
 /// A request or fact, nearly always about one VM.
-fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change: bool) -> Vec<Change> {
+fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, pool: &Pool, hard: bool) -> Vec<Change> {
+    let usual = usize::try_from(pool.nodes).unwrap();
     // So that long runs do not end in an empty cluster.
-    let fewest = 4 * cluster.nodes().count();
+    let fewest = 4 * usual;
     let nodes: Vec<NodeId> = cluster.nodes().map(lifeboat::NodeRef::id).collect();
     let vms: Vec<VmId> = cluster.vms().map(lifeboat::VmRef::id).collect();
     let one = |choices: &mut Choices<'_>| -> Change {
@@ -272,7 +273,13 @@ fn change(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, nodes_change:
         }
         return vec![Change::UpdateVm { vm, to: Box::new(to) }];
     }
-    if nodes_change && choices.chance(1, 60) {
+    if choices.chance(1, if hard { 12 } else { 40 }) {
+        let changes = node_changes(choices, cluster, step, usual);
+        if !changes.is_empty() {
+            return changes;
+        }
+    }
+    if hard && choices.chance(1, 60) {
         let state = choices.pick(&[NodeState::Online, NodeState::Online, NodeState::Cordoned, NodeState::Maintenance]);
         return vec![Change::node_state(choices.pick(&nodes), state)];
     }
@@ -323,7 +330,7 @@ fn churn(pool: &Pool, seed: u64, steps: u64, every: u64, counts: &mut BTreeMap<&
     let mut slow = Guard::new(cluster, pool.policy.clone()).without_ledger();
     let mut count = |what: &'static str| *counts.entry(what).or_default() += 1;
     for step in 0..steps {
-        let mut changes = change(&mut choices, quick.cluster(), step, true);
+        let mut changes = change(&mut choices, quick.cluster(), step, pool, true);
         let what = format!("seed {seed}, step {step}, {changes:?}");
         if choices.chance(1, 10) {
             settle_open(quick.cluster(), &mut changes, &mut choices);
@@ -340,7 +347,13 @@ fn churn(pool: &Pool, seed: u64, steps: u64, every: u64, counts: &mut BTreeMap<&
             }
         } else {
             let (before, revision) = (quick.cluster().fingerprint(), quick.cluster().revision());
+            let by_ledger = quick.judged().0;
             let (left, right) = (quick.admit(&changes).unwrap(), slow.admit(&changes).unwrap());
+            let of_node =
+                matches!(&changes[..], [Change::SetState { .. } | Change::AddNode(_) | Change::RemoveNode { .. }]);
+            if of_node {
+                count(if quick.judged().0 > by_ledger { "nodes by ledger" } else { "nodes slowly" });
+            }
             assert_eq!((quick.cluster().fingerprint(), quick.cluster().revision()), (before, revision), "{what}");
             quick.check_ledgers().unwrap_or_else(|fault| panic!("{fault}: {what}"));
             assert_eq!(answers(&left), answers(&right), "{what}");
@@ -416,6 +429,7 @@ fn decisions_are_the_same_with_ledgers_and_without_on_12_nodes() {
     }
     println!("{counts:?}");
     assert!(counts["by ledger"] > 1000 && counts["refused"] > 200 && counts["observed"] > 100, "{counts:?}");
+    assert!(counts["nodes by ledger"] > 100, "{counts:?}");
 }
 
 #[test]
@@ -641,7 +655,7 @@ fn long(pool: &Pool, steps: u64, certificates: u64, seed: u64) -> (Long, (u64, u
     let mut guard = Guard::new(build(pool, &mut choices), pool.policy.clone());
     let mut found = Long::default();
     for step in 0..steps {
-        let mut changes = change(&mut choices, guard.cluster(), step, false);
+        let mut changes = change(&mut choices, guard.cluster(), step, pool, false);
         changes.truncate(1);
         if let (Some(Change::AddVm(vm)), true) = (changes.first_mut(), pool.priorities) {
             prefer(&mut choices, vm);

@@ -13,7 +13,7 @@
 
 use lifeboat::{Answer, Change, Cluster, Guard, Newcomer, Node, NodeId, NodeRef, Vm, VmId, VmRef, headroom, verify};
 use lifeboat_testkit::Choices;
-use lifeboat_testkit::guarded::compared;
+use lifeboat_testkit::guarded::{compared, node_changes};
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
 use std::collections::BTreeMap;
 
@@ -76,8 +76,15 @@ fn has_own_places(guard: &mut Guard) -> bool {
 fn churn(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) {
     let mut choices = Choices::from_seed(seed);
     let mut guard = Guard::new(case.cluster.clone(), case.policy.clone());
+    let usual = case.cluster.nodes().count();
     for step in 0..steps {
-        let changes = [change(&mut choices, guard.cluster(), step)];
+        let mut changes = Vec::new();
+        if choices.chance(1, 5) {
+            changes = node_changes(&mut choices, guard.cluster(), step, usual);
+        }
+        if changes.is_empty() {
+            changes.push(change(&mut choices, guard.cluster(), step));
+        }
         let what = format!("seed {seed}, step {step}, {changes:?}");
         let own = has_own_places(&mut guard);
         let by_ledger = guard.judged().0;

@@ -4,16 +4,16 @@
 //! Uses `cluster`, `admission::{change, ledger, reserves, seats}`. Used by `admission::{guard, quick}`.
 //!
 //! Every edit of the guarded cluster goes through [`Books::carry_out`]: VMs leave the ledgers before it and enter them
-//! after it. What a ledger cannot follow ends it: an edit of a node, a rule or the policy, or of a VM that more than
-//! `separate` rules ties.
+//! after it; nodes take another state, come or go. What a ledger cannot follow ends it: a node described anew, an edit of a
+//! rule or the policy, or of a VM that more than `separate` rules ties.
 
 use super::change::Change;
-use super::ledger::{ClassLedger, is_followed};
+use super::ledger::{ClassLedger, Turn, is_followed};
 use super::reserves::{ReserveError, ReserveStatus, Reserves};
 use super::seats::Seats;
-use crate::cluster::{Cluster, EditError, VmBefore};
+use crate::cluster::{Cluster, EditError, NodeState, VmBefore};
 use crate::guarantee::Certificate;
-use crate::ids::{NodeSlot, VmId, VmSlot};
+use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::policy::Policy;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
@@ -77,6 +77,19 @@ impl Books {
         Ok(found)
     }
 
+    /// What would become of the reserves with a node in another state.
+    ///
+    /// # Errors
+    /// As [`reserves`](Self::reserves).
+    pub(super) fn reserves_with_state(
+        cluster: &mut Cluster,
+        policy: &Policy,
+        (node, state): (NodeId, NodeState),
+    ) -> Option<Result<Vec<ReserveStatus>, ReserveError>> {
+        let look = |cluster: &Cluster| Reserves::new(cluster, policy).map(|mut reserves| reserves.status(cluster));
+        cluster.seen_with_state(node, state, look).ok()
+    }
+
     /// Ends everything.
     pub(super) fn clear(&mut self) {
         self.classes.iter_mut().for_each(|ledger| *ledger = None);
@@ -98,6 +111,9 @@ impl Books {
         policy: &mut Policy,
         change: &Change,
     ) -> Result<Option<VmId>, EditError> {
+        if let Some(turn) = turn_of(cluster, change) {
+            return self.turn(cluster, policy, change, turn);
+        }
         let about = change.vm();
         if about.is_none() && !matches!(change, Change::AddVm(_)) {
             let done = change.apply(cluster, policy)?;
@@ -122,6 +138,37 @@ impl Books {
             self.after(cluster, vm, &mut touched);
         }
         done
+    }
+
+    /// Carries out what becomes of a node.
+    fn turn(
+        &mut self,
+        cluster: &mut Cluster,
+        policy: &mut Policy,
+        change: &Change,
+        turn: Turn,
+    ) -> Result<Option<VmId>, EditError> {
+        let follow =
+            |ledger: &Option<ClassLedger>| ledger.as_ref().is_some_and(|ledger| ledger.follows(cluster, policy, turn));
+        let followed: SmallVec<[bool; 4]> = self.classes.iter().map(follow).collect();
+        let done = change.apply(cluster, policy)?;
+        let new = match change {
+            Change::AddNode(node) => cluster.node_id(&node.name).map(|node| node.slot),
+            _ => None,
+        };
+        let turn = Turn { node: turn.node.or(new), ..turn };
+        for (ledger, followed) in self.classes.iter_mut().zip(followed) {
+            match ledger {
+                Some(books) if followed => books.turned(cluster, policy, turn),
+                _ => *ledger = None,
+            }
+        }
+        match (&mut self.seats, turn.node) {
+            (Some(seats), Some(node)) if turn.was.is_some() && turn.will.is_some() => seats.refresh(cluster, node),
+            _ => self.seats = None,
+        }
+        self.reserves = None;
+        Ok(done)
     }
 
     /// Takes back what was done to a VM that every ledger follows.
@@ -164,6 +211,20 @@ impl Books {
             }
         }
     }
+}
+
+/// What becomes of the node that an operation gives another state, adds or removes; `None`: it does no such thing, or speaks of a
+/// node that is not there.
+pub(super) fn turn_of(cluster: &Cluster, change: &Change) -> Option<Turn> {
+    let (node, will) = match change {
+        Change::SetState { node, state } => (*node, Some(*state)),
+        Change::RemoveNode { node } => (*node, None),
+        Change::AddNode(node) => return Some(Turn { node: None, was: None, will: Some(node.state) }),
+        _ => return None,
+    };
+    let slot = cluster.node_slot(node).ok()?;
+    let was = cluster.node_record(slot).map(|record| record.state);
+    Some(Turn { node: Some(slot), was, will })
 }
 
 /// Adds the nodes on which a VM holds something.

@@ -12,12 +12,13 @@
 //!
 //! The slow way costs a copy of the cluster and a verdict for every class, per choice of nodes.
 
-use super::books::Books;
+use super::books::{Books, turn_of};
 use super::change::Change;
 use super::choose::Search;
 use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but};
 use super::ledger::{ClassLedger, is_followed, is_plain_described};
 use super::quick::{Desk, Quick};
+use super::reserves::{ReserveError, ReserveStatus};
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, VmBefore, VmRef};
 use crate::guarantee::{Answer, Certificate, VerifyError};
@@ -312,7 +313,10 @@ impl Guard {
     /// A request about one VM that no rule but `confine`, `exclude` and `separate` (of up to 64 VMs) binds and no other VM
     /// needs costs a few queries of an index per class, as long as all classes hold for losses in any order and no VM
     /// waits for a place; with reserves in the policy besides what it costs to tell their figures, and a move goes the
-    /// other way. Any other request costs a copy of the cluster and a verdict per class and choice of nodes.
+    /// other way. One about a node that is cordoned, opened, or, being empty, goes into maintenance, fails, comes or goes
+    /// costs such queries for every VM that plans have put there, and a look at all nodes (unless VMs are uncoverable, or a
+    /// `spread` rule has a `max_skew`). Any other request costs a copy of the cluster and a verdict per class and choice of
+    /// nodes.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
@@ -390,30 +394,40 @@ impl Guard {
         Ok(after.map(|after| (quick, after)))
     }
 
-    /// What would become of the items with what the reserves count after a change that every class bears: it is made, looked
-    /// at, and taken back. `None`: that cannot be done, or it would be refused.
+    /// What would become of the items with what the reserves count after a change that every class bears. `None`: that cannot
+    /// be told here, or it would be refused.
     fn with_reserves(
         &mut self,
         now: &Arc<[ItemState]>,
         change: &Change,
     ) -> Result<Option<Arc<[ItemState]>>, GuardError> {
-        // Of a move two states would have to be looked at.
-        let simple = change.can_be_taken_back() && !matches!(change, Change::Migrate { .. });
-        let slot = change.vm().filter(|_| simple).and_then(|vm| self.cluster.vm_slot(vm).ok());
-        let Some((slot, before)) = slot.and_then(|slot| Some((slot, self.cluster.vm_before(slot)?))) else {
-            return Ok(None);
+        let found = match change {
+            Change::SetState { node, state } => {
+                Books::reserves_with_state(&mut self.cluster, &self.policy, (*node, *state))
+            }
+            change => self.reserves_after(change),
         };
-        if self.books.carry_out(&mut self.cluster, &mut self.policy, change).is_err() {
-            return Ok(None);
-        }
-        let found = self.books.reserves(&self.cluster, &self.policy);
-        self.books.take_back(&mut self.cluster, slot, &before);
-        self.books.settle(&self.cluster);
+        let Some(found) = found else { return Ok(None) };
         let classes = now.iter().take(self.policy.tolerate.len()).cloned();
         let after: Vec<ItemState> =
             classes.chain(reserve_items(&self.policy, found.map_err(ItemError::from)?)).collect();
         let refused = compare(&self.cluster, now, &after).iter().any(|violation| violation.enforced);
         Ok((!refused).then(|| after.into()))
+    }
+
+    /// What the reserves count after a change of a VM: it is made, looked at, and taken back.
+    fn reserves_after(&mut self, change: &Change) -> Option<Result<Vec<ReserveStatus>, ReserveError>> {
+        // Of a move two states would have to be looked at.
+        if !change.can_be_taken_back() || matches!(change, Change::Migrate { .. }) {
+            return None;
+        }
+        let slot = self.cluster.vm_slot(change.vm()?).ok()?;
+        let before = self.cluster.vm_before(slot)?;
+        self.books.carry_out(&mut self.cluster, &mut self.policy, change).ok()?;
+        let found = self.books.reserves(&self.cluster, &self.policy);
+        self.books.take_back(&mut self.cluster, slot, &before);
+        self.books.settle(&self.cluster);
+        Some(found)
     }
 
     /// Carries out an admitted decision.
@@ -530,6 +544,11 @@ impl Guard {
     fn is_followed(&self, changes: &[Change]) -> bool {
         let follows = |change: &Change| match change {
             Change::AddVm(vm) => is_plain_described(&self.cluster, vm),
+            Change::SetState { .. } | Change::AddNode(_) | Change::RemoveNode { .. } => {
+                let turn = turn_of(&self.cluster, change);
+                let mut ledgers = self.books.classes.iter().flatten();
+                turn.is_some_and(|turn| ledgers.all(|ledger| ledger.follows(&self.cluster, &self.policy, turn)))
+            }
             change => {
                 let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
                 slot.is_some_and(|slot| is_followed(&self.cluster, slot))

@@ -1,4 +1,5 @@
-//! The quick way: a request about one VM that is plain, or that `separate` rules alone tie, judged by the ledgers alone.
+//! The quick way: a request about one VM that is plain, or that `separate` rules alone tie, or about a node's state, judged by the
+//! ledgers alone.
 //!
 //! Uses `cluster`, `admission::{books, change, demands, ledger, seats}`. Used by `admission::guard`, which asks the slow
 //! way (`choose`) whenever there is no answer here.
@@ -7,13 +8,13 @@
 //! the policy worse. It looks at the cluster as it is, and reckons what the change would do; nothing is copied, and for
 //! starts and stops nothing is allocated.
 
-use super::books::Books;
+use super::books::{Books, turn_of};
 use super::change::Change;
 use super::demands::may_go;
 use super::guard::Placed;
 use super::ledger::{After, Moved, is_apart_by_node, is_barred, is_followed, is_plain_described};
 use super::seats::{Wish, dominant};
-use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, Strength, Vm, VmRecord};
+use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, RuleRef, Strength, Vm, VmRecord};
 use crate::dense::fits;
 use crate::guarantee::NOWHERE;
 use crate::ids::{NodeSlot, VmId, VmSlot};
@@ -63,6 +64,7 @@ impl<'d> Desk<'d> {
             Change::Migrate { vm, to } => self.migrate(*vm, to.map(|to| self.cluster.node_slot(to)).transpose().ok()?),
             Change::MigrateDone { vm } => self.arrive(*vm),
             Change::MigrateAborted { vm } => self.abort(*vm),
+            Change::SetState { .. } | Change::AddNode(_) | Change::RemoveNode { .. } => self.turn(change),
             _ => None,
         }
     }
@@ -173,6 +175,26 @@ impl<'d> Desk<'d> {
         let (slot, record) = self.followed(vm).filter(|(_, record)| record.migrating_to.is_some())?;
         let after = self.after(slot, Some(record.node?), &[]);
         self.ensure(&after).then(|| Quick { change: Change::MigrateAborted { vm }, placed: None })
+    }
+
+    /// A node takes another state, comes or goes.
+    fn turn(&mut self, change: &Change) -> Option<Quick> {
+        let (cluster, policy) = (self.cluster, self.policy);
+        let turn = turn_of(cluster, change)?;
+        let possible = match (change, turn.node.and_then(|node| cluster.node_record(node))) {
+            (Change::AddNode(node), _) => cluster.may_add_node(node),
+            (_, Some(record)) => !turn.changes_units() || (record.residents.is_empty() && record.incoming.is_empty()),
+            _ => false,
+        };
+        // By how much such a rule is broken depends on which nodes take VMs: the slow way says so.
+        let skewed = |rule: RuleRef<'_>| {
+            let record = cluster.rule_record(rule.id().slot);
+            record.is_some_and(|rule| matches!(rule.body, RuleBody::Spread { max_skew: Some(_), .. }))
+        };
+        let mut classes = self.books.classes.iter_mut().flatten();
+        let kept =
+            possible && !cluster.rules().any(skewed) && classes.all(|ledger| ledger.bears(cluster, policy, turn));
+        kept.then(|| Quick { change: change.clone(), placed: None })
     }
 
     /// A VM that is there already, with a node and other nodes' room as they will be.

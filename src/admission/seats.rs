@@ -3,9 +3,9 @@
 //! Uses `cluster`. Kept by `admission::books`, asked by `quick`; `choose` finds the same order by looking at every node.
 //!
 //! A node's *share* is how full its fullest kind would be with the VM, in 2^32nds of what is allocatable. `spread` takes the
-//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts stand in groups of 16, those in
-//! groups of 16 again and so on, each with what bounds the shares of its nodes from both sides; the best bound is opened
-//! first.
+//! least share first, `pack` the largest; of equals the first by name. Nodes that take starts, or did before they were
+//! cordoned or went down, stand in groups of 16, those in groups of 16 again and so on, each with what bounds the shares
+//! of its nodes from both sides; the best bound is opened first. Nodes that take nothing bound nothing.
 //!
 //! A share takes a division, a bound of it a multiplication by what was divided beforehand. The first node of a search
 //! mostly is the last that is asked for. So of a group of nodes only the first is sought, and shares are computed of those
@@ -17,7 +17,7 @@
 //! is not touched as what they use changes: bounds stay right, and grow loose. Once the searches have cost several times
 //! what arranging costs, nodes are arranged anew, for the VM that is looked for then.
 
-use crate::cluster::{Cluster, NodeState, Role};
+use crate::cluster::{Cluster, Role};
 use crate::dense::{DenseId, IdVec, Rows, dense_id, fits, to_u32, to_usize};
 use crate::ids::NodeSlot;
 use crate::policy::Strategy;
@@ -194,13 +194,9 @@ fn times(amount: u64, part: u64) -> u64 {
 
 impl Seats {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let takes = |node: &NodeSlot| {
-            cluster
-                .node_record(*node)
-                .is_some_and(|record| record.state == NodeState::Online && record.role == Role::General)
-        };
-        let mut nodes: Vec<NodeSlot> =
-            (0..cluster.node_slots()).map(NodeSlot::from_index).filter(|node| takes(node)).collect();
+        let is_general =
+            |node: &NodeSlot| cluster.node_record(*node).is_some_and(|record| record.role == Role::General);
+        let mut nodes: Vec<NodeSlot> = (0..cluster.node_slots()).map(NodeSlot::from_index).filter(is_general).collect();
         nodes.sort_unstable_by_key(|node| cluster.node_record(*node).map(|record| &*record.name));
         let width = cluster.kinds().len();
         let mut len = nodes.len();
@@ -275,7 +271,7 @@ impl Seats {
         self.patience = self.ranks.len().saturating_mul(PATIENCE);
     }
 
-    /// Takes in how much of a node is used now.
+    /// Takes in how much of a node is used now, and whether it takes starts.
     pub(super) fn refresh(&mut self, cluster: &Cluster, node: NodeSlot) {
         let position = self.at.lookup(node).copied().unwrap_or(NOT_THERE);
         if position == NOT_THERE {
@@ -353,6 +349,12 @@ impl Seats {
     fn measure(&mut self, cluster: &Cluster, position: usize) {
         let (Some(node), here) = (self.node(position), SeatIx::from_index(position)) else { return };
         let [nodes, ..] = &mut self.heights;
+        if !takes(cluster, node) {
+            nodes.least[here].fill(u64::MAX);
+            nodes.most[here].fill(0);
+            nodes.free[here].fill(0);
+            return;
+        }
         let (used, all) = (&cluster.used_rows()[node], cluster.allocatable_row(node));
         for (kind, (used, all)) in used.iter().zip(all).enumerate() {
             let set = |rows: &mut Rows<SeatIx>, amount: u64| {
@@ -408,7 +410,7 @@ impl Seats {
         self.open.extend(top.offers(wish, what, 0..top.least.len()).map(Reverse));
     }
 
-    /// The next node of a search.
+    /// The next node of a search: where nothing is needed it may be one that takes nothing.
     pub(super) fn next(&mut self, cluster: &Cluster, wish: &Wish<'_>) -> Option<NodeSlot> {
         let Some(first) = self.found else {
             let first = self.first(cluster, wish)?;
@@ -578,6 +580,10 @@ fn halve(features: &Rows<SeatIx>, keys: &mut Vec<(u64, u32)>, ranks: &mut [u32])
     halve(features, keys, high);
 }
 
+fn takes(cluster: &Cluster, node: NodeSlot) -> bool {
+    cluster.node_record(node).is_some_and(|record| record.state.accepts())
+}
+
 /// How full the fullest kind of a node is with so much more.
 pub(super) fn dominant(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> u64 {
     let rows = need.iter().zip(&cluster.used_rows()[node]).zip(cluster.allocatable_row(node));
@@ -588,7 +594,7 @@ pub(super) fn dominant(cluster: &Cluster, node: NodeSlot, need: &[u64]) -> u64 {
 #[allow(clippy::as_conversions, clippy::arithmetic_side_effects, clippy::pedantic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::cluster::{Node, Vm};
+    use crate::cluster::{Node, NodeState, Vm};
     use crate::dice::Dice;
     use crate::resources::ResourceKinds;
     use alloc::format;
@@ -625,6 +631,12 @@ mod tests {
             }
             let (_, node) = vms[vms.len() - 1];
             seats.refresh(&cluster, node.slot);
+            if step % 7 == 0 {
+                let state = if random(3) == 0 { NodeState::Cordoned } else { NodeState::Online };
+                let turned = nodes[random(1_500) as usize];
+                cluster.set_node_state(turned, state).unwrap();
+                seats.refresh(&cluster, turned.slot);
+            }
             if step % 10 != 0 {
                 // The node of a VM that was removed has been named, too: both are the same.
                 continue;
@@ -641,7 +653,7 @@ mod tests {
                 let wish = Wish { need: &need, strategy };
                 let mut expected: Vec<_> = cluster
                     .nodes()
-                    .filter(|node| node.role() == Role::General)
+                    .filter(|node| node.role() == Role::General && node.state().accepts())
                     .filter(|node| {
                         let rows = need.iter().zip(node.used()).zip(node.allocatable());
                         rows.into_iter().all(|((need, used), most)| *need == 0 || used + need <= *most)
@@ -650,7 +662,9 @@ mod tests {
                     .collect();
                 expected.sort_unstable();
                 seats.begin(&cluster, &wish);
-                let found: Vec<NodeSlot> = core::iter::from_fn(|| seats.next(&cluster, &wish)).collect();
+                let found = core::iter::from_fn(|| seats.next(&cluster, &wish));
+                // Where nothing is needed those come along that take nothing.
+                let found: Vec<NodeSlot> = found.filter(|node| takes(&cluster, *node)).collect();
                 assert!(found.iter().eq(expected.iter().map(|(_, _, node)| node)), "step {step}, {strategy:?}");
             }
         }

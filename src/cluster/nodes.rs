@@ -64,11 +64,7 @@ impl Cluster {
     /// A name that is empty or taken, more reserved than there is, an unknown level or domain, or a sum beyond `u64`.
     pub fn add_node(&mut self, node: Node) -> Result<NodeId, EditError> {
         let hash = hash_name(&node.name, 0);
-        Self::new_name("node", &node.name, self.node_named(&node.name, hash), None)?;
-        if self.nodes.len() >= crate::dense::to_usize(MAX_OBJECTS) {
-            return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
-        }
-        let prepared = self.prepare_node(&node, None)?;
+        let prepared = self.check_new_node(&node, hash)?;
         let slot = self.nodes.insert(NodeRecord {
             key: room_key(&node.name, hash),
             name: Arc::from(node.name.as_str()),
@@ -93,6 +89,19 @@ impl Cluster {
         }
         self.fill_node(slot, node, prepared);
         Ok(self.node_id_of(slot))
+    }
+
+    /// Whether [`add_node`](Self::add_node) would add a node.
+    pub(crate) fn may_add_node(&self, node: &Node) -> bool {
+        self.check_new_node(node, hash_name(&node.name, 0)).is_ok()
+    }
+
+    fn check_new_node(&self, node: &Node, hash: u64) -> Result<Prepared, EditError> {
+        Self::new_name("node", &node.name, self.node_named(&node.name, hash), None)?;
+        if self.nodes.len() >= crate::dense::to_usize(MAX_OBJECTS) {
+            return Err(EditError::TooManyObjects { limit: MAX_OBJECTS });
+        }
+        self.prepare_node(node, None)
     }
 
     /// Replaces everything about a node but its identity: what it runs stays.

@@ -1,10 +1,10 @@
-//! What admission asks before it edits VMs, and how it takes back what it has edited.
+//! What admission asks before it edits VMs and nodes, and how it takes back what it has edited.
 //!
-//! Uses the edits of `vms`. Used by `admission`.
+//! Uses the edits of `vms` and `nodes`. Used by `admission`.
 
 use super::slab::hash_name;
 use super::vms::Prepared;
-use super::{Cluster, EditError, Vm};
+use super::{Cluster, EditError, NodeState, Vm};
 use crate::ids::{NodeId, NodeSlot, VmId, VmSlot};
 use crate::resources::{Amounts, KindSet};
 
@@ -88,6 +88,24 @@ impl Cluster {
     /// Whether no rule speaks of a group.
     pub(crate) fn is_group_without_rules(&self, group: &str) -> bool {
         self.groups.get(group).and_then(|group| self.groups.value(group)).is_none_or(|uses| uses.rules.is_empty())
+    }
+
+    /// Looks at the cluster as it would be with a node in another state; it is as it was afterwards, the revision, too.
+    ///
+    /// # Errors
+    /// A stale id.
+    pub(crate) fn seen_with_state<T>(
+        &mut self,
+        node: NodeId,
+        state: NodeState,
+        look: impl FnOnce(&Self) -> T,
+    ) -> Result<T, EditError> {
+        let (was, revision) = (self.node(node)?.state(), self.revision);
+        self.set_node_state(node, state)?;
+        let seen = look(self);
+        self.set_node_state(node, was)?;
+        self.revision = revision;
+        Ok(seen)
     }
 
     /// What is needed to take back edits of a VM's place, power and amounts.

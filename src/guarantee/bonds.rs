@@ -165,6 +165,11 @@ impl Bonds {
         self.all.is_empty()
     }
 
+    /// Whether domains have colours.
+    pub(crate) fn have_colours(&self) -> bool {
+        self.paintings.levels().next().is_some()
+    }
+
     /// The bonds of a VM.
     #[inline]
     pub(crate) fn of(&self, vm: VmSlot) -> &[Bond] {

@@ -48,7 +48,7 @@ pub use keep::KeepError;
 pub(crate) use more::{Newcomers, most_more, most_more_of, uncoverable_of};
 #[cfg(feature = "serde")]
 pub use stored::{StoredCertificates, StoredError};
-pub(crate) use units::{NO_UNIT, UnitIx, Units, unit_count};
+pub(crate) use units::{NO_UNIT, Tier, UnitIx, Units, unit_count};
 pub use verdict::{
     Answer, ClassVerdict, Counterexample, Method, Outcome, PriceFamily, Pricing, Proof, Tight, Uncoverable, Unit,
     Verdict, Way,

@@ -45,6 +45,14 @@ impl Claims {
         Self::new(self.amounts.width(), self.first, to_u32(self.of_unit.len()))
     }
 
+    /// Takes in that units have other numbers now: the first of them, and per unit its number before.
+    pub(super) fn renumber(&mut self, first: u32, before: impl Iterator<Item = Option<UnitIx>>) {
+        let mut lists = core::mem::take(&mut self.of_unit);
+        let mut taken = |unit: UnitIx| lists.get_mut(self.at(unit)).map(core::mem::take);
+        self.of_unit = before.map(|unit| unit.and_then(&mut taken).unwrap_or_default()).collect();
+        self.first = first;
+    }
+
     #[inline]
     fn at(&self, unit: UnitIx) -> usize {
         unit.index().saturating_sub(to_usize(self.first))

@@ -214,6 +214,7 @@ impl ClassLedger {
         let at = self.bank_of.lookup(node).copied().unwrap_or(NO_BANK);
         let Some(bank) = self.banks.get_mut(to_usize(at)) else { return };
         let free = self.lists.free(cluster, node);
+        // Nothing happens where it takes nothing.
         bank.room.set(node, &free);
         if !fits(&self.most[node], &free) || !self.lists.is_free(cluster, node) {
             self.short.push(node);
@@ -253,7 +254,7 @@ impl ClassLedger {
                 }
                 let Some(home) = counted else { continue };
                 let (unit, target) = (self.unit(bank, home), bank.targets[vm]);
-                if self.bank_of.lookup(target).copied().map(to_usize) != Some(at) {
+                if self.bank_of.lookup(target).copied().map(to_usize) != Some(at) || !bank.room.contains(target) {
                     return Err("a target is not in its bank");
                 }
                 if self.unit(bank, target) == unit || !may_run_on(cluster, vm, target) {

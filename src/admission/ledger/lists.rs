@@ -62,6 +62,11 @@ impl Lists {
         self.has(vm) || (!self.rules.is_empty() && cluster.vm_record(vm).is_some_and(is_tied))
     }
 
+    /// Whether a node is one of somebody's own places.
+    pub(super) fn use_node(&self, node: NodeSlot) -> bool {
+        self.is_kept(node) || self.backups.iter().any(|backup| backup.targets.contains(&node))
+    }
+
     /// Whether room is kept on a node.
     pub(super) fn is_kept(&self, node: NodeSlot) -> bool {
         self.kept.contains_key(&node)

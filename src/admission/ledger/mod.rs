@@ -16,8 +16,9 @@
 //! adds itself to the plans of the units that it fails with, where it needs one target in each bank. Nothing else is
 //! touched, as long as no required rule but `confine` and `exclude` ties the VM and no other VM needs it: such a VM is
 //! called *plain* (`plain`). VMs that are tied by `separate` rules alone are followed, too (`apart`): others of the rule
-//! whose targets a newcomer makes impossible get new ones. The edit of any other VM, of a node, a rule or the policy
-//! ends the ledger of the class; the next verdict begins it anew.
+//! whose targets a newcomer makes impossible get new ones. So are nodes that are cordoned, opened, or, being empty, come or
+//! go (`nodes`). The edit of any other VM, another description of a node, a rule or the policy ends the ledger of the
+//! class; the next verdict begins it anew.
 //!
 //! The largest claims may be too high after a claim has gone. That is on the safe side, and put right
 //! ([`tighten`](ClassLedger::tighten)) before anything is given up for it.
@@ -31,6 +32,7 @@ mod class;
 mod ghosts;
 mod keeps;
 mod lists;
+mod nodes;
 mod plain;
 mod repair;
 
@@ -38,4 +40,5 @@ pub(crate) use apart::{is_apart_by_node, is_barred};
 pub(crate) use class::ClassLedger;
 pub(crate) use ghosts::{Ghost, Paper};
 pub(crate) use keeps::{After, Moved};
+pub(crate) use nodes::Turn;
 pub(crate) use plain::{is_followed, is_plain, is_plain_described};

@@ -78,25 +78,33 @@ impl ClassLedger {
     fn vacate(&mut self, cluster: &Cluster, node: NodeSlot, allowed: &[u64]) -> bool {
         let at = to_usize(self.bank_of.lookup(node).copied().unwrap_or(NO_BANK));
         let moved = [Moved { node, free: Amounts::from(allowed) }];
-        let Some(bank) = self.banks.get(at) else { return true };
+        self.banks.get(at).is_none() || self.move_off(cluster, (at, node), &moved, &|claimed| !fits(claimed, allowed))
+    }
+
+    /// Moves claims of units that claim too much of a bank's node off it: those there, or all that such a unit claims. `false`:
+    /// some stay.
+    pub(super) fn move_off(
+        &mut self,
+        cluster: &Cluster,
+        (at, node): (usize, NodeSlot),
+        moved: &[Moved],
+        too_much: &dyn Fn(&[u64]) -> bool,
+    ) -> bool {
+        let Some(bank) = self.banks.get(at) else { return false };
         let mut largest = alloc::vec![0; cluster.kinds().len()];
-        let mut complete = true;
         for unit in bank.claims.units() {
-            let over = |ledger: &Self| {
-                let claimed = ledger.banks.get(at).and_then(|bank| bank.claims.on(unit, node));
-                claimed.is_some_and(|claimed| !fits(claimed, allowed))
+            let claimed = |ledger: &Self| {
+                let bank = ledger.banks.get(at)?;
+                bank.claims.on(unit, node).map(Amounts::from)
             };
-            if over(self)
-                && !self.pack(cluster, at, unit, Some(node), &moved)
-                && !self.pack(cluster, at, unit, None, &moved)
+            if claimed(self).is_some_and(|claimed| too_much(&claimed))
+                && !self.pack(cluster, at, unit, Some(node), moved)
+                && !self.pack(cluster, at, unit, None, moved)
             {
-                complete = false;
-            }
-            if let Some(claimed) = self.banks.get(at).and_then(|bank| bank.claims.on(unit, node)) {
-                raise_most(&mut largest, claimed);
-            }
-            if !complete {
                 return false;
+            }
+            if let Some(claimed) = claimed(self) {
+                raise_most(&mut largest, &claimed);
             }
         }
         self.most[node].copy_from_slice(&largest);

@@ -1,6 +1,37 @@
-//! A guard's state against a verdict made anew.
+//! A guard's state against a verdict made anew, and what happens to nodes while it is guarded.
 
-use lifeboat::{Answer, Certificate, Guard, Item, VerdictFault, check_certificate, verify};
+use crate::Choices;
+use lifeboat::{
+    Answer, Certificate, Change, Cluster, Guard, Item, NodeId, NodeRef, NodeState, VerdictFault, VmRef,
+    check_certificate, verify,
+};
+
+/// What happens to a node in daily use: it is cordoned, drained, taken down, repaired, replaced. About as many stay as there are.
+pub fn node_changes(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, usual: usize) -> Vec<Change> {
+    let of = |wanted: &dyn Fn(&NodeRef<'_>) -> bool| -> Vec<NodeId> {
+        cluster.nodes().filter(wanted).map(NodeRef::id).collect()
+    };
+    let any = choices.pick(&of(&|_| true));
+    let empty = of(&|node| node.state().runs_vms() && node.vms().len() == 0 && node.incoming().len() == 0);
+    let down = of(&|node| !node.state().runs_vms());
+    let (count, states) = (cluster.nodes().count(), [NodeState::Maintenance, NodeState::Failed]);
+    match choices.below(8) {
+        0 if count <= usual => {
+            let mut node = cluster.node(any).expect("a node").to_node();
+            node.name = format!("node-{step}");
+            node.state = choices.pick(&[NodeState::Online, NodeState::Cordoned, NodeState::Maintenance]);
+            vec![Change::AddNode(Box::new(node))]
+        }
+        1 if !empty.is_empty() && count >= usual => vec![Change::RemoveNode { node: choices.pick(&empty) }],
+        2 | 3 if !empty.is_empty() => vec![Change::node_state(choices.pick(&empty), choices.pick(&states))],
+        4 | 5 if !down.is_empty() => vec![Change::node_state(choices.pick(&down), NodeState::Online)],
+        6 => {
+            let here = |vm: &VmRef<'_>| vm.is_on() && [vm.node(), vm.migrating_to()].contains(&Some(any));
+            cluster.vms().filter(here).map(|vm| Change::Stop { vm: vm.id() }).collect()
+        }
+        _ => vec![Change::node_state(any, choices.pick(&[NodeState::Online, NodeState::Cordoned]))],
+    }
+}
 
 /// Compares what a guard says of its classes with a verdict made anew, and gives every certificate that it keeps with what the
 /// checker of certificates finds.
