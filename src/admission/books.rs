@@ -41,6 +41,11 @@ impl Books {
         self.kept
     }
 
+    /// How many classes have a ledger.
+    pub(super) fn count(&self) -> usize {
+        self.classes.iter().flatten().count()
+    }
+
     /// Begins the ledgers of classes that have none, with certificates for this state.
     pub(super) fn begin(&mut self, cluster: &Cluster, policy: &Policy, certificates: &[Option<Certificate>]) {
         if !self.kept {

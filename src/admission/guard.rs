@@ -3,7 +3,8 @@
 //! Uses everything else in `admission`, `cluster`, `policy`. Called by embedders and the example program.
 //!
 //! **The data's path.** A request goes the quick way first (`quick`): where every class of the policy that is looked at has
-//! a ledger (`books`), a request about one plain VM is judged by that, in a few index queries. Where there is no answer,
+//! a ledger (`books`), a request about one plain VM or one node is judged by that, in a few index queries, and so are several
+//! such operations one after the other (`several`). Where there is no answer,
 //! the slow way (`choose`) gives it, which alone refuses: the request is carried out on a copy, with nodes picked where
 //! they are open, `demands` says what stands against it on the nodes it touches, `item` what becomes of every item of the
 //! policy; what is worse than before refuses it, as the item's mode has it. An admitted decision keeps the operations with
@@ -19,6 +20,7 @@ use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but}
 use super::ledger::{ClassLedger, is_followed, is_plain_described};
 use super::quick::{Desk, Quick};
 use super::reserves::{ReserveError, ReserveStatus};
+use super::several::Several;
 use super::violation::{Violation, ViolationKind};
 use crate::cluster::{Cluster, EditError, VmBefore, VmRef};
 use crate::guarantee::{Answer, Certificate, VerifyError};
@@ -31,7 +33,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 /// A cluster with its policy, kept while things change.
 ///
@@ -315,8 +317,10 @@ impl Guard {
     /// waits for a place; with reserves in the policy besides what it costs to tell their figures, and a move goes the
     /// other way. One about a node that is cordoned, opened, or, being empty, goes into maintenance, fails, comes or goes
     /// costs such queries for every VM that plans have put there, and a look at all nodes (unless VMs are uncoverable, or a
-    /// `spread` rule has a `max_skew`). Any other request costs a copy of the cluster and a verdict per class and choice of
-    /// nodes.
+    /// `spread` rule has a `max_skew`). Several of these in one transaction, each about another VM or node, cost a copy of the
+    /// ledgers besides, unless one adds, removes or begins to move something, starts a VM that needs more to restart than it
+    /// holds, or leaves a node open before the end. Any other request costs a copy of the cluster and a verdict per class and
+    /// choice of nodes.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
@@ -334,16 +338,16 @@ impl Guard {
 
     fn decide(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
         let now = self.look(control)?;
-        if let Some((Quick { change, placed }, after)) = self.quickly(&now, changes)? {
+        if let Some((Quick { changes, placed }, after)) = self.quickly(&now, changes)? {
             self.judged.0 = self.judged.0.saturating_add(1);
             let violations =
                 if after.iter().all(ItemState::is_ok) { Vec::new() } else { compare(&self.cluster, &now, &after) };
             return Ok(Decision {
                 outcome: Outcome::Admitted,
-                changes: smallvec![change],
+                changes,
                 by: Arc::clone(&self.itself.0),
                 revision: self.revision,
-                placed: placed.into_iter().collect(),
+                placed,
                 violations,
                 before: now,
                 after,
@@ -376,7 +380,6 @@ impl Guard {
         now: &Arc<[ItemState]>,
         changes: &[Change],
     ) -> Result<Option<(Quick, Arc<[ItemState]>)>, GuardError> {
-        let [change] = changes else { return Ok(None) };
         let known = |(at, state): (usize, &ItemState)| match &state.item {
             Item::Off { .. } | Item::Reserve { .. } => true,
             Item::Tolerate(_) => self.books.classes.get(at).is_some_and(Option::is_some),
@@ -384,30 +387,34 @@ impl Guard {
         if !self.books.are_kept() || !now.iter().enumerate().all(known) {
             return Ok(None);
         }
-        let mut desk = Desk { cluster: &self.cluster, policy: &self.policy, books: &mut self.books };
-        let Some(quick) = desk.decide(change) else { return Ok(None) };
-        let after = if self.policy.reserves.is_empty() {
-            Some(Arc::clone(now))
-        } else {
-            self.with_reserves(now, &quick.change)?
+        let (cluster, policy, books) = (&mut self.cluster, &mut self.policy, &mut self.books);
+        let [change] = changes else {
+            let Some((quick, reserves)) = (Several { cluster, policy, books }).decide(changes) else { return Ok(None) };
+            return Ok(self.with_reserves(now, reserves)?.map(|after| (quick, after)));
         };
-        Ok(after.map(|after| (quick, after)))
-    }
-
-    /// What would become of the items with what the reserves count after a change that every class bears. `None`: that cannot
-    /// be told here, or it would be refused.
-    fn with_reserves(
-        &mut self,
-        now: &Arc<[ItemState]>,
-        change: &Change,
-    ) -> Result<Option<Arc<[ItemState]>>, GuardError> {
-        let found = match change {
-            Change::SetState { node, state } => {
+        let Some(quick) = (Desk { cluster, policy, books }).decide(change) else { return Ok(None) };
+        if self.policy.reserves.is_empty() {
+            return Ok(Some((quick, Arc::clone(now))));
+        }
+        let reserves = match quick.changes.first() {
+            Some(Change::SetState { node, state }) => {
                 Books::reserves_with_state(&mut self.cluster, &self.policy, (*node, *state))
             }
-            change => self.reserves_after(change),
+            change => change.and_then(|change| self.reserves_after(change)),
         };
-        let Some(found) = found else { return Ok(None) };
+        let Some(reserves) = reserves else { return Ok(None) };
+        Ok(self.with_reserves(now, reserves)?.map(|after| (quick, after)))
+    }
+
+    /// The items with what the reserves will count, after what every class bears. `None`: it would be refused.
+    fn with_reserves(
+        &self,
+        now: &Arc<[ItemState]>,
+        found: Result<Vec<ReserveStatus>, ReserveError>,
+    ) -> Result<Option<Arc<[ItemState]>>, GuardError> {
+        if self.policy.reserves.is_empty() {
+            return Ok(Some(Arc::clone(now)));
+        }
         let classes = now.iter().take(self.policy.tolerate.len()).cloned();
         let after: Vec<ItemState> =
             classes.chain(reserve_items(&self.policy, found.map_err(ItemError::from)?)).collect();
@@ -445,17 +452,19 @@ impl Guard {
             return Err(GuardError::Stale);
         }
         let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
+        let ledgers = self.books.count();
         // It was carried out on a copy, or reckoned with, in this very state: it is consistent.
         self.carry_out(&changes, false)?;
         match certificates {
             // What was judged is what is there now.
-            None => self.now = Some(after),
+            None if self.books.count() == ledgers => self.now = Some(after),
             Some(found) if !moves => {
                 self.books.begin(&self.cluster, &self.policy, &found);
                 self.now = Some(after);
             }
-            // While a move lasts that is not the worse of its two states.
-            Some(_) => {}
+            // Of several operations in one a ledger may have lost its way; and while a move lasts what was judged is not the
+            // worse of its two states.
+            None | Some(_) => {}
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod quick;
 mod read;
 pub(crate) mod reserves;
 mod seats;
+mod several;
 mod violation;
 
 pub use change::Change;

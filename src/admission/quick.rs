@@ -22,12 +22,19 @@ use crate::policy::Policy;
 use crate::resources::Amounts;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use smallvec::{SmallVec, smallvec};
 
 /// A request that may be carried out.
 pub(super) struct Quick {
-    /// The operation, with the node chosen.
-    pub(super) change: Change,
-    pub(super) placed: Option<Placed>,
+    /// The operations, with the nodes chosen.
+    pub(super) changes: SmallVec<[Change; 1]>,
+    pub(super) placed: SmallVec<[Placed; 1]>,
+}
+
+impl Quick {
+    fn one(change: Change, placed: Option<Placed>) -> Self {
+        Self { changes: smallvec![change], placed: placed.into_iter().collect() }
+    }
 }
 
 /// What a request is judged by.
@@ -84,7 +91,7 @@ impl<'d> Desk<'d> {
         let seeker = Seeker { vm: Some(slot), live: false, restart, priority, demand, again };
         let node = self.seat(&seeker, node)?;
         let change = Change::Start { vm, node: Some(cluster.node_id_of(node)) };
-        Some(Quick { change, placed: self.placed(vm, node) })
+        Some(Quick::one(change, self.placed(vm, node)))
     }
 
     fn add(&mut self, vm: &Vm) -> Option<Quick> {
@@ -94,7 +101,7 @@ impl<'d> Desk<'d> {
         }
         let new = cluster.about_to_add(vm).ok()?;
         if !vm.is_on() {
-            return Some(Quick { change: Change::AddVm(Box::new(vm.clone())), placed: None });
+            return Some(Quick::one(Change::AddVm(Box::new(vm.clone())), None));
         }
         let node = vm.node.map(|node| cluster.node_slot(node)).transpose().ok()?;
         let (restart, priority) = (vm.restart, vm.priority);
@@ -108,7 +115,7 @@ impl<'d> Desk<'d> {
             node: cluster.node_id_of(node),
             node_name: Arc::clone(&record.name),
         };
-        Some(Quick { change: Change::AddVm(Box::new(vm)), placed: Some(placed) })
+        Some(Quick::one(Change::AddVm(Box::new(vm)), Some(placed)))
     }
 
     /// A VM stops, or is removed.
@@ -117,7 +124,7 @@ impl<'d> Desk<'d> {
         let possible = if stop { record.on } else { record.leads.is_empty() };
         let gone = self.after(slot, None, &[]);
         let kept = possible && self.ensure(&gone);
-        kept.then(|| Quick { change: change.clone(), placed: None })
+        kept.then(|| Quick::one(change.clone(), None))
     }
 
     fn resize(&mut self, vm: VmId, to: &Amounts) -> Option<Quick> {
@@ -144,7 +151,7 @@ impl<'d> Desk<'d> {
             }
             placed = self.placed(vm, node);
         }
-        Some(Quick { change: Change::Resize { vm, demand: to.clone() }, placed })
+        Some(Quick::one(Change::Resize { vm, demand: to.clone() }, placed))
     }
 
     fn migrate(&mut self, vm: VmId, to: Option<NodeSlot>) -> Option<Quick> {
@@ -159,7 +166,7 @@ impl<'d> Desk<'d> {
         let (demand, again) = (&cluster.demand_rows()[slot], &cluster.restart_rows()[slot]);
         let target = self.seat(&Seeker { vm: Some(slot), live: true, restart, priority, demand, again }, to)?;
         let change = Change::Migrate { vm, to: Some(cluster.node_id_of(target)) };
-        Some(Quick { change, placed: self.placed(vm, target) })
+        Some(Quick::one(change, self.placed(vm, target)))
     }
 
     fn arrive(&mut self, vm: VmId) -> Option<Quick> {
@@ -168,13 +175,13 @@ impl<'d> Desk<'d> {
         // Since the move began, plans of others that fail with its source may have come to count on its being gone.
         let after = After { arrives: Some(target), ..self.after(slot, Some(target), &[]) };
         let kept = runs(self.cluster, source) && runs(self.cluster, target) && self.ensure(&after);
-        kept.then(|| Quick { change: Change::MigrateDone { vm }, placed: self.placed(vm, target) })
+        kept.then(|| Quick::one(Change::MigrateDone { vm }, self.placed(vm, target)))
     }
 
     fn abort(&mut self, vm: VmId) -> Option<Quick> {
         let (slot, record) = self.followed(vm).filter(|(_, record)| record.migrating_to.is_some())?;
         let after = self.after(slot, Some(record.node?), &[]);
-        self.ensure(&after).then(|| Quick { change: Change::MigrateAborted { vm }, placed: None })
+        self.ensure(&after).then(|| Quick::one(Change::MigrateAborted { vm }, None))
     }
 
     /// A node takes another state, comes or goes.
@@ -194,7 +201,7 @@ impl<'d> Desk<'d> {
         let mut classes = self.books.classes.iter_mut().flatten();
         let kept =
             possible && !cluster.rules().any(skewed) && classes.all(|ledger| ledger.bears(cluster, policy, turn));
-        kept.then(|| Quick { change: change.clone(), placed: None })
+        kept.then(|| Quick::one(change.clone(), None))
     }
 
     /// A VM that is there already, with a node and other nodes' room as they will be.

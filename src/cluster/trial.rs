@@ -103,9 +103,14 @@ impl Cluster {
         let (was, revision) = (self.node(node)?.state(), self.revision);
         self.set_node_state(node, state)?;
         let seen = look(self);
-        self.set_node_state(node, was)?;
-        self.revision = revision;
+        self.restore_state(node, was, revision);
         Ok(seen)
+    }
+
+    /// Takes back that a node is in another state. It must still be there.
+    pub(crate) fn restore_state(&mut self, node: NodeId, state: NodeState, revision: u64) {
+        let _ = self.set_node_state(node, state);
+        self.revision = revision;
     }
 
     /// What is needed to take back edits of a VM's place, power and amounts.

@@ -27,7 +27,11 @@ pub fn node_changes(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, usu
         4 | 5 if !down.is_empty() => vec![Change::node_state(choices.pick(&down), NodeState::Online)],
         6 => {
             let here = |vm: &VmRef<'_>| vm.is_on() && [vm.node(), vm.migrating_to()].contains(&Some(any));
-            cluster.vms().filter(here).map(|vm| Change::Stop { vm: vm.id() }).collect()
+            let mut changes: Vec<Change> = cluster.vms().filter(here).map(|vm| Change::Stop { vm: vm.id() }).collect();
+            if choices.chance(1, 2) {
+                changes.push(Change::node_state(any, choices.pick(&states)));
+            }
+            changes
         }
         _ => vec![Change::node_state(any, choices.pick(&[NodeState::Online, NodeState::Cordoned]))],
     }
