@@ -15,6 +15,7 @@ use lifeboat::{Answer, Change, Cluster, Guard, Newcomer, Node, NodeId, NodeRef, 
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::guarded::{compared, node_changes};
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
+use lifeboat_testkit::verdict_nasty::nasty;
 use std::collections::BTreeMap;
 
 type Counts = BTreeMap<&'static str, u64>;
@@ -102,6 +103,73 @@ fn churn(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) {
     }
 }
 
+/// With ledgers and without, side by side: the same decisions, as long as verdicts decide.
+fn side_by_side(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) {
+    let mut choices = Choices::from_seed(seed);
+    let mut guard = Guard::new(case.cluster.clone(), case.policy.clone());
+    let usual = case.cluster.nodes().count();
+    for step in 0..steps {
+        if guard.cluster().vm_count() == 0 {
+            return;
+        }
+        let mut changes = Vec::new();
+        if choices.chance(1, 2) {
+            changes = node_changes(&mut choices, guard.cluster(), step, usual);
+        }
+        if changes.is_empty() {
+            changes.push(change(&mut choices, guard.cluster(), step));
+        }
+        if choices.chance(1, 6) {
+            changes.push(change(&mut choices, guard.cluster(), step));
+        }
+        let what = format!("seed {seed}, step {step}, {changes:?}");
+        let mut slow = Guard::new(guard.cluster().clone(), guard.policy().clone()).without_ledger();
+        let (before, by_ledger) = (guard.cluster().fingerprint(), guard.judged().0);
+        let states = guard.items().unwrap().to_vec();
+        let (left, right) = (guard.admit(&changes).unwrap(), slow.admit(&changes).unwrap());
+        assert_eq!(guard.cluster().fingerprint(), before, "{what}");
+        guard.cluster().check_invariants().unwrap_or_else(|fault| panic!("{fault:?}: {what}"));
+        // Where the guard knows more than a verdict made anew, more is to be kept.
+        if guard.judged().0 > by_ledger
+            && states.iter().map(|state| &state.item).eq(slow.items().unwrap().iter().map(|state| &state.item))
+        {
+            let is_open = |state: &lifeboat::ItemState| state.state() == "undecided";
+            if right.after().iter().any(is_open) {
+                *counts.entry("undecided").or_default() += 1;
+            } else {
+                let answers = |of: &lifeboat::Decision| {
+                    let kinds: Vec<_> = of.violations().iter().map(|one| one.kind.clone()).collect();
+                    // A verdict made anew may prove less: that losses are survived at once.
+                    let after: Vec<_> = of.after().iter().map(|state| state.item.clone()).collect();
+                    (of.outcome(), of.placed().to_vec(), of.changes().to_vec(), kinds, after)
+                };
+                assert_eq!(answers(&left), answers(&right), "{what}");
+                *counts.entry(if changes.len() > 1 { "several" } else { "one" }).or_default() += 1;
+            }
+        }
+        if left.is_admitted() {
+            guard.apply(left).unwrap();
+        } else if choices.chance(1, 4) {
+            let _ = guard.observe(&changes);
+        }
+        check(&mut guard, &what, counts);
+    }
+}
+
+/// Rules of every kind on few VMs, levels that cross, VMs that wait, move or are best effort; nodes that come and go.
+#[test]
+fn ledgers_decide_as_verdicts_do_in_nasty_clusters() {
+    let mut counts = Counts::new();
+    for seed in 0..30 {
+        side_by_side(&nasty(seed), seed, 12, &mut counts);
+    }
+    for seed in 0..100 {
+        side_by_side(&scarce_from_seed(seed), seed, 12, &mut counts);
+    }
+    println!("{counts:?}");
+    assert!(counts["one"] > 200 && counts["several"] > 20, "{counts:?}");
+}
+
 fn churn_many(cases: fn(u64) -> VerdictCase, seeds: std::ops::Range<u64>, steps: u64) -> Counts {
     let mut counts = Counts::new();
     for seed in seeds {
@@ -128,6 +196,12 @@ fn ledgers_keep_colours() {
 #[test]
 fn what_very_many_cases_found_stays_mended() {
     churn(&scarce_from_seed(4_807), 4_807, 16, &mut Counts::new());
+}
+
+/// Which nodes take VMs is part of what a `spread` rule with a `max_skew` says.
+#[test]
+fn a_node_that_comes_may_break_plans_of_a_skewed_spread() {
+    side_by_side(&nasty(1_091), 1_091, 16, &mut Counts::new());
 }
 
 /// Copies are counted beside what VMs with places of their own keep.
@@ -165,4 +239,18 @@ fn headroom_leaves_own_places_alone() {
 fn ledgers_keep_very_many_few_places() {
     churn_many(scarce_from_seed, 1_000..9_000, 16);
     churn_many(ruled_from_seed, 1_000..1_500, 16);
+}
+
+/// `cargo test --release --test ledger_few -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn ledgers_decide_as_verdicts_do_in_very_many_nasty_clusters() {
+    let mut counts = Counts::new();
+    for seed in 1_000..1_500 {
+        side_by_side(&nasty(seed), seed, 16, &mut counts);
+    }
+    for seed in 1_000..4_000 {
+        side_by_side(&scarce_from_seed(seed), seed, 16, &mut counts);
+    }
+    println!("{counts:?}");
 }

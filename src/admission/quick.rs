@@ -12,9 +12,9 @@ use super::books::{Books, turn_of};
 use super::change::Change;
 use super::demands::may_go;
 use super::guard::Placed;
-use super::ledger::{After, Moved, is_apart_by_node, is_barred, is_followed, is_plain_described};
+use super::ledger::{After, Moved, counts_takers, is_apart_by_node, is_barred, is_followed, is_plain_described};
 use super::seats::{Wish, dominant};
-use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, RuleRef, Strength, Vm, VmRecord};
+use crate::cluster::{Cluster, NodeState, Priority, RestartClass, RuleBody, Strength, Vm, VmRecord};
 use crate::dense::fits;
 use crate::guarantee::NOWHERE;
 use crate::ids::{NodeSlot, VmId, VmSlot};
@@ -193,14 +193,10 @@ impl<'d> Desk<'d> {
             (_, Some(record)) => !turn.changes_units() || (record.residents.is_empty() && record.incoming.is_empty()),
             _ => false,
         };
-        // By how much such a rule is broken depends on which nodes take VMs: the slow way says so.
-        let skewed = |rule: RuleRef<'_>| {
-            let record = cluster.rule_record(rule.id().slot);
-            record.is_some_and(|rule| matches!(rule.body, RuleBody::Spread { max_skew: Some(_), .. }))
-        };
+        // By how much such a rule is broken now the slow way says.
+        let is_told = turn.changes_takers() && counts_takers(cluster);
         let mut classes = self.books.classes.iter_mut().flatten();
-        let kept =
-            possible && !cluster.rules().any(skewed) && classes.all(|ledger| ledger.bears(cluster, policy, turn));
+        let kept = possible && !is_told && classes.all(|ledger| ledger.bears(cluster, policy, turn));
         kept.then(|| Quick::one(change.clone(), None))
     }
 

@@ -40,5 +40,5 @@ pub(crate) use apart::{is_apart_by_node, is_barred};
 pub(crate) use class::ClassLedger;
 pub(crate) use ghosts::{Ghost, Paper};
 pub(crate) use keeps::{After, Moved};
-pub(crate) use nodes::Turn;
+pub(crate) use nodes::{Turn, counts_takers};
 pub(crate) use plain::{is_followed, is_plain, is_plain_described};

@@ -12,10 +12,11 @@
 //!
 //! Units follow nodes that begin or cease to run VMs. Such a node must be empty: what it runs would wait for a place. More of the
 //! class's units than may fail must be there before and after, since a verdict counts no more losses than there are units.
-//! Where VMs are uncoverable every change may cover one, or tell of it in another way: that is for a verdict.
+//! Where VMs are uncoverable every change may cover one, or tell of it in another way: that is for a verdict. So is what a `spread`
+//! rule with a `max_skew` makes of it that another domain takes VMs, or one takes none.
 
 use super::class::{ClassLedger, NO_BANK};
-use crate::cluster::{Cluster, NodeState};
+use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
 use crate::dense::{to_u32, to_usize};
 use crate::guarantee::{NO_UNIT, Tier, Units};
 use crate::ids::NodeSlot;
@@ -42,6 +43,10 @@ impl Turn {
         !takes(self.was) && takes(self.will)
     }
 
+    pub(crate) fn changes_takers(self) -> bool {
+        takes(self.was) != takes(self.will)
+    }
+
     /// Whether it begins or ceases to be one that can fail.
     pub(crate) fn changes_units(self) -> bool {
         fails(self.was) != fails(self.will)
@@ -50,6 +55,15 @@ impl Turn {
     fn concerns(self, state: NodeState) -> bool {
         self.was != self.will && [self.was, self.will].contains(&Some(state))
     }
+}
+
+/// Whether a rule looks at which nodes take VMs, wherever its members are: a `spread` rule with a `max_skew`.
+pub(crate) fn counts_takers(cluster: &Cluster) -> bool {
+    let binds = |rule: &RuleRecord| {
+        let skewed = matches!(rule.body, RuleBody::Spread { max_skew: Some(_), .. });
+        skewed && !matches!(rule.strength, Strength::Preferred { .. })
+    };
+    cluster.rules().any(|rule| cluster.rule_record(rule.id().slot).is_some_and(binds))
 }
 
 fn takes(state: Option<NodeState>) -> bool {
@@ -71,10 +85,11 @@ impl ClassLedger {
         let all_covered = self.concern.left_out.iter().all(|vm| self.lists.has(*vm));
         let counts = !turn.changes_units()
             || (self.units.tiers.iter().all(|tier| tier.count < tier.len()) && turn.node.is_none_or(empty));
-        !self.broken
+        let told = turn.changes_takers() && counts_takers(cluster);
+        let open = self.broken || told || turn.concerns(NodeState::Unreachable);
+        !open
             && all_covered
             && counts
-            && !turn.concerns(NodeState::Unreachable)
             && !(policy.maintenance_uses_tolerance && turn.concerns(NodeState::Maintenance))
             && !(turn.closes() && turn.node.is_some_and(|node| self.lists.use_node(node)))
     }

@@ -20,6 +20,16 @@ pub fn node_changes(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, usu
             let mut node = cluster.node(any).expect("a node").to_node();
             node.name = format!("node-{step}");
             node.state = choices.pick(&[NodeState::Online, NodeState::Cordoned, NodeState::Maintenance]);
+            // Domains of other nodes, so that levels come to cross, new ones, or none.
+            for (level, domain) in &mut node.domains {
+                let other = choices.pick(&of(&|_| true));
+                match choices.below(4) {
+                    0 => *domain = format!("{level}-{step}"),
+                    1 => *domain = cluster.node(other).expect("a node").domain(level).unwrap_or(domain).to_string(),
+                    _ => {}
+                }
+            }
+            node.domains.retain(|_| !choices.chance(1, 8));
             vec![Change::AddNode(Box::new(node))]
         }
         1 if !empty.is_empty() && count >= usual => vec![Change::RemoveNode { node: choices.pick(&empty) }],
