@@ -6,7 +6,7 @@
 //! `verdict` decides guarantees by exhaustion, over the plain tables of `verdict_model`; `verdict_replay` plays losses
 //! one after another against somebody's restarts, `adversary` very many of a large cluster; `verdict_cases` makes small clusters;
 //! `verdict_known` lists what is known of public data.
-//! `guarded` compares a guard's state with a verdict made anew. `scenario` reads the files of `tests/scenarios`.
+//! `guarded` compares a guard's state with a verdict made anew; `pools` are clusters for long runs under a guard. `scenario` reads the files of `tests/scenarios`.
 //! `edits` are random edits of a cluster and a naive model of it; `properties` is what must hold of every document,
 //! plan and sequence of edits; `calls` are random calls of the C ABI. `choices` is where everything random comes from: a seed, or the bytes of a fuzzer.
 //!
@@ -19,6 +19,7 @@ pub mod data;
 pub mod edits;
 pub mod generate;
 pub mod guarded;
+pub mod pools;
 pub mod properties;
 pub mod random_small;
 pub mod rebuild;
