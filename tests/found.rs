@@ -4,8 +4,8 @@
 
 use lifeboat::document::Document;
 use lifeboat::{
-    Answer, Cluster, Failure, NodeState, Planner, Policy, RestartClass, RestartPlan, StoredCertificates, Verdict,
-    VmRef, check_certificate, check_plan, check_verdict, verify,
+    Answer, Change, Cluster, Failure, Guard, NodeState, Planner, Policy, RestartClass, RestartPlan, StoredCertificates,
+    Verdict, VmRef, check_certificate, check_plan, check_verdict, verify,
 };
 
 fn read(name: &str) -> (Cluster, Policy) {
@@ -122,4 +122,20 @@ fn what_remains_is_answered() {
     lose(&["n10", "n11", "n05"]);
     lose(&["n11", "n10", "n05"]);
     lose(&["n05", "n10", "n11"]);
+}
+
+/// Of a VM that is being moved and described anew, the worse of the states as the move lasts and as it has ended was taken for what
+/// is.
+#[test]
+fn what_a_move_will_come_to_is_not_what_is() {
+    let (cluster, policy) = read("moves-described");
+    let (stopped, moving) = (cluster.vm_id("v0").unwrap(), cluster.vm_id("v9").unwrap());
+    let mut to = cluster.vm(moving).unwrap().to_vm();
+    to.groups.push("h".into());
+    let mut guard = Guard::new(cluster, policy);
+    let changes = [Change::Stop { vm: stopped }, Change::UpdateVm { vm: moving, to: Box::new(to) }];
+    let decision = guard.admit(&changes).unwrap();
+    guard.apply(decision).unwrap();
+    let mut fresh = Guard::new(guard.cluster().clone(), guard.policy().clone());
+    assert_eq!(guard.items().unwrap(), fresh.items().unwrap());
 }

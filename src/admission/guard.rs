@@ -451,10 +451,11 @@ impl Guard {
         if revision != self.revision || !Arc::ptr_eq(&by, &self.itself.0) {
             return Err(GuardError::Stale);
         }
-        let moves = changes.iter().any(|change| matches!(change, Change::Migrate { .. }));
         let ledgers = self.books.count();
         // It was carried out on a copy, or reckoned with, in this very state: it is consistent.
-        self.carry_out(&changes, false)?;
+        let (touched, _) = self.carry_out(&changes, false)?;
+        let is_moving = |vm: &VmId| self.cluster.vm(*vm).is_ok_and(|vm| vm.migrating_to().is_some());
+        let moves = touched.iter().any(is_moving);
         match certificates {
             // What was judged is what is there now.
             None if self.books.count() == ledgers => self.now = Some(after),
