@@ -8,10 +8,15 @@
     clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "tests"
 )]
 
-use lifeboat::{Answer, Change, Cluster, Guard, Newcomer, Node, NodeId, NodeRef, Vm, VmId, VmRef, headroom, verify};
+use lifeboat::policy::FailureClass;
+use lifeboat::{
+    Answer, Change, Cluster, Guard, Newcomer, Node, NodeId, NodeRef, NodeState, Policy, ResourceKinds, Rule, RuleKind,
+    Vm, VmId, VmRef, headroom, verify,
+};
 use lifeboat_testkit::Choices;
 use lifeboat_testkit::guarded::{compared, node_changes};
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
@@ -202,6 +207,47 @@ fn what_very_many_cases_found_stays_mended() {
 #[test]
 fn a_node_that_comes_may_break_plans_of_a_skewed_spread() {
     side_by_side(&nasty(1_091), 1_091, 16, &mut Counts::new());
+}
+
+/// Nodes in racks, the same in sites, each with so much memory.
+fn in_racks(nodes: u64, classes: Vec<FailureClass>) -> (Cluster, Policy, Vec<NodeId>) {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), ["site", "rack"]).unwrap();
+    let add = |at: u64| {
+        let half = at / 2;
+        let node = Node::named(format!("n{at:02}")).capacity([20]);
+        cluster.add_node(node.domain("site", format!("s{half}")).domain("rack", format!("r{half}"))).unwrap()
+    };
+    let ids = (0..nodes).map(add).collect();
+    let mut policy = Policy::default();
+    policy.tolerate = classes;
+    (cluster, policy, ids)
+}
+
+/// A rule that plans keep as a whole does so while units take its domains whole.
+#[test]
+fn a_node_that_makes_levels_cross_ends_what_rests_on_them() {
+    let (mut cluster, policy, nodes) = in_racks(14, vec![FailureClass::units("site", 2)]);
+    let vms: Vec<VmId> =
+        (0..2).map(|at| cluster.add_vm(Vm::named(format!("v{at}")).demand([1]).on(nodes[at])).unwrap()).collect();
+    cluster.add_rule(Rule::new("near", RuleKind::Together { level: "rack".into() }).vms(vms)).unwrap();
+    let mut guard = Guard::new(cluster, policy);
+    let mut node = Node::named("x").capacity([20]).domain("site", "s6").domain("rack", "r0");
+    node.state = NodeState::Cordoned;
+    guard.observe(&[Change::AddNode(Box::new(node))]).unwrap();
+    check(&mut guard, "a node between two sites", &mut Counts::new());
+}
+
+/// An unreachable node is not found dead by a request while it may run VMs, whether a class is looked at or not.
+#[test]
+fn an_unreachable_node_may_run_vms() {
+    let (mut cluster, policy, nodes) = in_racks(2, Vec::new());
+    cluster.add_vm(Vm::named("v").demand([1]).on(nodes[0])).unwrap();
+    cluster.set_node_state(nodes[0], NodeState::Unreachable).unwrap();
+    let mut guard = Guard::new(cluster, policy);
+    for change in [Change::node_state(nodes[0], NodeState::Failed), Change::RemoveNode { node: nodes[0] }] {
+        let decision = guard.admit(std::slice::from_ref(&change)).unwrap();
+        assert!(!decision.is_admitted(), "{change:?}");
+    }
 }
 
 /// Copies are counted beside what VMs with places of their own keep.

@@ -316,8 +316,8 @@ impl Guard {
     /// needs costs a few queries of an index per class, as long as all classes hold for losses in any order and no VM
     /// waits for a place; with reserves in the policy besides what it costs to tell their figures, and a move goes the
     /// other way. One about a node that is cordoned, opened, or, being empty, goes into maintenance, fails, comes or goes
-    /// costs such queries for every VM that plans have put there, and a look at all nodes (unless VMs are uncoverable, or a
-    /// `spread` rule has a `max_skew`). Several of these in one transaction, each about another VM or node, cost a copy of the
+    /// costs such queries for every VM that plans have put there, and a look at all nodes (unless VMs are uncoverable, a
+    /// `spread` rule has a `max_skew`, or plans rest on how fault domains lie to each other). Several of these in one transaction, each about another VM or node, cost a copy of the
     /// ledgers besides, unless one adds, removes or begins to move something, starts a VM that needs more to restart than it
     /// holds, or leaves a node open before the end. Any other request costs a copy of the cluster and a verdict per class and
     /// choice of nodes.

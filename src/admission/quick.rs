@@ -190,7 +190,10 @@ impl<'d> Desk<'d> {
         let turn = turn_of(cluster, change)?;
         let possible = match (change, turn.node.and_then(|node| cluster.node_record(node))) {
             (Change::AddNode(node), _) => cluster.may_add_node(node),
-            (_, Some(record)) => !turn.changes_units() || (record.residents.is_empty() && record.incoming.is_empty()),
+            (_, Some(record)) => {
+                let goes_on = !turn.changes_units() && turn.will.is_some() && change.takes_down(cluster).is_none();
+                goes_on || (record.residents.is_empty() && record.incoming.is_empty())
+            }
             _ => false,
         };
         // By how much such a rule is broken now the slow way says.

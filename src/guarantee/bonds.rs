@@ -165,6 +165,11 @@ impl Bonds {
         self.all.is_empty()
     }
 
+    /// Whether any of them rests on which nodes can fail together: colours, and what the plan as a whole must keep.
+    pub(crate) fn rest_on_units(&self) -> bool {
+        self.have_colours() || self.all.contains(&Bond::Planned)
+    }
+
     /// Whether domains have colours.
     pub(crate) fn have_colours(&self) -> bool {
         self.paintings.levels().next().is_some()

@@ -12,6 +12,8 @@
 //!
 //! Units follow nodes that begin or cease to run VMs. Such a node must be empty: what it runs would wait for a place. More of the
 //! class's units than may fail must be there before and after, since a verdict counts no more losses than there are units.
+//! Units may come to cross by a node: what rests on how they lie to each other (colours, plans that keep a rule as a whole, places of
+//! VMs' own) goes on only while they stay as they are.
 //! Where VMs are uncoverable every change may cover one, or tell of it in another way: that is for a verdict. So is what a `spread`
 //! rule with a `max_skew` makes of it that another domain takes VMs, or one takes none.
 
@@ -86,7 +88,9 @@ impl ClassLedger {
         let counts = !turn.changes_units()
             || (self.units.tiers.iter().all(|tier| tier.count < tier.len()) && turn.node.is_none_or(empty));
         let told = turn.changes_takers() && counts_takers(cluster);
-        let open = self.broken || told || turn.concerns(NodeState::Unreachable);
+        let rests_on_units = !self.lists.is_empty() || self.bonds.rest_on_units();
+        let open =
+            self.broken || told || (turn.changes_units() && rests_on_units) || turn.concerns(NodeState::Unreachable);
         !open
             && all_covered
             && counts
