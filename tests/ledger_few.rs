@@ -22,6 +22,7 @@ use lifeboat_testkit::guarded::{compared, node_changes};
 use lifeboat_testkit::verdict_cases::{VerdictCase, roomy_from_seed, ruled_from_seed, scarce_from_seed};
 use lifeboat_testkit::verdict_nasty::nasty;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 type Counts = BTreeMap<&'static str, u64>;
 
@@ -79,18 +80,24 @@ fn has_own_places(guard: &mut Guard) -> bool {
     classes.iter().any(|class| guard.certificate(class).unwrap().is_some_and(|one| one.backups() > 0))
 }
 
+/// What comes next, with so many chances of so many about nodes.
+fn drawn(choices: &mut Choices<'_>, cluster: &Cluster, step: u64, usual: usize, (wins, of): (u64, u64)) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if choices.chance(wins, of) {
+        changes = node_changes(choices, cluster, step, usual);
+    }
+    if changes.is_empty() {
+        changes.push(change(choices, cluster, step));
+    }
+    changes
+}
+
 fn churn(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) {
     let mut choices = Choices::from_seed(seed);
     let mut guard = Guard::new(case.cluster.clone(), case.policy.clone());
     let usual = case.cluster.nodes().count();
     for step in 0..steps {
-        let mut changes = Vec::new();
-        if choices.chance(1, 5) {
-            changes = node_changes(&mut choices, guard.cluster(), step, usual);
-        }
-        if changes.is_empty() {
-            changes.push(change(&mut choices, guard.cluster(), step));
-        }
+        let changes = drawn(&mut choices, guard.cluster(), step, usual, (1, 5));
         let what = format!("seed {seed}, step {step}, {changes:?}");
         let own = has_own_places(&mut guard);
         let by_ledger = guard.judged().0;
@@ -117,13 +124,7 @@ fn side_by_side(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) 
         if guard.cluster().vm_count() == 0 {
             return;
         }
-        let mut changes = Vec::new();
-        if choices.chance(1, 2) {
-            changes = node_changes(&mut choices, guard.cluster(), step, usual);
-        }
-        if changes.is_empty() {
-            changes.push(change(&mut choices, guard.cluster(), step));
-        }
+        let mut changes = drawn(&mut choices, guard.cluster(), step, usual, (1, 2));
         if choices.chance(1, 6) {
             changes.push(change(&mut choices, guard.cluster(), step));
         }
@@ -162,20 +163,25 @@ fn side_by_side(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) 
 }
 
 /// Rules of every kind on few VMs, levels that cross, VMs that wait, move or are best effort; nodes that come and go.
-#[test]
-fn ledgers_decide_as_verdicts_do_in_nasty_clusters() {
+fn many_side_by_side(nasty_seeds: Range<u64>, scarce_seeds: Range<u64>, steps: u64) -> Counts {
     let mut counts = Counts::new();
-    for seed in 0..30 {
-        side_by_side(&nasty(seed), seed, 12, &mut counts);
+    for seed in nasty_seeds {
+        side_by_side(&nasty(seed), seed, steps, &mut counts);
     }
-    for seed in 0..100 {
-        side_by_side(&scarce_from_seed(seed), seed, 12, &mut counts);
+    for seed in scarce_seeds {
+        side_by_side(&scarce_from_seed(seed), seed, steps, &mut counts);
     }
     println!("{counts:?}");
+    counts
+}
+
+#[test]
+fn ledgers_decide_as_verdicts_do_in_nasty_clusters() {
+    let counts = many_side_by_side(0..30, 0..100, 12);
     assert!(counts["one"] > 200 && counts["several"] > 20, "{counts:?}");
 }
 
-fn churn_many(cases: fn(u64) -> VerdictCase, seeds: std::ops::Range<u64>, steps: u64) -> Counts {
+fn churn_many(cases: fn(u64) -> VerdictCase, seeds: Range<u64>, steps: u64) -> Counts {
     let mut counts = Counts::new();
     for seed in seeds {
         churn(&cases(seed), seed, steps, &mut counts);
@@ -237,6 +243,39 @@ fn a_node_that_makes_levels_cross_ends_what_rests_on_them() {
     check(&mut guard, "a node between two sites", &mut Counts::new());
 }
 
+/// Places of VMs' own are enough while their home's units lie within each other.
+#[test]
+fn a_node_that_makes_a_homes_units_cross_ends_places_of_their_own() {
+    let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), ["rack", "feed"]).unwrap();
+    let in_rack = |name: &str, rack: &str, memory: u64| Node::named(name).capacity([memory]).domain("rack", rack);
+    let home = cluster.add_node(in_rack("home", "home", 40).domain("feed", "feed")).unwrap();
+    cluster.add_node(in_rack("beside", "home", 4)).unwrap();
+    for at in 0..4 {
+        cluster.add_node(in_rack(&format!("place{at}"), &format!("place{at}"), 11).label("z")).unwrap();
+    }
+    for at in 0..8 {
+        let other = cluster.add_node(in_rack(&format!("other{at}"), &format!("other{at}"), 4)).unwrap();
+        if at < 4 {
+            cluster.add_vm(Vm::named(format!("small{at}")).demand([1]).on(other)).unwrap();
+        }
+    }
+    for at in 0..3 {
+        let mut vm = Vm::named(format!("limited{at}")).demand([6]).on(home);
+        vm.requires = vec!["z".into()];
+        cluster.add_vm(vm).unwrap();
+    }
+    let mut class = FailureClass::units("rack", 1);
+    class.fail.push(("feed".into(), 1));
+    let mut policy = Policy::default();
+    policy.tolerate = vec![class];
+    let mut guard = Guard::new(cluster, policy);
+    assert!(has_own_places(&mut guard));
+    let mut node = in_rack("crossing", "crossing", 4).domain("feed", "feed");
+    node.state = NodeState::Cordoned;
+    guard.observe(&[Change::AddNode(Box::new(node))]).unwrap();
+    check(&mut guard, "a node in the home's feed and another rack", &mut Counts::new());
+}
+
 /// An unreachable node is not found dead by a request while it may run VMs, whether a class is looked at or not.
 #[test]
 fn an_unreachable_node_may_run_vms() {
@@ -291,12 +330,5 @@ fn ledgers_keep_very_many_few_places() {
 #[test]
 #[ignore = "takes minutes"]
 fn ledgers_decide_as_verdicts_do_in_very_many_nasty_clusters() {
-    let mut counts = Counts::new();
-    for seed in 1_000..1_500 {
-        side_by_side(&nasty(seed), seed, 16, &mut counts);
-    }
-    for seed in 1_000..4_000 {
-        side_by_side(&scarce_from_seed(seed), seed, 16, &mut counts);
-    }
-    println!("{counts:?}");
+    many_side_by_side(1_000..1_500, 1_000..4_000, 16);
 }

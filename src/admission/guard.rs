@@ -3,9 +3,8 @@
 //! Uses everything else in `admission`, `cluster`, `policy`. Called by embedders and the example program.
 //!
 //! **The data's path.** A request goes the quick way first (`quick`): where every class of the policy that is looked at has
-//! a ledger (`books`), a request about one plain VM or one node is judged by that, in a few index queries, and so are several
-//! such operations one after the other (`several`). Where there is no answer,
-//! the slow way (`choose`) gives it, which alone refuses: the request is carried out on a copy, with nodes picked where
+//! a ledger (`books`), a request about one plain VM or one node is judged by that, in a few index queries, and so are
+//! several such operations one after the other (`several`). Where there is no answer, the slow way (`choose`) gives it, which alone refuses: the request is carried out on a copy, with nodes picked where
 //! they are open, `demands` says what stands against it on the nodes it touches, `item` what becomes of every item of the
 //! policy; what is worse than before refuses it, as the item's mode has it. An admitted decision keeps the operations with
 //! the nodes chosen, and `apply` carries them out; the ledgers follow, or are begun anew from the certificates that the
@@ -317,10 +316,10 @@ impl Guard {
     /// waits for a place; with reserves in the policy besides what it costs to tell their figures, and a move goes the
     /// other way. One about a node that is cordoned, opened, or, being empty, goes into maintenance, fails, comes or goes
     /// costs such queries for every VM that plans have put there, and a look at all nodes (unless VMs are uncoverable, a
-    /// `spread` rule has a `max_skew`, or plans rest on how fault domains lie to each other). Several of these in one transaction, each about another VM or node, cost a copy of the
-    /// ledgers besides, unless one adds, removes or begins to move something, starts a VM that needs more to restart than it
-    /// holds, or leaves a node open before the end. Any other request costs a copy of the cluster and a verdict per class and
-    /// choice of nodes.
+    /// `spread` rule has a `max_skew`, or rules or places of VMs' own rest on which nodes fail together). Several of these in
+    /// one transaction, each about another VM or node, cost a copy of the ledgers besides, unless one adds, removes or begins
+    /// to move something, starts a VM that needs more to restart than it holds, or leaves a node open before the end. Any
+    /// other request costs a copy of the cluster and a verdict per class and choice of nodes.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.

@@ -1,21 +1,22 @@
 //! Nodes that open, close, come and go: what a change of one node asks of the books.
 //!
-//! Uses `cluster`, `guarantee` (units), `ledger::{class, lists, repair}`. Called by `admission::books` for what has happened, and by
-//! `admission::quick` for what is asked.
+//! Uses `cluster`, `guarantee` (units), `ledger::{class, lists, repair}`. Called by `admission::books` for what has happened,
+//! and by `admission::quick` for what is asked.
 //!
-//! **Why it is sound.** A node that takes nothing more leaves its bank's index, and plans that put VMs there put them elsewhere in
-//! the bank. Its own VMs, if it runs any, stay what they are: those of a unit. It keeps its place among the banks, so that
-//! its domains are still met by one bank only if it comes back. A node that no bank has yet comes to the bank that has its
-//! domains, of every level that banks respect; if none has any, to the one with the fewest nodes; if two have, to none: it
-//! is not a target then, which harms no plan. Colours are known of nodes that took VMs when they were painted: where there
-//! are colours, a node that came later is no target, either.
+//! **Why it is sound.** A node that takes nothing more leaves its bank's index, and plans that put VMs there put them
+//! elsewhere in the bank. Its own VMs, if it runs any, stay what they are: those of a unit. It keeps its place among the
+//! banks, so that its domains are still met by one bank only if it comes back. A node that no bank has yet comes to the bank
+//! that has its domains, of every level that banks respect; if none has any, to the one with the fewest nodes; if two have,
+//! to none: it is not a target then, which harms no plan. Colours are known of nodes that took VMs when they were painted:
+//! where there are colours, a node that came later is no target, either.
 //!
-//! Units follow nodes that begin or cease to run VMs. Such a node must be empty: what it runs would wait for a place. More of the
-//! class's units than may fail must be there before and after, since a verdict counts no more losses than there are units.
-//! Units may come to cross by a node: what rests on how they lie to each other (colours, plans that keep a rule as a whole, places of
-//! VMs' own) goes on only while they stay as they are.
-//! Where VMs are uncoverable every change may cover one, or tell of it in another way: that is for a verdict. So is what a `spread`
-//! rule with a `max_skew` makes of it that another domain takes VMs, or one takes none.
+//! Units follow nodes that begin or cease to run VMs. Such a node must be empty: what it runs would wait for a place. More
+//! of the class's units than may fail must be there before and after, since a verdict counts no more losses than there are
+//! units. And units may come to cross by it: so nothing may rest on how they lie to each other, as colours, plans that keep
+//! a rule as a whole, and places of VMs' own do.
+//!
+//! Where VMs are uncoverable every change may cover one, or tell of it in another way: that is for a verdict. So is what a
+//! `spread` rule with a `max_skew` makes of it that another domain takes VMs, or one takes none.
 
 use super::class::{ClassLedger, NO_BANK};
 use crate::cluster::{Cluster, NodeState, RuleBody, RuleRecord, Strength};
@@ -83,19 +84,20 @@ impl ClassLedger {
             let record = cluster.node_record(node);
             record.is_some_and(|record| record.residents.is_empty() && record.incoming.is_empty())
         };
-        // Those that no failure may leave without a place.
-        let all_covered = self.concern.left_out.iter().all(|vm| self.lists.has(*vm));
-        let counts = !turn.changes_units()
-            || (self.units.tiers.iter().all(|tier| tier.count < tier.len()) && turn.node.is_none_or(empty));
-        let told = turn.changes_takers() && counts_takers(cluster);
-        let rests_on_units = !self.lists.is_empty() || self.bonds.rest_on_units();
-        let open =
-            self.broken || told || (turn.changes_units() && rests_on_units) || turn.concerns(NodeState::Unreachable);
-        !open
-            && all_covered
-            && counts
-            && !(policy.maintenance_uses_tolerance && turn.concerns(NodeState::Maintenance))
-            && !(turn.closes() && turn.node.is_some_and(|node| self.lists.use_node(node)))
+        let units_follow = || {
+            self.lists.is_empty()
+                && !self.bonds.rest_on_units()
+                && self.units.tiers.iter().all(|tier| tier.count < tier.len())
+                && turn.node.is_none_or(empty)
+        };
+        // All but VMs with places of their own are in the books.
+        let all_covered = || self.concern.left_out.iter().all(|vm| self.lists.has(*vm));
+        let is_for_a_verdict = self.broken
+            || turn.concerns(NodeState::Unreachable)
+            || (policy.maintenance_uses_tolerance && turn.concerns(NodeState::Maintenance))
+            || (turn.changes_takers() && counts_takers(cluster))
+            || (turn.closes() && turn.node.is_some_and(|node| self.lists.use_node(node)));
+        !is_for_a_verdict && all_covered() && (!turn.changes_units() || units_follow())
     }
 
     /// Whether the class holds after what becomes of a node for all that the books say; claims are moved off one that closes.
