@@ -47,7 +47,7 @@ impl Threads {
         work: impl Fn(&mut S, P) -> R + Sync,
     ) -> Vec<R> {
         let others = parts.len().saturating_sub(1);
-        self.with(others, parts, scratch, work, || ()).0
+        self.with(others, parts, scratch, work, || (), || ()).0
     }
 
     /// The same; this thread does something else before it takes parts.
@@ -58,40 +58,62 @@ impl Threads {
         work: impl Fn(&mut S, P) -> R + Sync,
         beside: impl FnOnce() -> B,
     ) -> (Vec<R>, B) {
-        self.with(parts.len(), parts, scratch, work, beside)
+        let (done, (), besides) = self.with(parts.len(), parts, scratch, work, || (), beside);
+        (done, besides)
+    }
+
+    /// The same; another thread, if there is one, does what is to be done `first` before it takes parts.
+    pub(crate) fn map_after<P: Send, S, R: Send, A: Send, B>(
+        self,
+        parts: Vec<P>,
+        scratch: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, P) -> R + Sync,
+        first: impl FnOnce() -> A + Send,
+        beside: impl FnOnce() -> B,
+    ) -> (Vec<R>, A, B) {
+        self.with(parts.len().max(1), parts, scratch, work, first, beside)
     }
 
     /// `others`: so many threads besides this one have something to do.
-    fn with<P: Send, S, R: Send, B>(
+    fn with<P: Send, S, R: Send, A: Send, B>(
         self,
         others: usize,
         parts: Vec<P>,
         scratch: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, P) -> R + Sync,
+        first: impl FnOnce() -> A + Send,
         beside: impl FnOnce() -> B,
-    ) -> (Vec<R>, B) {
+    ) -> (Vec<R>, A, B) {
         let others = others.min(self.0.saturating_sub(1));
         #[cfg(feature = "parallel")]
         if others > 0 {
-            return several(others, parts, &scratch, &work, beside);
+            return several(others, parts, &scratch, &work, first, beside);
         }
         debug_assert_eq!(others, 0);
+        let first = first();
         let besides = beside();
         let mut scratch = scratch();
-        (parts.into_iter().map(|part| work(&mut scratch, part)).collect(), besides)
+        (parts.into_iter().map(|part| work(&mut scratch, part)).collect(), first, besides)
     }
 }
 
-/// Each thread takes the next part until none is left; this one does something else before.
+/// Each thread takes the next part until none is left; one of the others does something before, and this one something else.
 #[cfg(feature = "parallel")]
-fn several<P: Send, S, R: Send, B>(
+fn several<P: Send, S, R: Send, A: Send, B>(
     others: usize,
     parts: Vec<P>,
     scratch: &(impl Fn() -> S + Sync),
     work: &(impl Fn(&mut S, P) -> R + Sync),
+    first: impl FnOnce() -> A + Send,
     beside: impl FnOnce() -> B,
-) -> (Vec<R>, B) {
+) -> (Vec<R>, A, B) {
     use std::sync::{Mutex, PoisonError};
+    use std::thread::ScopedJoinHandle;
+
+    fn join<T>(other: ScopedJoinHandle<'_, T>) -> T {
+        // A panic there is a panic here, as it would be on one thread.
+        other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 
     let queue = Mutex::new(parts.into_iter().enumerate());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -103,21 +125,18 @@ fn several<P: Send, S, R: Send, B>(
         }
         done
     };
-    let (mut done, besides) = std::thread::scope(|scope| {
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
+    let (mut done, first, besides) = std::thread::scope(|scope| {
+        let other = scope.spawn(move || (first(), run()));
+        let others: Vec<_> = (1..others).map(|_| scope.spawn(run)).collect();
         let besides = beside();
         let mut done = run();
-        for other in others {
-            match other.join() {
-                Ok(part) => done.extend(part),
-                // A panic there is a panic here, as it would be on one thread.
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        (done, besides)
+        let (first, of_other) = join(other);
+        done.extend(of_other);
+        done.extend(others.into_iter().flat_map(join));
+        (done, first, besides)
     });
     done.sort_unstable_by_key(|(at, _)| *at);
-    (done.into_iter().map(|(_, result)| result).collect(), besides)
+    (done.into_iter().map(|(_, result)| result).collect(), first, besides)
 }
 
 #[cfg(test)]
@@ -141,19 +160,24 @@ mod tests {
     fn something_else_is_done_beside_the_parts() {
         for threads in [1, 2, 3] {
             for count in [0_u32, 1, 5] {
-                let mut beside = 0;
+                let (mut first, mut beside) = (0, 0);
                 let parts: Vec<u32> = (0..count).collect();
-                let (doubled, answer) = Threads::up_to(threads).map_beside(
+                let (doubled, begun, done) = Threads::up_to(threads).map_after(
                     parts.clone(),
                     || (),
                     |(), part| 2 * part,
+                    || {
+                        first += 1;
+                        "begun"
+                    },
                     || {
                         beside += 1;
                         "done"
                     },
                 );
-                assert_eq!((doubled, answer), (parts.iter().map(|part| 2 * part).collect(), "done"));
-                assert_eq!(beside, 1);
+                let expected: Vec<u32> = parts.iter().map(|part| 2 * part).collect();
+                assert_eq!((doubled, begun, done), (expected, "begun", "done"));
+                assert_eq!((first, beside), (1, 1));
             }
         }
     }

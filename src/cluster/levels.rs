@@ -31,6 +31,12 @@ pub(crate) const fn own_node(key: DomainKey) -> Option<NodeSlot> {
     if key.0 & OWN == 0 { None } else { Some(NodeSlot(key.0 & !OWN)) }
 }
 
+/// Nodes, each with the rank of its domain, and the domains by rank, with how many of the nodes each has.
+pub(crate) struct Ranked {
+    pub(crate) nodes: Vec<(u32, NodeSlot)>,
+    pub(crate) domains: Vec<(DomainKey, u32)>,
+}
+
 /// The nodes of each level's domains.
 #[derive(Clone, Debug)]
 pub(crate) struct Levels {
@@ -179,6 +185,31 @@ impl Levels {
         self.domain_of[level][node]
     }
 
+    /// These nodes and their domains at a level, which are ranked as the nodes come to them.
+    pub(crate) fn ranked(&self, level: LevelIx, nodes: impl Iterator<Item = NodeSlot>) -> Ranked {
+        const NO_RANK: u32 = u32::MAX;
+        let mut rank_of: IdVec<DomainKey, u32> = IdVec::new();
+        let mut domains: Vec<(DomainKey, u32)> = Vec::new();
+        let domain_of = &self.domain_of[level];
+        let rank = |node: NodeSlot| {
+            let domain = domain_of[node];
+            if let Some((_, count)) = rank_of.lookup(domain).and_then(|rank| domains.get_mut(to_usize(*rank))) {
+                *count = count.saturating_add(1);
+                return (rank_of[domain], node);
+            }
+            let rank = to_u32(domains.len());
+            domains.push((domain, 1));
+            // A node that is a domain of its own comes once.
+            if own_node(domain).is_none() {
+                rank_of.grow_to(domain, &NO_RANK);
+                rank_of[domain] = rank;
+            }
+            (rank, node)
+        };
+        let ranked = nodes.map(rank).collect();
+        Ranked { nodes: ranked, domains }
+    }
+
     /// Calls `visit` with every domain of a level that holds some of these nodes, each listed once, in the order of its
     /// first one, and with those nodes in order.
     pub(crate) fn each_among(
@@ -187,28 +218,7 @@ impl Levels {
         nodes: impl Iterator<Item = NodeSlot>,
         mut visit: impl FnMut(DomainKey, &[NodeSlot]),
     ) {
-        const NO_RANK: u32 = u32::MAX;
-        let mut rank_of: IdVec<DomainKey, u32> = IdVec::new();
-        let mut domains: Vec<(DomainKey, u32)> = Vec::new();
-        let mut rank = |domain: DomainKey| {
-            let mut rank = NO_RANK;
-            if own_node(domain).is_none() {
-                rank_of.grow_to(domain, &NO_RANK);
-                rank = rank_of[domain];
-            }
-            if rank == NO_RANK {
-                rank = to_u32(domains.len());
-                domains.push((domain, 0));
-                if own_node(domain).is_none() {
-                    rank_of[domain] = rank;
-                }
-            }
-            if let Some((_, count)) = domains.get_mut(to_usize(rank)) {
-                *count = count.saturating_add(1);
-            }
-            rank
-        };
-        let ranked: Vec<(u32, NodeSlot)> = nodes.map(|node| (rank(self.domain(level, node)), node)).collect();
+        let Ranked { nodes: ranked, domains } = self.ranked(level, nodes);
         // Where the next node of each domain goes.
         let mut next: Vec<u32> = Vec::with_capacity(domains.len());
         let mut sum = 0_u32;

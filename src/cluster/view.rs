@@ -152,6 +152,11 @@ impl Cluster {
         self.rules.get(slot)
     }
 
+    /// All rules, as they are kept.
+    pub(crate) fn rule_records(&self) -> impl Iterator<Item = &RuleRecord> {
+        self.rules.iter().map(|(_, record)| record)
+    }
+
     #[inline]
     pub(crate) fn node_slots(&self) -> usize {
         self.nodes.slots()

@@ -25,12 +25,13 @@
 use super::deal::DOMAIN_SHARE;
 use super::paintings::{Member, Members, Paint, Painting, PaintingIx, Paintings};
 use super::units::{NO_UNIT, Tier, Units};
-use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength};
+use crate::cluster::{Cluster, NO_HOME, RuleBody, RuleRecord, Strength, VmFacts};
 use crate::dense::{DenseId, IdVec, dense_id, to_u32, to_usize};
 use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 use smallvec::SmallVec;
 
 dense_id! {
@@ -95,6 +96,9 @@ struct There {
 /// A rule that no bond stands for.
 struct Unbound;
 
+/// What is read of members waits for memory: for those of so many rules at once, if nothing else is done between.
+const AT_ONCE: usize = 64;
+
 struct Maker<'m> {
     cluster: &'m Cluster,
     units: &'m Units,
@@ -116,13 +120,15 @@ struct Maker<'m> {
 
 impl Bonds {
     /// The bonds for a class's units. `respected` tells of which levels no domain meets two banks. The rules of `scarce` members,
-    /// sorted, are painted so that they have places, which takes longer. `None`: a rule needs a bond that there is not.
+    /// sorted, are painted so that they have places, which takes longer. `None`: a rule needs a bond that there is not, or they
+    /// are `unwanted` by now.
     pub(crate) fn new(
         cluster: &Cluster,
         units: &Units,
         concern: &Concern,
         respected: &dyn Fn(LevelIx) -> bool,
         scarce: &[VmSlot],
+        unwanted: &AtomicBool,
     ) -> Option<Self> {
         let mut maker = Maker {
             cluster,
@@ -139,17 +145,31 @@ impl Bonds {
             whole: Vec::new(),
             domains: Vec::new(),
         };
-        for rule in cluster.rules() {
-            let Some(record) = cluster.rule_record(rule.id().slot) else { continue };
-            if record.strength != Strength::Required || matches!(record.body, RuleBody::Place { .. }) {
-                continue;
+        let binds =
+            |rule: &&RuleRecord| rule.strength == Strength::Required && !matches!(rule.body, RuleBody::Place { .. });
+        let rules: Vec<&RuleRecord> = cluster.rule_records().filter(binds).collect();
+        let mut listed: Vec<(VmSlot, VmFacts, u32)> = Vec::new();
+        let mut ends: Vec<usize> = Vec::new();
+        for rules in rules.chunks(AT_ONCE) {
+            if unwanted.load(Ordering::Relaxed) {
+                return None;
             }
-            let members = maker.members(record);
-            if members.promised().next().is_some() && maker.bind(record, &members).is_err() {
-                if units.losses() > 1 {
-                    return None;
+            listed.clear();
+            ends.clear();
+            for rule in rules {
+                list_members(cluster, rule, &mut listed);
+                ends.push(listed.len());
+            }
+            let mut first = 0;
+            for (rule, end) in rules.iter().zip(&ends) {
+                let members = maker.members(listed.get(first..*end).unwrap_or_default());
+                first = *end;
+                if members.promised().next().is_some() && maker.bind(rule, &members).is_err() {
+                    if units.losses() > 1 {
+                        return None;
+                    }
+                    maker.made.extend(members.promised().map(|member| (member.vm, Bond::Planned)));
                 }
-                maker.made.extend(members.promised().map(|member| (member.vm, Bond::Planned)));
             }
         }
         let needs = maker.needs_one_left_out();
@@ -294,28 +314,16 @@ impl Bonds {
 }
 
 impl Maker<'_> {
-    fn members(&self, rule: &RuleRecord) -> Members {
+    /// The members of a rule among those that it lists.
+    fn members(&self, listed: &[(VmSlot, VmFacts, u32)]) -> Members {
         let cluster = self.cluster;
-        let member = |vm: VmSlot, side: u32| {
-            let facts = cluster.all_facts().lookup(vm).filter(|facts| facts.home != NO_HOME)?;
-            if !self.units.can_fail(facts.home) {
-                return None;
-            }
-            let promised = self.concern.includes_one_of((facts.restart, facts.priority), vm);
-            let going = cluster.moving_to(vm, *facts).filter(|node| self.units.can_fail(*node));
-            Some(Member { vm, promised, side, home: facts.home, going, key: facts.key })
+        let running = listed.iter().filter(|(_, facts, _)| facts.home != NO_HOME && self.units.can_fail(facts.home));
+        let member = |(vm, facts, side): &(VmSlot, VmFacts, u32)| {
+            let promised = self.concern.includes_one_of((facts.restart, facts.priority), *vm);
+            let going = cluster.moving_to(*vm, *facts).filter(|node| self.units.can_fail(*node));
+            Member { vm: *vm, promised, side: *side, home: facts.home, going, key: facts.key }
         };
-        let mut all: SmallVec<[Member; 6]> = match &rule.body {
-            RuleBody::Sides { sides, .. } => {
-                let sides = (0..).zip(sides).flat_map(|(side, vms)| vms.iter().map(move |vm| (*vm, side)));
-                sides.filter_map(|(vm, side)| member(vm, side)).collect()
-            }
-            RuleBody::Follow { leader } => {
-                let followers = rule.members.iter().filter_map(|vm| member(*vm, 1));
-                member(*leader, 0).into_iter().chain(followers).collect()
-            }
-            _ => rule.members.iter().filter_map(|vm| member(*vm, 0)).collect(),
-        };
+        let mut all: SmallVec<[Member; 6]> = running.map(member).collect();
         // Colours are given out in this order, which depends on names alone.
         let name = |member: &Member| cluster.vm_record(member.vm).map(|record| (record.key, &*record.name));
         let by_name =
@@ -563,6 +571,21 @@ impl Maker<'_> {
         }
         let paintings = Paintings::new(cluster, paintings);
         Bonds { spans, all, paintings, aparts, there }
+    }
+}
+
+/// The VMs that a rule speaks of, what is known of them, and on which side each is.
+fn list_members(cluster: &Cluster, rule: &RuleRecord, listed: &mut Vec<(VmSlot, VmFacts, u32)>) {
+    let mut list = |vms: &[VmSlot], side: u32| {
+        listed.extend(vms.iter().filter_map(|vm| Some((*vm, *cluster.all_facts().lookup(*vm)?, side))));
+    };
+    match &rule.body {
+        RuleBody::Sides { sides, .. } => (0..).zip(sides).for_each(|(side, vms)| list(vms, side)),
+        RuleBody::Follow { leader } => {
+            list(&[*leader], 0);
+            list(&rule.members, 1);
+        }
+        _ => list(&rule.members, 0),
     }
 }
 

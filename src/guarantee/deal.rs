@@ -23,6 +23,7 @@ use crate::ids::{DomainKey, LevelIx, NodeSlot, VmSlot};
 use crate::restart::Concern;
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Ways to deal, one after the other. Where `separate` rules speak of a wider level than nodes, its domains are painted
 /// (`bonds`), which leaves members fewer places, or else may each lie in one bank, which makes banks coarse.
@@ -30,6 +31,8 @@ pub(super) struct Deals<'d> {
     pub(super) cluster: &'d Cluster,
     units: &'d Units,
     concern: &'d Concern,
+    /// Set when nobody wants a deal any more.
+    unwanted: &'d AtomicBool,
     /// The deal at hand; none if there are no more ways, or if bulk proofs do not apply.
     pub(super) banks: Option<Vec<Bank>>,
     /// The bonds that it keeps to.
@@ -55,10 +58,10 @@ enum Respected {
 
 impl<'d> Deals<'d> {
     /// No deal yet.
-    pub(super) fn new(cluster: &'d Cluster, units: &'d Units, concern: &'d Concern) -> Self {
+    pub(super) fn new(cluster: &'d Cluster, units: &'d Units, concern: &'d Concern, unwanted: &'d AtomicBool) -> Self {
         let respected = &[Respected::OfTiers, Respected::OfRules];
         let (share, kept_whole) = (Shares::Needed, Respected::OfTiers);
-        Self { cluster, units, concern, banks: None, bonds: None, share, shares: &[], kept_whole, respected }
+        Self { cluster, units, concern, unwanted, banks: None, bonds: None, share, shares: &[], kept_whole, respected }
     }
 
     /// Goes on to the next way to deal.
@@ -74,7 +77,7 @@ impl<'d> Deals<'d> {
     fn new_bonds(&self, scarce: &[VmSlot]) -> Option<Bonds> {
         let of_tiers = |level: LevelIx| self.units.tiers.iter().any(|tier| tier.level == level);
         let is_respected = |level: LevelIx| self.kept_whole == Respected::OfRules || of_tiers(level);
-        Bonds::new(self.cluster, self.units, self.concern, &is_respected, scarce)
+        Bonds::new(self.cluster, self.units, self.concern, &is_respected, scarce, self.unwanted)
     }
 
     /// Deals the same way again, so that banks get what is wanted. `cluster`, `census`: without what has been set aside.
@@ -84,7 +87,7 @@ impl<'d> Deals<'d> {
     }
 
     fn next(&mut self, census: &Census) -> Option<Vec<Bank>> {
-        loop {
+        while !self.unwanted.load(Relaxed) {
             if let (Some(bonds), [shares, others @ ..]) = (&self.bonds, self.shares) {
                 (self.share, self.shares) = (*shares, others);
                 let dealt = deal(self.cluster, self.units, census, bonds, self.share, &[]);
@@ -109,6 +112,7 @@ impl<'d> Deals<'d> {
             };
             self.bonds = Some(bonds);
         }
+        None
     }
 }
 
@@ -130,7 +134,7 @@ fn deal(
         let dealt = || Dealt { room: 0, needed, of_sort: 0, tier, nodes: Vec::new() };
         banks.extend((0..count).map(|_| dealt()));
     }
-    let bank = |Dealt { tier, nodes, .. }| Bank { tier, layout: Layout::new(cluster, nodes, census.any_limited) };
+    let bank = |Dealt { tier, nodes, .. }| Bank { tier, layout: Layout::new(cluster, nodes, census.any_limited()) };
     let done = |banks: Vec<Dealt>| Some(banks.into_iter().map(bank).collect());
     if census.members() == 0 {
         // Nothing to place: banks without nodes will do, however many it takes.
@@ -153,10 +157,10 @@ fn deal(
             return None;
         }
         // In the order of the room index, which is one of names, atoms of equal room keep it.
-        let room = |atom: &[NodeSlot]| Reverse(atom.iter().map(|node| holes[*node]).fold(0, u64::saturating_add));
+        let room = |atom: &[NodeSlot]| atom.iter().map(|node| holes[*node]).fold(0, u64::saturating_add);
         let sorts = sorts(cluster, census, bonds, &atoms, banks.len());
-        let mut order: Vec<(u32, Reverse<u64>, u32)> =
-            (0..).zip(&sorts).filter_map(|(at, sort)| Some((*sort, room(atoms.get(at)?), at))).collect();
+        let ranked = (0..).zip(&sorts).filter_map(|(at, sort)| Some(Rank::new(*sort, room(atoms.get(at)?), at)));
+        let mut order: Vec<Rank> = ranked.collect();
         order.sort_unstable();
         for dealt in &mut banks {
             dealt.nodes.reserve(targets.len() / to_usize(wanted) + 1);
@@ -166,8 +170,8 @@ fn deal(
             |pair| matches!(pair, [left, right] if 2 * left.needed.min(right.needed) > left.needed.max(right.needed)),
         ) && sorts.iter().any(|sort| *sort > 0);
         let mut last = None;
-        for (sort, Reverse(weight), at) in order.into_iter().filter(|(.., at)| given.binary_search(at).is_err()) {
-            if last.replace(sort) != Some(sort) {
+        for rank in order.into_iter().filter(|rank| given.is_empty() || given.binary_search(&rank.atom()).is_err()) {
+            if last.replace(rank.sort()) != Some(rank.sort()) {
                 for dealt in &mut banks {
                     dealt.of_sort = 0;
                 }
@@ -178,8 +182,8 @@ fn deal(
                 let by_sort = if even { left.of_sort.cmp(&right.of_sort) } else { Ordering::Equal };
                 by_sort.then_with(|| left.by_room(right))
             });
-            if let (Some(dealt), Some(atom)) = (poorest, atoms.get(at)) {
-                dealt.give(atom, weight);
+            if let (Some(dealt), Some(atom)) = (poorest, atoms.get(rank.atom())) {
+                dealt.give(atom, rank.room());
                 dealt.of_sort += 1;
             }
         }
@@ -228,6 +232,29 @@ fn tier_shares(cluster: &Cluster, units: &Units, census: &Census, shares: Shares
     needed.into_iter().map(|needed| (needed + rest).max(1)).collect()
 }
 
+/// When an atom is dealt: its sort, rare ones first; how much room it has, the most first; which it is. One number, as many are
+/// to be sorted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u128);
+
+impl Rank {
+    fn new(sort: u32, room: u64, atom: u32) -> Self {
+        Self(u128::from(sort) << 96 | u128::from(!room) << 32 | u128::from(atom))
+    }
+
+    fn sort(self) -> u32 {
+        u32::try_from(self.0 >> 96).unwrap_or(0)
+    }
+
+    fn room(self) -> u64 {
+        !u64::try_from(self.0 >> 32 & u128::from(u64::MAX)).unwrap_or(0)
+    }
+
+    fn atom(self) -> u32 {
+        u32::try_from(self.0 & u128::from(u32::MAX)).unwrap_or(0)
+    }
+}
+
 /// A bank that atoms are dealt to.
 struct Dealt {
     room: u128,
@@ -256,13 +283,7 @@ impl Dealt {
 
 /// Atoms of few places first: each goes to the bank that has fewest of its like, until every bank that should has its number or
 /// there are no more. Returns which were dealt, sorted. `order`: of the atoms, each with its room.
-fn give_wanted(
-    banks: &mut [Dealt],
-    atoms: &Atoms,
-    order: &[(u32, Reverse<u64>, u32)],
-    wanted: &[Wanted],
-    nodes: usize,
-) -> Vec<u32> {
+fn give_wanted(banks: &mut [Dealt], atoms: &Atoms, order: &[Rank], wanted: &[Wanted], nodes: usize) -> Vec<u32> {
     if wanted.is_empty() {
         return Vec::new();
     }
@@ -271,9 +292,9 @@ fn give_wanted(
         atoms.get(at).into_iter().flatten().for_each(|node| atom_of[*node] = at);
     }
     let mut rank_of = alloc::vec![0_usize; atoms.len()];
-    for (rank, (.., at)) in order.iter().enumerate() {
-        if let Some(entry) = rank_of.get_mut(to_usize(*at)) {
-            *entry = rank;
+    for (at, rank) in order.iter().enumerate() {
+        if let Some(entry) = rank_of.get_mut(to_usize(rank.atom())) {
+            *entry = at;
         }
     }
     let mut bank_of: Vec<Option<usize>> = alloc::vec![None; atoms.len()];
@@ -285,10 +306,10 @@ fn give_wanted(
         ranks.dedup();
         let mut has = alloc::vec![0_u32; banks.len()];
         let mut left = Vec::new();
-        for (.., Reverse(weight), at) in ranks.iter().filter_map(|rank| order.get(*rank)) {
-            match bank_of.get(to_usize(*at)).copied().flatten().and_then(|bank| has.get_mut(bank)) {
+        for rank in ranks.iter().filter_map(|rank| order.get(*rank)) {
+            match bank_of.get(to_usize(rank.atom())).copied().flatten().and_then(|bank| has.get_mut(bank)) {
                 Some(count) => *count += 1,
-                None => left.push((*weight, *at)),
+                None => left.push((rank.room(), rank.atom())),
             }
         }
         for (weight, at) in left {
@@ -314,7 +335,7 @@ pub(super) const DOMAIN_SHARE: usize = 4;
 /// Sorts of atoms, rare ones first. VMs that labels or `confine` rules limit to some nodes need such nodes in every bank, and
 /// VMs with colours need holes of every size in the domains of their colours. Without such VMs all are of one sort.
 fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks: usize) -> Vec<u32> {
-    let limited = census.any_limited;
+    let limited = census.any_limited();
     // Where domains have several targets per bank, on average.
     let are_large = |domains: u32| atoms.nodes.len() >= to_usize(domains) * banks * DOMAIN_SHARE;
     let painted: Vec<LevelIx> =
@@ -326,9 +347,7 @@ fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks
     let mix = |mix: u64, with: u64| (mix.rotate_left(5) ^ with).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut marks: IdVec<NodeSlot, u64> = IdVec::filled(0, cluster.node_slots());
     if limited {
-        for rule in
-            cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot)).filter(|rule| rule.is_place())
-        {
+        for rule in cluster.rule_records().filter(|rule| rule.is_place()) {
             if let RuleBody::Place { inside: true, nodes, .. } = &rule.body {
                 for node in nodes.iter() {
                     marks[node] = mix(marks[node], rule.key);
@@ -336,27 +355,56 @@ fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks
             }
         }
     }
-    let mark = |node: &NodeSlot| {
-        let labels = cluster.node_record(*node).map_or(&[][..], |record| &record.labels);
-        let labels = labels.iter().filter(|_| limited).map(|label| u64::from(label.0));
-        let domains = painted.iter().map(|level| u64::from(cluster.levels.domain(*level, *node).0));
-        labels.chain(domains).fold(marks[*node], mix)
-    };
-    let mark_of = |at: u32| atoms.get(at).map_or(0, |atom| atom.iter().fold(0, |all, node| mix(all, mark(node))));
-    let mut marked: Vec<(u64, u32)> = (0..to_u32(atoms.len())).map(|at| (mark_of(at), at)).collect();
-    marked.sort_unstable();
+    // In the order of the slots, in which the records lie.
+    for (node, mark) in (0..).map(NodeSlot).zip(marks.iter_mut()) {
+        let labels = cluster.node_record(node).filter(|_| limited).map_or(&[][..], |record| &record.labels);
+        let labels = labels.iter().map(|label| u64::from(label.0));
+        let domains = painted.iter().map(|level| u64::from(cluster.levels.domain(*level, node).0));
+        *mark = labels.chain(domains).fold(*mark, mix);
+    }
+    let mark_of = |at: u32| atoms.get(at).map_or(0, |atom| atom.iter().fold(0, |all, node| mix(all, marks[*node])));
+    let (mut sorts, counts) = alike((0..to_u32(atoms.len())).map(mark_of));
     // Of equally rare ones those first whose first atom comes first.
-    let mut ranked: Vec<&[(u64, u32)]> = marked.chunk_by(|left, right| left.0 == right.0).collect();
-    ranked.sort_unstable_by_key(|alike| (alike.len(), alike.first().map(|(_, at)| *at)));
-    let mut sorts = alloc::vec![0; atoms.len()];
-    for (rank, alike) in (0..).zip(ranked) {
-        for (_, at) in alike {
-            if let Some(sort) = sorts.get_mut(to_usize(*at)) {
-                *sort = rank;
-            }
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|sort| counts.get(*sort));
+    let mut ranks = alloc::vec![0_u32; counts.len()];
+    for (rank, sort) in (0..).zip(order) {
+        if let Some(entry) = ranks.get_mut(sort) {
+            *entry = rank;
         }
     }
+    for sort in &mut sorts {
+        *sort = ranks.get(to_usize(*sort)).copied().unwrap_or(0);
+    }
     sorts
+}
+
+/// Of each mark with how many others the first of its like comes, and how many there are of each.
+fn alike(marks: impl ExactSizeIterator<Item = u64>) -> (Vec<u32>, Vec<u32>) {
+    const EMPTY: u32 = u32::MAX;
+    let size = (2 * marks.len()).next_power_of_two().max(2);
+    // Those met so far stand where a hash of theirs says, or next to it.
+    let mut table: Vec<(u64, u32)> = alloc::vec![(0, EMPTY); size];
+    let mut counts: Vec<u32> = Vec::new();
+    let sort_of = |mark: u64| {
+        let mut at = to_usize(u32::try_from(mark >> u32::BITS).unwrap_or(0));
+        loop {
+            at &= size - 1;
+            let Some(entry) = table.get_mut(at) else { return 0 };
+            if entry.1 == EMPTY {
+                *entry = (mark, to_u32(counts.len()));
+                counts.push(0);
+            }
+            if entry.0 == mark {
+                if let Some(count) = counts.get_mut(to_usize(entry.1)) {
+                    *count += 1;
+                }
+                return entry.1;
+            }
+            at += 1;
+        }
+    };
+    (marks.map(sort_of).collect(), counts)
 }
 
 /// What these nodes have free together, per kind.

@@ -17,6 +17,7 @@ use crate::ids::{NodeSlot, VmSlot};
 use crate::parallel::Threads;
 use crate::restart::Concern;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 dense_id! {
@@ -31,8 +32,8 @@ pub(crate) struct Census {
     pub(crate) load: Rows<NodeSlot>,
     /// Per kind the most that one of them needs.
     pub(crate) most: Vec<u64>,
-    /// Whether labels, allowed nodes, `confine` or `exclude` limit where one of them may go.
-    pub(crate) any_limited: bool,
+    /// Those of them, by slot, that labels, allowed nodes, `confine` or `exclude` limit in where they may go.
+    pub(crate) limited: Vec<VmSlot>,
     /// Per node slot where its members will begin; behind the last node those without a home, and the end.
     starts: IdVec<NodeSlot, u32>,
     /// The home that the members on each node slot count for.
@@ -40,6 +41,11 @@ pub(crate) struct Census {
 }
 
 impl Census {
+    /// Whether one of them is limited in where it may go.
+    pub(crate) fn any_limited(&self) -> bool {
+        !self.limited.is_empty()
+    }
+
     /// Whether a member waits for a place.
     pub(crate) fn has_homeless(&self) -> bool {
         let [.., homeless, end] = self.starts.as_slice() else { return false };
@@ -114,21 +120,22 @@ impl Census {
             || (),
             |(), (at, facts)| {
                 let mut sums = Sums::new(kinds, nodes);
-                each_of::<WIDTH>(cluster, concern, &home_of, (at * each, facts), |home, _, facts, need| {
-                    sums.enter::<WIDTH>(home, facts, need);
+                each_of::<WIDTH>(cluster, concern, &home_of, (at * each, facts), |home, vm, facts, need| {
+                    sums.enter::<WIDTH>(home, vm, facts, need);
                 });
                 sums
             },
             beside,
         );
         let mut sums = summed.into_iter().reduce(Sums::with).unwrap_or_else(|| Sums::new(kinds, nodes));
-        each_homeless::<WIDTH>(cluster, concern, |home, _, facts, need| sums.enter::<WIDTH>(home, facts, need));
-        let Sums { load, counts: mut starts, most, any_limited } = sums;
+        each_homeless::<WIDTH>(cluster, concern, |home, vm, facts, need| sums.enter::<WIDTH>(home, vm, facts, need));
+        let Sums { load, counts: mut starts, most, mut limited } = sums;
+        limited.sort_unstable();
         let mut sum = 0;
         for count in starts.iter_mut() {
             sum += core::mem::replace(count, sum);
         }
-        (Self { load, most, any_limited, starts, home_of }, beside)
+        (Self { load, most, limited, starts, home_of }, beside)
     }
 
     /// Calls `visit` with the home of every member, the member, what is known of it and what it needs. `WIDTH` as for
@@ -159,18 +166,18 @@ struct Sums {
     load: Rows<NodeSlot>,
     counts: IdVec<NodeSlot, u32>,
     most: Vec<u64>,
-    any_limited: bool,
+    limited: Vec<VmSlot>,
 }
 
 impl Sums {
     fn new(kinds: usize, nodes: usize) -> Self {
         let mut load = Rows::new(kinds);
         load.reset(kinds, nodes + 1);
-        Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], any_limited: false }
+        Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], limited: Vec::new() }
     }
 
     #[inline]
-    fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, facts: VmFacts, need: &[u64]) {
+    fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, vm: VmSlot, facts: VmFacts, need: &[u64]) {
         self.counts[home] += 1;
         for (load, need) in self.load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
             *load += need;
@@ -180,7 +187,7 @@ impl Sums {
             self.most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
         }
         if are_limits(facts.traits) {
-            self.any_limited = true;
+            self.limited.push(vm);
         }
     }
 
@@ -188,7 +195,7 @@ impl Sums {
         self.load.cells_mut().iter_mut().zip(other.load.cells()).for_each(|(sum, load)| *sum += load);
         self.counts.iter_mut().zip(other.counts.iter()).for_each(|(sum, count)| *sum += count);
         self.most.iter_mut().zip(other.most).for_each(|(most, need)| *most = (*most).max(need));
-        self.any_limited |= other.any_limited;
+        self.limited.extend(other.limited);
         self
     }
 }
@@ -273,38 +280,46 @@ impl Field {
         threads: Threads,
         beside: impl FnOnce(&Census) -> B,
     ) -> (Self, B) {
-        Self::list(cluster, units, concern, census, threads, (&AtomicBool::new(false), beside))
+        let unwanted = AtomicBool::new(false);
+        let Ok((field, (), besides)) =
+            Self::list(cluster, units, concern, census, threads, &unwanted, |_| Ok::<_, Infallible>(()), beside);
+        (field, besides)
     }
 
-    /// The same, while this thread does something else first, which can say that the list is not wanted.
-    pub(crate) fn unless<B, E>(
+    /// The same. What is looked for first can say that nothing else is wanted: then that is `unwanted`. It is looked for, if there
+    /// are several threads, by another than this one, which does something else first.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a verdict, borrowed one by one")]
+    pub(crate) fn unless<L: Send, E: Send, B>(
         cluster: &Cluster,
         units: &Units,
         concern: &Concern,
         census: Census,
         threads: Threads,
-        first: impl FnOnce(&Census) -> Result<B, E>,
-    ) -> Result<(Self, B), E> {
+        unwanted: &AtomicBool,
+        look: impl FnOnce(&Census) -> Result<L, E> + Send,
+        beside: impl FnOnce(&Census) -> B,
+    ) -> Result<(Self, L, B), E> {
         if threads == Threads::ONE {
             // Nothing is listed before it is known to be wanted.
-            let found = first(&census)?;
-            return Ok((Self::new(cluster, units, concern, census, threads), found));
+            let found = look(&census)?;
+            let (field, besides) = Self::beside(cluster, units, concern, census, threads, beside);
+            return Ok((field, found, besides));
         }
-        let unwanted = AtomicBool::new(false);
-        let look = |census: &Census| first(census).inspect_err(|_| unwanted.store(true, Ordering::Relaxed));
-        let (field, found) = Self::list(cluster, units, concern, census, threads, (&unwanted, look));
-        Ok((field, found?))
+        Self::list(cluster, units, concern, census, threads, unwanted, look, beside)
     }
 
-    /// Lists the members until that is `unwanted`, while this thread does something else first.
-    fn list<B>(
+    /// Looks and lists the members until they are `unwanted`, while this thread does something else first.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a verdict, borrowed one by one")]
+    fn list<L: Send, E: Send, B>(
         cluster: &Cluster,
         units: &Units,
         concern: &Concern,
         census: Census,
         threads: Threads,
-        (unwanted, beside): (&AtomicBool, impl FnOnce(&Census) -> B),
-    ) -> (Self, B) {
+        unwanted: &AtomicBool,
+        look: impl FnOnce(&Census) -> Result<L, E> + Send,
+        beside: impl FnOnce(&Census) -> B,
+    ) -> Result<(Self, L, B), E> {
         let kinds = cluster.kinds().len();
         let members = census.members();
         let mut scales = Vec::new();
@@ -318,7 +333,7 @@ impl Field {
             (0..units.len()).map(UnitIx::from_index).filter(|unit| units.nodes(*unit).len() > 1).collect();
         let view =
             View { cluster, concern, starts: &census.starts, home_of: &census.home_of, scales: &scales, unwanted };
-        let (keys, beside) = threads.map_beside(
+        let (keys, found, besides) = threads.map_after(
             parts,
             || (),
             |(), part| match kinds {
@@ -326,14 +341,16 @@ impl Field {
                 4 => part.enter::<4>(&view, !wide.is_empty()),
                 _ => part.enter::<0>(&view, !wide.is_empty()),
             },
+            || look(&census).inspect_err(|_| unwanted.store(true, Ordering::Relaxed)),
             || beside(&census),
         );
+        let found = found?;
         let wide_starts = IdVec::filled((0, 0), units.len());
         let mut field = Self { vms, need, limited, census, wide: Vec::new(), wide_starts };
-        if !wide.is_empty() && !unwanted.load(Ordering::Relaxed) {
+        if !wide.is_empty() {
             field.enter_wide(cluster, units, &wide, keys, threads);
         }
-        (field, beside)
+        Ok((field, found, besides))
     }
 
     /// Lists the members of wide units. `keys`: those of all members, part by part.

@@ -254,7 +254,7 @@ fn tied(cluster: &Cluster, certificate: &Certificate) -> Vec<(VmSlot, String)> {
         RuleBody::Follow { leader } => Some(leader),
         _ => None,
     };
-    let rules = cluster.rules().filter_map(|rule| cluster.rule_record(rule.id().slot));
+    let rules = cluster.rule_records();
     let members = rules.flat_map(|rule| leader(rule).into_iter().chain(rule.members.iter().copied()));
     let candidates: BTreeSet<VmSlot> = members.filter(|vm| !inside(vm)).collect();
     let mut tied = Vec::new();

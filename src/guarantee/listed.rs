@@ -171,7 +171,7 @@ impl<'l> Listed<'l> {
         let members = first..first + count;
         let (tied, mates) = (self.tied.len(), self.mates.len());
         let Setting { field, bonds, .. } = self.setting;
-        let all_are_free = bonds.is_empty() && !field.census.any_limited;
+        let all_are_free = bonds.is_empty() && !field.census.any_limited();
         let free = Manner::FirstFit { few: false, parties: false };
         let manner = if all_are_free { free } else { self.bind(members.clone()) };
         let (tied, mates) = (tied..self.tied.len(), mates..self.mates.len());

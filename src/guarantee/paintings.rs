@@ -293,14 +293,11 @@ impl Paintings {
 /// many domains there are.
 fn ranks(cluster: &Cluster, level: LevelIx) -> (IdVec<NodeSlot, u32>, u32) {
     let mut ranks = IdVec::filled(0, cluster.node_slots());
-    let mut rank = 0_u32;
-    cluster.levels.each_among(level, cluster.room_index().iter(), |_, nodes| {
-        for node in nodes {
-            ranks[*node] = rank;
-        }
-        rank = rank.saturating_add(1);
-    });
-    (ranks, rank)
+    let ranked = cluster.levels.ranked(level, cluster.room_index().iter());
+    for (rank, node) in ranked.nodes {
+        ranks[node] = rank;
+    }
+    (ranks, to_u32(ranked.domains.len()))
 }
 
 #[cfg(test)]

@@ -62,26 +62,21 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     let mut met: IdVec<UnitIx, bool> = IdVec::filled(false, units.len());
     // With no limits any targets will do that take the largest need of each kind.
     let take_all = targets.iter().copied().filter(|node| fits(&census.most, &cluster.failover_rows()[*node]));
-    if !census.any_limited && witnesses(units, take_all, &mut met).is_some() {
+    if !census.any_limited() && witnesses(units, take_all, &mut met).is_some() {
         return Vec::new();
     }
     let largest = largest(cluster, units, &targets);
     let least = witnesses(units, largest.into_iter(), &mut met).map(|witnesses| least_of(cluster, &witnesses));
+    // If the largest needs fit on all witnesses, limits alone are looked for.
+    let all_fit = least.as_ref().is_some_and(|least| fits(&census.most, least));
+    let doubtful = if all_fit { census.limited.clone() } else { doubtful(cluster, least.as_deref(), threads) };
     // Of targets that take everything units take all or not: that is asked once for each home.
-    let least_of_all = least_of(cluster, &targets);
+    let least_of_all = if all_fit { None } else { Some(least_of(cluster, &targets)) };
     let mut all_taken: IdVec<NodeSlot, Option<bool>> = IdVec::new();
     let mut sorted = false;
     let mut found = Vec::new();
     let mut few = Vec::new();
-    // If the largest needs fit on all witnesses, limits alone are looked for, which is done before another thread has begun.
-    let all_fit = least.as_ref().is_some_and(|least| fits(&census.most, least));
-    let threads = if all_fit { Threads::ONE } else { threads };
-    let doubtful = threads.map(
-        cluster.all_facts().as_slice().chunks(PART).enumerate().collect(),
-        || (),
-        |(), (at, facts)| doubtful(cluster, at * PART, facts, (all_fit, least.as_deref())),
-    );
-    for vm in doubtful.into_iter().flatten() {
+    for vm in doubtful {
         let need = &cluster.restart_rows()[vm];
         let plain = !is_limited(cluster, vm);
         let Some(record) = cluster.vm_record(vm).filter(|record| record.on) else { continue };
@@ -89,7 +84,7 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
             continue;
         }
         let home = record.node.filter(|node| units.can_fail(*node));
-        let everywhere = plain && fits(need, &least_of_all);
+        let everywhere = plain && least_of_all.as_ref().is_some_and(|least| fits(need, least));
         let key = home.unwrap_or(NodeSlot::from_index(cluster.node_slots()));
         if everywhere && all_taken.lookup(key) == Some(&Some(false)) {
             continue;
@@ -122,20 +117,18 @@ fn uncoverable(cluster: &Cluster, units: &Units, concern: &Concern, census: &Cen
     found
 }
 
-/// Protected VMs that the witnesses, of which each has at least this much, do not show to be coverable. `facts`: those of the
-/// VMs from the slot `first` on. `all_fit`: whether it is known that all VMs fit on all witnesses.
-fn doubtful(
-    cluster: &Cluster,
-    first: usize,
-    facts: &[VmFacts],
-    (all_fit, least): (bool, Option<&[u64]>),
-) -> Vec<VmSlot> {
+/// Protected VMs, by slot, that the witnesses, of which each has at least this much, do not show to be coverable.
+fn doubtful(cluster: &Cluster, least: Option<&[u64]>, threads: Threads) -> Vec<VmSlot> {
     let is_settled = |vm: VmSlot, facts: &VmFacts| {
-        let fits = || all_fit || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
+        let fits = || least.is_some_and(|least| fits(&cluster.restart_rows()[vm], least));
         facts.restart != RestartClass::Protected || (fits() && !are_limits(facts.traits))
     };
-    let vms = (first..).map(VmSlot::from_index).zip(facts);
-    vms.filter(|(vm, facts)| !is_settled(*vm, facts)).map(|(vm, _)| vm).collect()
+    let of_part = |(at, facts): (usize, &[VmFacts])| -> Vec<VmSlot> {
+        let vms = (at * PART..).map(VmSlot::from_index).zip(facts);
+        vms.filter(|(vm, facts)| !is_settled(*vm, facts)).map(|(vm, _)| vm).collect()
+    };
+    let parts = cluster.all_facts().as_slice().chunks(PART).enumerate().collect();
+    threads.map(parts, || (), |(), part| of_part(part)).concat()
 }
 
 /// Whether a node is a target that could take a VM with all others away.

@@ -42,6 +42,7 @@ use crate::restart::{Concern, Found, Planner};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 
 /// Proves that every failure in the policy's tolerance is survived, or shows one that is not.
 ///
@@ -298,13 +299,12 @@ impl<'r> Run<'r> {
         if !census.has_homeless() {
             let settled = self.settled(&[]);
             let states = States { settled: &settled, ..nobody };
-            let look_and_deal = |census: &Census| {
-                let look = self.look(census)?;
-                Ok::<_, Settled>((look, self.deal(&settled, census)))
-            };
             let threads = budget.threads();
-            let listed = Field::unless(&settled, &self.units, &self.concern, census, threads, look_and_deal);
-            let (field, (look, deals)) = match listed {
+            let unwanted = AtomicBool::new(false);
+            let look = |census: &Census| self.look(census);
+            let deal = |census: &Census| self.deal(&settled, census, &unwanted);
+            let listed = Field::unless(&settled, &self.units, &self.concern, census, threads, &unwanted, look, deal);
+            let (field, look, deals) = match listed {
                 Ok(listed) => listed,
                 Err(settled) => return Ok(counted(*settled, budget)),
             };
@@ -344,7 +344,8 @@ impl<'r> Run<'r> {
         let settled = self.settled(&standing);
         let states = States { settled: &settled, standing: &standing, ..nobody };
         let census = Census::new(&settled, &self.concern, budget.threads());
-        let deal = |census: &Census| self.deal(&settled, census);
+        let unwanted = AtomicBool::new(false);
+        let deal = |census: &Census| self.deal(&settled, census, &unwanted);
         let (field, deals) = Field::beside(&settled, &self.units, &self.concern, census, budget.threads(), deal);
         self.by_banks(&states, &field, deals, &mut prices, planner, budget)
     }
@@ -374,9 +375,9 @@ impl<'r> Run<'r> {
         Prices::new(self.cluster, &self.units, field, look.released, look.outlook, look.tightest)
     }
 
-    /// Deals banks.
-    fn deal<'c>(&'c self, settled: &'c Cluster, census: &Census) -> Deals<'c> {
-        let mut deals = Deals::new(settled, &self.units, &self.concern);
+    /// Deals banks, unless they are `unwanted` by then.
+    fn deal<'c>(&'c self, settled: &'c Cluster, census: &Census, unwanted: &'c AtomicBool) -> Deals<'c> {
+        let mut deals = Deals::new(settled, &self.units, &self.concern, unwanted);
         deals.deal(census);
         deals
     }

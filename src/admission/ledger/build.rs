@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::restart::Concern;
 use crate::room::{RoomIndex, RoomKey};
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 
 impl ClassLedger {
     /// The books of a certificate for this very state; `None` if it is of another kind than a ledger keeps, or a VM waits
@@ -157,14 +158,15 @@ fn bonds_of(cluster: &Cluster, units: &Units, concern: &Concern, certificate: &C
         let vms = certificate.vms.iter().enumerate();
         vms.filter(|(at, vm)| bonds.has_colour(**vm) && !keeps(*at, **vm)).map(|(_, vm)| *vm).collect()
     };
-    let mut bonds = Bonds::new(cluster, units, concern, &|_| true, &[])?;
+    let new_bonds = |scarce: &[VmSlot]| Bonds::new(cluster, units, concern, &|_| true, scarce, &AtomicBool::new(false));
+    let mut bonds = new_bonds(&[])?;
     if units.losses() == 1 {
         // Every plan stands alone, and keeps to no colours.
         return Some(bonds);
     }
     let short_of_places = strayed(&bonds);
     if !short_of_places.is_empty() {
-        bonds = Bonds::new(cluster, units, concern, &|_| true, &short_of_places)?;
+        bonds = new_bonds(&short_of_places)?;
     }
     strayed(&bonds).is_empty().then_some(bonds)
 }

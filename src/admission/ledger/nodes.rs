@@ -66,7 +66,7 @@ pub(crate) fn counts_takers(cluster: &Cluster) -> bool {
         let skewed = matches!(rule.body, RuleBody::Spread { max_skew: Some(_), .. });
         skewed && !matches!(rule.strength, Strength::Preferred { .. })
     };
-    cluster.rules().any(|rule| cluster.rule_record(rule.id().slot).is_some_and(binds))
+    cluster.rule_records().any(binds)
 }
 
 fn takes(state: Option<NodeState>) -> bool {
