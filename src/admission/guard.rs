@@ -15,7 +15,7 @@
 use super::books::{Books, turn_of};
 use super::change::Change;
 use super::choose::Search;
-use super::item::{Item, ItemError, ItemState, States, reserve_items, states_but};
+use super::item::{Item, ItemError, ItemState, States, kept_up, reserve_items, sharpen, states_but};
 use super::ledger::{ClassLedger, is_followed, is_plain_described};
 use super::quick::{Desk, Quick};
 use super::reserves::{ReserveError, ReserveStatus};
@@ -305,6 +305,19 @@ impl Guard {
         Ok(Arc::clone(self.now.insert(items.into())))
     }
 
+    /// The same, with what ledgers leave open looked at.
+    fn look_closely(&mut self, control: Option<&Control>) -> Result<Arc<[ItemState]>, GuardError> {
+        let mut now = self.look(control)?;
+        let is_open = |item: &ItemState| matches!(&item.item, Item::Tolerate(class) if class.lowered_for_all.is_none());
+        if now.iter().any(is_open) {
+            let mut items = now.to_vec();
+            sharpen(&self.cluster, &self.policy, &mut items, control)?;
+            now = items.into();
+            self.now = Some(Arc::clone(&now));
+        }
+        Ok(now)
+    }
+
     /// May this be done? Nothing changes yet. All operations together are one transaction.
     ///
     /// Where a node is open (a start, a new VM that is on, a migration), nodes that can take the VM are tried in the order
@@ -338,6 +351,7 @@ impl Guard {
     fn decide(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
         let now = self.look(control)?;
         if let Some((Quick { changes, placed }, after)) = self.quickly(&now, changes)? {
+            let after = kept_up(&after);
             self.judged.0 = self.judged.0.saturating_add(1);
             let violations =
                 if after.iter().all(ItemState::is_ok) { Vec::new() } else { compare(&self.cluster, &now, &after) };
@@ -354,6 +368,7 @@ impl Guard {
             });
         }
         self.judged.1 = self.judged.1.saturating_add(1);
+        let now = self.look_closely(control)?;
         let found = Search::new(&self.cluster, &self.policy, &now, control).decide(changes)?;
         Ok(Decision {
             outcome: if found.violations.iter().any(|violation| violation.enforced) {
@@ -489,9 +504,13 @@ impl Guard {
     }
 
     fn take_in(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
-        let (before, revision) = (self.look(control)?, self.revision);
+        let (mut before, revision) = (self.look(control)?, self.revision);
+        let is_followed = self.is_followed(changes);
+        if !is_followed {
+            before = self.look_closely(control)?;
+        }
         // Where no verdict is expected nothing is kept to go back to, and so there is no way back.
-        let control = control.filter(|_| !self.is_followed(changes));
+        let control = control.filter(|_| !is_followed);
         let (touched, back) = self.carry_out(changes, control.is_some())?;
         let after = match self.look_again(&before, changes, control) {
             Err(GuardError::Cancelled) => {
@@ -529,6 +548,7 @@ impl Guard {
         if changes.iter().any(|change| matches!(change, Change::SetPolicy(_))) {
             return self.look(control);
         }
+        let before = &kept_up(before);
         let followed = |at: usize| {
             let known = before.get(at).filter(|state| {
                 matches!(state.item, Item::Off { .. }) || self.books.classes.get(at).is_some_and(Option::is_some)

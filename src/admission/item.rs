@@ -15,15 +15,14 @@ use super::reserves::{ReserveStatus, Reserves};
 use crate::cluster::{Cluster, Priority, RestartClass, VmRef};
 use crate::dense::{to_u32, to_usize};
 use crate::failure::Failure;
-use crate::guarantee::{
-    Answer, Certificate, ClassVerdict, Outcome, Uncoverable, VerifyError, describe_class, list, verify_class,
-};
+use crate::guarantee::{Answer, Certificate, Outcome, Uncoverable, VerifyError, describe_class, list, verify_class};
 use crate::ids::VmId;
 use crate::placement::budget::Control;
 use crate::policy::{FailureClass, Mode, Policy, Reserve};
 use crate::restart::{ClassCount, PlanError, Planner};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// What has become of one item of the policy.
@@ -67,8 +66,9 @@ pub struct ClassState {
     pub held: Option<Vec<(String, u32)>>,
     /// How far down the chain of lowered counts that is; its length where nothing holds.
     pub lowered: usize,
-    /// The same with uncoverable VMs counted: how far down the counts are that hold for every VM.
-    pub lowered_for_all: usize,
+    /// The same with uncoverable VMs counted: how far down the counts are that hold for every VM. `None`: not looked at, as
+    /// other VMs have come, gone or changed since it was known; a guard looks at it when it matters (a VM has become coverable).
+    pub lowered_for_all: Option<usize>,
     /// Where nothing holds: how many VMs of the class have no place, by restart class and priority, highest first.
     pub unplaced: Vec<(RestartClass, Priority, u32)>,
     /// A failure that is not survived, with the nodes that fail and why, if the class fails and there is one.
@@ -116,7 +116,7 @@ impl ItemState {
         matches!(self.state(), "ok" | "off")
     }
 
-    /// Whether it is worse than it was `before`.
+    /// Whether it is worse than it was `before`, as far as both are known ([`ClassState::lowered_for_all`]).
     #[must_use]
     pub fn is_worse_than(&self, before: &Self) -> bool {
         self.is_worse(before, &|_| true)
@@ -169,7 +169,7 @@ impl ClassState {
         }
         // A VM that has become coverable is promised something now: if that cannot be kept, nobody has lost anything by it.
         if before.uncoverable.iter().any(|vm| !listed(vm, &self.uncoverable) && is_on(vm.vm)) {
-            return self.lowered_for_all > before.lowered_for_all;
+            return matches!((before.lowered_for_all, self.lowered_for_all), (Some(before), Some(after)) if after > before);
         }
         match (&before.held, &self.held) {
             (None, Some(_)) => false,
@@ -288,14 +288,14 @@ fn class_state(
         answer,
         held: Some(class.fail.clone()),
         lowered: 0,
-        lowered_for_all: 0,
+        lowered_for_all: None,
         unplaced: Vec::new(),
         counterexample,
         uncoverable: verdict.uncoverable().to_vec(),
         uncoverable_fails,
     };
-    let found = held(cluster, policy, class, &verdict, control)?;
-    (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, found.lowered_for_all);
+    let found = held(cluster, policy, class, (answer == Answer::Holds, verdict.uncoverable()), control)?;
+    (state.held, state.lowered, state.lowered_for_all) = (found.counts, found.lowered, Some(found.lowered_for_all));
     if state.held.is_none() {
         let aside = if uncoverable_fails { Vec::new() } else { found.aside };
         state.unplaced = unplaced(cluster, policy, class, &aside, control)?;
@@ -305,6 +305,39 @@ fn class_state(
         Outcome::Fails(_) | Outcome::Undecided { .. } => None,
     };
     Ok((ItemState { mode, item: Item::Tolerate(state), message }, certificate))
+}
+
+/// Looks at how far down the counts are that hold for every VM, of classes of which that is not known.
+pub(super) fn sharpen(
+    cluster: &Cluster,
+    policy: &Policy,
+    items: &mut [ItemState],
+    control: Option<&Control>,
+) -> Result<(), ItemError> {
+    for item in items {
+        let Item::Tolerate(state) = &mut item.item else { continue };
+        if state.lowered_for_all.is_none() {
+            let known = (state.answer == Answer::Holds, &*state.uncoverable);
+            state.lowered_for_all = Some(held(cluster, policy, &state.class, known, control)?.lowered_for_all);
+        }
+    }
+    Ok(())
+}
+
+/// The items after changes of coverable VMs that ledgers have followed: all are as they were, but of the uncoverable VMs it is open
+/// which lower counts hold with them.
+pub(super) fn kept_up(items: &Arc<[ItemState]>) -> Arc<[ItemState]> {
+    let is_open = |item: &ItemState| matches!(&item.item, Item::Tolerate(class) if class.lowered_for_all.is_some() && !class.uncoverable.is_empty());
+    if !items.iter().any(is_open) {
+        return Arc::clone(items);
+    }
+    let mut items = items.to_vec();
+    for item in items.iter_mut().filter(|item| is_open(item)) {
+        if let Item::Tolerate(class) = &mut item.item {
+            class.lowered_for_all = None;
+        }
+    }
+    items.into()
 }
 
 /// What is said of VMs that nothing can take: all of the first, and the names of the others.
@@ -329,25 +362,23 @@ struct Held {
 }
 
 /// The first of the chain of lowered counts that holds, and its place in the chain; once with uncoverable VMs aside, once
-/// with them.
+/// with them. Known of the class itself: whether it holds, and who is uncoverable.
 fn held(
     cluster: &Cluster,
     policy: &Policy,
     class: &FailureClass,
-    verdict: &ClassVerdict,
+    (rest, uncoverable): (bool, &[Uncoverable]),
     control: Option<&Control>,
 ) -> Result<Held, VerifyError> {
-    let holds = |verdict: &ClassVerdict| (verdict.rest() == Answer::Holds, verdict.uncoverable().is_empty());
-    let (rest, all) = holds(verdict);
     let mut found = rest.then(|| (class.fail.clone(), 0));
-    let mut for_all = (rest && all).then_some(0);
+    let mut for_all = (rest && uncoverable.is_empty()).then_some(0);
     let mut lower = class.clone();
     let width = |name: &str| cluster.levels().position(|level| level == name).unwrap_or(usize::MAX);
     // Widest first, so that the narrowest is lowered from the end.
     lower.fail.sort_by_key(|(level, _)| width(level));
     let nodes = u32::try_from(cluster.node_count()).unwrap_or(u32::MAX);
     let mut lowered = 0_usize;
-    let mut aside = verdict.uncoverable().to_vec();
+    let mut aside = uncoverable.to_vec();
     while found.is_none() || for_all.is_none() {
         let Some((_, count)) = lower.fail.iter_mut().rev().find(|(_, count)| *count > 0) else { break };
         // More losses than there are nodes are as many as there are: those between need no verdict.
@@ -355,12 +386,12 @@ fn held(
         lowered = lowered.saturating_add(to_usize(count.saturating_sub(next)));
         *count = next;
         let verdict = verify_class(cluster, policy, &lower, policy.budget.admit, control)?;
-        let (rest, all) = holds(&verdict);
+        let rest = verdict.rest() == Answer::Holds;
         aside = verdict.uncoverable().to_vec();
         if rest && found.is_none() {
             found = Some((lower.fail.clone(), lowered));
         }
-        for_all = for_all.or((rest && all).then_some(lowered));
+        for_all = for_all.or((rest && aside.is_empty()).then_some(lowered));
     }
     let nothing = lowered.saturating_add(1);
     let lowered_for_all = for_all.unwrap_or(nothing);
