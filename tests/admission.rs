@@ -537,6 +537,7 @@ fn what_is_cancelled_changes_nothing() {
         let changes = read_changes(judge.cluster(), judge.policy(), fact).unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(judge.observe_controlled(&changes, &cancelled).unwrap_err(), GuardError::Cancelled, "{fact}");
         judge.cluster().check_invariants().unwrap();
+        assert!(judge.items_controlled(&cancelled).is_ok(), "what was known is known still: {fact}");
         assert_eq!(before, (judge.cluster().state(), judge.items().unwrap().to_vec()), "{fact}");
         assert_eq!(judge.policy().tolerate, [FailureClass::nodes(1)], "{fact}");
     }

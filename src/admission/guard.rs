@@ -495,7 +495,8 @@ impl Guard {
     /// The same, watched and stopped through `control`. What is cancelled is not taken in: observe it again, alone or with
     /// what has happened since. Facts that the ledgers follow are taken in at once, cancelled or not.
     ///
-    /// Costs a copy of the cluster more where a verdict is needed and there are other operations than those on VMs.
+    /// Costs a copy of the ledgers more where a verdict is needed, and one of the cluster where there are other operations than
+    /// those on VMs.
     ///
     /// # Errors
     /// Besides, [`GuardError::Cancelled`]: nothing has changed then, either.
@@ -511,11 +512,17 @@ impl Guard {
         }
         // Where no verdict is expected nothing is kept to go back to, and so there is no way back.
         let control = control.filter(|_| !is_followed);
+        let books = control.map(|_| self.books.clone());
         let (touched, back) = self.carry_out(changes, control.is_some())?;
         let after = match self.look_again(&before, changes, control) {
             Err(GuardError::Cancelled) => {
                 self.take_back(back);
                 self.revision = revision;
+                if let Some(books) = books {
+                    // What was known is as it was: a verdict made anew might prove less.
+                    self.books = books;
+                    self.now = Some(before);
+                }
                 return Err(GuardError::Cancelled);
             }
             after => after?,
