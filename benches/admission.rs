@@ -134,6 +134,32 @@ fn starts_and_stops(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// May all VMs of a node be stopped and the node go into maintenance, as one transaction? By the ledgers, and by a
+/// verdict.
+fn transactions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a node emptied and taken down at once, N+2 kept");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
+    for shape in shapes().into_iter().take(3) {
+        for (what, ledgers) in [("by the ledger", true), ("by a verdict", false)] {
+            let mut made = None;
+            group.bench_function(format!("{what}, {}", name(&shape)), |bencher| {
+                let (guard, changes) = made.get_or_insert_with(|| {
+                    let guard = if ledgers { guard(&shape) } else { guard(&shape).without_ledger() };
+                    let node = guard.cluster().nodes().nth(7).expect("a node");
+                    let stops = node.vms().map(|vm| Change::Stop { vm });
+                    let down = Change::node_state(node.id(), NodeState::Maintenance);
+                    let changes: Vec<Change> = stops.chain([down]).collect();
+                    (guard, changes)
+                });
+                let before = guard.judged().0;
+                bencher.iter(|| assert!(guard.admit(changes).expect("a policy that fits").is_admitted()));
+                assert_eq!(guard.judged().0 > before, ledgers);
+            });
+        }
+    }
+    group.finish();
+}
+
 /// A VM that fits on its node and would break the promise: the slow way says so.
 fn refusals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("refuse, N+2 kept");
@@ -268,5 +294,5 @@ fn headroom(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, starts_and_stops, node_states, refusals, facts, headroom);
+criterion_group!(benches, starts_and_stops, node_states, transactions, refusals, facts, headroom);
 criterion_main!(benches);

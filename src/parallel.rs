@@ -97,7 +97,8 @@ impl Threads {
     }
 }
 
-/// Each thread takes the next part until none is left; one of the others does something before, and this one something else.
+/// Each thread takes the next part until none is left; one of the others does something before, and this one something
+/// else.
 #[cfg(feature = "parallel")]
 fn several<P: Send, S, R: Send, A: Send, B>(
     others: usize,

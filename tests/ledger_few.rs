@@ -168,7 +168,19 @@ fn side_by_side(case: &VerdictCase, seed: u64, steps: u64, counts: &mut Counts) 
         if left.is_admitted() {
             guard.apply(left).unwrap();
         } else if choices.chance(1, 4) {
-            let _ = guard.observe(&changes);
+            let is_known = known(&states, slow.items().unwrap()) == known(slow.items().unwrap(), &states);
+            let (told, anew) = (guard.observe(&changes), slow.observe(&changes));
+            if let (true, Ok(told), Ok(anew)) = (is_known, told, anew) {
+                let lost = |of: &Decision| {
+                    let lost = of.violations().iter().filter(|one| !one.broken_before);
+                    lost.map(|one| one.kind.clone()).collect::<Vec<_>>()
+                };
+                // Where states come to the same, so does what is worse.
+                if known(told.after(), anew.after()) == known(anew.after(), told.after()) {
+                    assert_eq!(lost(&told), lost(&anew), "{what}");
+                    *counts.entry("facts").or_default() += 1;
+                }
+            }
         }
         check(&mut guard, &what, counts);
     }
@@ -190,7 +202,7 @@ fn many_side_by_side(nasty_seeds: Range<u64>, scarce_seeds: Range<u64>, steps: u
 #[test]
 fn ledgers_decide_as_verdicts_do_in_nasty_clusters() {
     let counts = many_side_by_side(0..30, 0..100, 12);
-    assert!(counts["one"] > 200 && counts["several"] > 20, "{counts:?}");
+    assert!(counts["one"] > 200 && counts["several"] > 20 && counts["facts"] > 10, "{counts:?}");
 }
 
 fn churn_many(cases: fn(u64) -> VerdictCase, seeds: Range<u64>, steps: u64) -> Counts {
@@ -301,7 +313,7 @@ fn an_unreachable_node_may_run_vms() {
     }
 }
 
-/// What is said of a VM that nothing can take is looked at anew when it matters, after others have gone and a ledger has said so.
+/// What is said of a VM that nothing can take is looked at anew when it matters, after a ledger has followed others.
 #[test]
 fn a_vm_that_has_become_coverable_is_promised_what_it_had() {
     let mut cluster = Cluster::new(ResourceKinds::new([("memory", "MiB")]).unwrap(), [""; 0]).unwrap();
@@ -331,6 +343,34 @@ fn a_vm_that_has_become_coverable_is_promised_what_it_had() {
             _ => panic!("a class"),
         };
         assert_eq!((counts(decision.before()), counts(decision.after())), ((0, Some(1)), (2, Some(2))));
+    }
+}
+
+/// A fact about a VM that nothing can take is compared with what held before it.
+#[test]
+fn what_a_fact_makes_worse_is_said_where_others_came_and_went() {
+    let kinds = ResourceKinds::new([("memory", "MiB"), ("cpu", "")]).unwrap();
+    let mut cluster = Cluster::new(kinds, [""; 0]).unwrap();
+    let one = cluster.add_node(Node::named("one").capacity([10, 10])).unwrap();
+    let two = cluster.add_node(Node::named("two").capacity([5, 10])).unwrap();
+    let mut waits = Vm::named("waits").demand([6, 1]);
+    waits.power = Some(Power::On);
+    let waits = cluster.add_vm(waits).unwrap();
+    let mut add = |name: &str, demand: [u64; 2], node| {
+        cluster.add_vm(Vm::named(name).demand(demand).restart(RestartClass::BestEffort).on(node)).unwrap()
+    };
+    add("busy-1", [1, 8], one);
+    add("busy-2", [1, 5], two);
+    let tiny = add("tiny", [1, 1], two);
+    let mut guard = Guard::new(cluster, Policy::default());
+    guard.observe(&[Change::Stop { vm: tiny }]).unwrap();
+    let mut anew = Guard::new(guard.cluster().clone(), guard.policy().clone()).without_ledger();
+    // Another node could take it now, but what stands there leaves it no room.
+    let changes = [Change::Resize { vm: waits, demand: [3, 6].into() }];
+    for guard in [&mut guard, &mut anew] {
+        let told = guard.observe(&changes).unwrap();
+        let worse: Vec<bool> = told.violations().iter().map(|one| !one.broken_before).collect();
+        assert_eq!(worse, [true], "{:?}", told.violations());
     }
 }
 

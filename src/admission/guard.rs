@@ -308,8 +308,7 @@ impl Guard {
     /// The same, with what ledgers leave open looked at.
     fn look_closely(&mut self, control: Option<&Control>) -> Result<Arc<[ItemState]>, GuardError> {
         let mut now = self.look(control)?;
-        let is_open = |item: &ItemState| matches!(&item.item, Item::Tolerate(class) if class.lowered_for_all.is_none());
-        if now.iter().any(is_open) {
+        if now.iter().any(ItemState::is_open) {
             let mut items = now.to_vec();
             sharpen(&self.cluster, &self.policy, &mut items, control)?;
             now = items.into();
@@ -332,7 +331,8 @@ impl Guard {
     /// `spread` rule has a `max_skew`, or rules or places of VMs' own rest on which nodes fail together). Several of these in
     /// one transaction, each about another VM or node, cost a copy of the ledgers besides, unless one adds, removes or begins
     /// to move something, starts a VM that needs more to restart than it holds, or leaves a node open before the end. Any
-    /// other request costs a copy of the cluster and a verdict per class and choice of nodes.
+    /// other request costs a copy of the cluster and a verdict per class and choice of nodes, and where VMs are
+    /// uncoverable one per lowered count.
     ///
     /// # Errors
     /// A policy that speaks of levels or kinds which are not there.
@@ -495,8 +495,8 @@ impl Guard {
     /// The same, watched and stopped through `control`. What is cancelled is not taken in: observe it again, alone or with
     /// what has happened since. Facts that the ledgers follow are taken in at once, cancelled or not.
     ///
-    /// Costs a copy of the ledgers more where a verdict is needed, and one of the cluster where there are other operations than
-    /// those on VMs.
+    /// Costs a copy of the ledgers more where a verdict is needed, and one of the cluster where there are other
+    /// operations than those on VMs.
     ///
     /// # Errors
     /// Besides, [`GuardError::Cancelled`]: nothing has changed then, either.
@@ -506,22 +506,21 @@ impl Guard {
 
     fn take_in(&mut self, changes: &[Change], control: Option<&Control>) -> Result<Decision, GuardError> {
         let (mut before, revision) = (self.look(control)?, self.revision);
-        let is_followed = self.is_followed(changes);
+        let is_followed = self.is_followed(&before, changes);
         if !is_followed {
             before = self.look_closely(control)?;
         }
         // Where no verdict is expected nothing is kept to go back to, and so there is no way back.
         let control = control.filter(|_| !is_followed);
-        let books = control.map(|_| self.books.clone());
+        let known = control.map(|_| (self.books.clone(), Arc::clone(&before)));
         let (touched, back) = self.carry_out(changes, control.is_some())?;
         let after = match self.look_again(&before, changes, control) {
             Err(GuardError::Cancelled) => {
                 self.take_back(back);
                 self.revision = revision;
-                if let Some(books) = books {
-                    // What was known is as it was: a verdict made anew might prove less.
-                    self.books = books;
-                    self.now = Some(before);
+                // What was known is as it was: a verdict made anew might prove less.
+                if let Some((books, before)) = known {
+                    (self.books, self.now) = (books, Some(before));
                 }
                 return Err(GuardError::Cancelled);
             }
@@ -577,7 +576,7 @@ impl Guard {
 
     /// Whether the ledgers will tell what has become of the items after these facts, without a verdict, as far as that can be
     /// said beforehand.
-    fn is_followed(&self, changes: &[Change]) -> bool {
+    fn is_followed(&self, before: &[ItemState], changes: &[Change]) -> bool {
         let follows = |change: &Change| match change {
             Change::AddVm(vm) => is_plain_described(&self.cluster, vm),
             Change::SetState { .. } | Change::AddNode(_) | Change::RemoveNode { .. } => {
@@ -586,7 +585,12 @@ impl Guard {
                 turn.is_some_and(|turn| ledgers.all(|ledger| ledger.follows(&self.cluster, &self.policy, turn)))
             }
             change => {
-                let slot = change.vm().and_then(|vm| self.cluster.vm_slot(vm).ok());
+                // A VM that nothing could take may be coverable then.
+                let turns = |vm: VmId| {
+                    before.iter().any(|item| item.has_uncoverable(vm))
+                        && !matches!(change, Change::Stop { .. } | Change::RemoveVm { .. })
+                };
+                let slot = change.vm().filter(|vm| !turns(*vm)).and_then(|vm| self.cluster.vm_slot(vm).ok());
                 slot.is_some_and(|slot| is_followed(&self.cluster, slot))
             }
         };

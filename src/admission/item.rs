@@ -66,8 +66,8 @@ pub struct ClassState {
     pub held: Option<Vec<(String, u32)>>,
     /// How far down the chain of lowered counts that is; its length where nothing holds.
     pub lowered: usize,
-    /// The same with uncoverable VMs counted: how far down the counts are that hold for every VM. `None`: not looked at, as
-    /// other VMs have come, gone or changed since it was known; a guard looks at it when it matters (a VM has become coverable).
+    /// The same with uncoverable VMs counted: how far down the counts are that hold for every VM. `None`: open, as other
+    /// VMs have come, gone or changed since it was known; a guard looks at it before any verdict.
     pub lowered_for_all: Option<usize>,
     /// Where nothing holds: how many VMs of the class have no place, by restart class and priority, highest first.
     pub unplaced: Vec<(RestartClass, Priority, u32)>,
@@ -116,7 +116,17 @@ impl ItemState {
         matches!(self.state(), "ok" | "off")
     }
 
-    /// Whether it is worse than it was `before`, as far as both are known ([`ClassState::lowered_for_all`]).
+    /// Whether [`ClassState::lowered_for_all`] is open.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(&self.item, Item::Tolerate(class) if class.lowered_for_all.is_none())
+    }
+
+    /// Whether it speaks of a VM that nothing can take.
+    pub(super) fn has_uncoverable(&self, vm: VmId) -> bool {
+        matches!(&self.item, Item::Tolerate(class) if class.uncoverable.iter().any(|found| found.vm == vm))
+    }
+
+    /// Whether it is worse than it was `before`. What is open ([`ClassState::lowered_for_all`]) counts as no worse.
     #[must_use]
     pub fn is_worse_than(&self, before: &Self) -> bool {
         self.is_worse(before, &|_| true)
@@ -169,7 +179,7 @@ impl ClassState {
         }
         // A VM that has become coverable is promised something now: if that cannot be kept, nobody has lost anything by it.
         if before.uncoverable.iter().any(|vm| !listed(vm, &self.uncoverable) && is_on(vm.vm)) {
-            return matches!((before.lowered_for_all, self.lowered_for_all), (Some(before), Some(after)) if after > before);
+            return before.lowered_for_all.zip(self.lowered_for_all).is_some_and(|(before, after)| after > before);
         }
         match (&before.held, &self.held) {
             (None, Some(_)) => false,
@@ -307,16 +317,15 @@ fn class_state(
     Ok((ItemState { mode, item: Item::Tolerate(state), message }, certificate))
 }
 
-/// Looks at how far down the counts are that hold for every VM, of classes of which that is not known.
+/// Looks at what is open of classes: how far down the counts are that hold for every VM.
 pub(super) fn sharpen(
     cluster: &Cluster,
     policy: &Policy,
     items: &mut [ItemState],
     control: Option<&Control>,
 ) -> Result<(), ItemError> {
-    for item in items {
-        let Item::Tolerate(state) = &mut item.item else { continue };
-        if state.lowered_for_all.is_none() {
+    for item in items.iter_mut().filter(|item| item.is_open()) {
+        if let Item::Tolerate(state) = &mut item.item {
             let known = (state.answer == Answer::Holds, &*state.uncoverable);
             state.lowered_for_all = Some(held(cluster, policy, &state.class, known, control)?.lowered_for_all);
         }
@@ -324,15 +333,18 @@ pub(super) fn sharpen(
     Ok(())
 }
 
-/// The items after changes of coverable VMs that ledgers have followed: all are as they were, but of the uncoverable VMs it is open
-/// which lower counts hold with them.
+/// The items after changes of coverable VMs that ledgers have followed: all are as they were, but it is open now which
+/// lower counts hold with uncoverable VMs.
 pub(super) fn kept_up(items: &Arc<[ItemState]>) -> Arc<[ItemState]> {
-    let is_open = |item: &ItemState| matches!(&item.item, Item::Tolerate(class) if class.lowered_for_all.is_some() && !class.uncoverable.is_empty());
-    if !items.iter().any(is_open) {
+    let opens = |item: &ItemState| match &item.item {
+        Item::Tolerate(class) => class.lowered_for_all.is_some() && !class.uncoverable.is_empty(),
+        Item::Reserve { .. } | Item::Off { .. } => false,
+    };
+    if !items.iter().any(opens) {
         return Arc::clone(items);
     }
     let mut items = items.to_vec();
-    for item in items.iter_mut().filter(|item| is_open(item)) {
+    for item in items.iter_mut().filter(|item| opens(item)) {
         if let Item::Tolerate(class) = &mut item.item {
             class.lowered_for_all = None;
         }

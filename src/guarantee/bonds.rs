@@ -97,7 +97,7 @@ struct There {
 struct Unbound;
 
 /// What is read of members waits for memory: for those of so many rules at once, if nothing else is done between.
-const AT_ONCE: usize = 64;
+const RULES_AT_ONCE: usize = 64;
 
 struct Maker<'m> {
     cluster: &'m Cluster,
@@ -120,8 +120,8 @@ struct Maker<'m> {
 
 impl Bonds {
     /// The bonds for a class's units. `respected` tells of which levels no domain meets two banks. The rules of `scarce` members,
-    /// sorted, are painted so that they have places, which takes longer. `None`: a rule needs a bond that there is not, or they
-    /// are `unwanted` by now.
+    /// sorted, are painted so that they have places, which takes longer. `None`: a rule needs a bond that there is not,
+    /// or bonds are `unwanted` by now.
     pub(crate) fn new(
         cluster: &Cluster,
         units: &Units,
@@ -150,7 +150,7 @@ impl Bonds {
         let rules: Vec<&RuleRecord> = cluster.rule_records().filter(binds).collect();
         let mut listed: Vec<(VmSlot, VmFacts, u32)> = Vec::new();
         let mut ends: Vec<usize> = Vec::new();
-        for rules in rules.chunks(AT_ONCE) {
+        for rules in rules.chunks(RULES_AT_ONCE) {
             if unwanted.load(Ordering::Relaxed) {
                 return None;
             }

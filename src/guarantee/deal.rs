@@ -170,7 +170,7 @@ fn deal(
             |pair| matches!(pair, [left, right] if 2 * left.needed.min(right.needed) > left.needed.max(right.needed)),
         ) && sorts.iter().any(|sort| *sort > 0);
         let mut last = None;
-        for rank in order.into_iter().filter(|rank| given.is_empty() || given.binary_search(&rank.atom()).is_err()) {
+        for rank in order.into_iter().filter(|rank| given.binary_search(&rank.atom()).is_err()) {
             if last.replace(rank.sort()) != Some(rank.sort()) {
                 for dealt in &mut banks {
                     dealt.of_sort = 0;
@@ -232,8 +232,8 @@ fn tier_shares(cluster: &Cluster, units: &Units, census: &Census, shares: Shares
     needed.into_iter().map(|needed| (needed + rest).max(1)).collect()
 }
 
-/// When an atom is dealt: its sort, rare ones first; how much room it has, the most first; which it is. One number, as many are
-/// to be sorted.
+/// When an atom is dealt: its sort, rare ones first; how much room it has, the most first; which it is. One number,
+/// since many are to be sorted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank(u128);
 
@@ -292,9 +292,9 @@ fn give_wanted(banks: &mut [Dealt], atoms: &Atoms, order: &[Rank], wanted: &[Wan
         atoms.get(at).into_iter().flatten().for_each(|node| atom_of[*node] = at);
     }
     let mut rank_of = alloc::vec![0_usize; atoms.len()];
-    for (at, rank) in order.iter().enumerate() {
+    for (place, rank) in order.iter().enumerate() {
         if let Some(entry) = rank_of.get_mut(to_usize(rank.atom())) {
-            *entry = at;
+            *entry = place;
         }
     }
     let mut bank_of: Vec<Option<usize>> = alloc::vec![None; atoms.len()];
@@ -379,7 +379,8 @@ fn sorts(cluster: &Cluster, census: &Census, bonds: &Bonds, atoms: &Atoms, banks
     sorts
 }
 
-/// Of each mark with how many others the first of its like comes, and how many there are of each.
+/// Numbers marks in the order in which they first come: the number of each, and how many there are of each number. With
+/// a tree this would take longer than all else about sorts.
 fn alike(marks: impl ExactSizeIterator<Item = u64>) -> (Vec<u32>, Vec<u32>) {
     const EMPTY: u32 = u32::MAX;
     let size = (2 * marks.len()).next_power_of_two().max(2);

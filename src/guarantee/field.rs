@@ -78,7 +78,7 @@ const NAME_BITS: u32 = 24;
 const NOBODY: VmSlot = VmSlot(u32::MAX);
 
 /// The VMs of so many homes are read at once.
-const AT_ONCE: u32 = 64;
+const HOMES_AT_ONCE: u32 = 64;
 
 /// What one thread looks at has at least so many VMs.
 const PART: usize = 8_192;
@@ -176,7 +176,8 @@ impl Sums {
         Self { load, counts: IdVec::filled(0, nodes + 2), most: alloc::vec![0; kinds], limited: Vec::new() }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "otherwise a tenth more instructions of a class that is refuted outright")]
     fn enter<const WIDTH: usize>(&mut self, home: NodeSlot, vm: VmSlot, facts: VmFacts, need: &[u64]) {
         self.counts[home] += 1;
         for (load, need) in self.load.row_mut::<WIDTH>(home).iter_mut().zip(need) {
@@ -187,8 +188,15 @@ impl Sums {
             self.most.iter_mut().zip(need).for_each(|(most, need)| *most = (*most).max(*need));
         }
         if are_limits(facts.traits) {
-            self.limited.push(vm);
+            self.note_limited(vm);
         }
+    }
+
+    /// Not a part of the loop that calls it: most members are not limited.
+    #[cold]
+    #[inline(never)]
+    fn note_limited(&mut self, vm: VmSlot) {
+        self.limited.push(vm);
     }
 
     fn with(mut self, other: Self) -> Self {
@@ -286,8 +294,8 @@ impl Field {
         (field, besides)
     }
 
-    /// The same. What is looked for first can say that nothing else is wanted: then that is `unwanted`. It is looked for, if there
-    /// are several threads, by another than this one, which does something else first.
+    /// The same. What is looked for first can say that nothing else is wanted: then that is `unwanted`. It is looked
+    /// for, if there are several threads, by another than this one, which does something else first.
     #[expect(clippy::too_many_arguments, reason = "the parts of a verdict, borrowed one by one")]
     pub(crate) fn unless<L: Send, E: Send, B>(
         cluster: &Cluster,
@@ -518,7 +526,7 @@ impl Part<'_> {
         let mut places = self.vms.iter_mut().zip(self.need.chunks_exact_mut(width)).zip(self.limited);
         let mut first = self.first;
         while first < self.end && !view.unwanted.load(Ordering::Relaxed) {
-            let end = NodeSlot((first.0 + AT_ONCE).min(self.end.0));
+            let end = NodeSlot((first.0 + HOMES_AT_ONCE).min(self.end.0));
             // What is read waits for memory: for many homes at once, if nothing else is done between.
             vms.clear();
             (first.0..end.0).for_each(|home| view.residents_of(NodeSlot(home), &mut vms));
